@@ -1,0 +1,42 @@
+export { type Clock, systemClock } from './clock.ts'
+export type { DueEntry, EntryContent, Headers, Lease, NewEntry, OutboxEntry } from './entry.ts'
+export { type EventEnvelope, entryFromEnvelope } from './envelope.ts'
+export { type ErrorCode, type ErrorDetails, OutboxError, permanent, unavailable } from './errors.ts'
+export { type DomainEvent, event } from './event.ts'
+export { type IdSources, isUuid, uuidv7Generator } from './ids.ts'
+export type { Invalid, Jsonable, JsonText } from './json.ts'
+export { limits } from './limits.ts'
+export {
+  type Enqueueable,
+  type EntryOptions,
+  entriesFrom,
+  inWriteOrder,
+  mixedSequences,
+  type OneOrMany,
+  sequenceConflict,
+} from './new-entry.ts'
+export type { Awaitable, CallOptions, Enqueue, Inbox, Outbox, OutboxSource, Receipt } from './outbox.ts'
+export { partitionCount, partitionHash, partitionOf } from './partition.ts'
+export {
+  aggregateKey,
+  groupByAggregate,
+  type Publisher,
+  type PublisherCapabilities,
+  type PublishOutcome,
+  publisher,
+  type SendPublisherOptions,
+} from './publisher.ts'
+export type {
+  DeadLetter,
+  DeadLetters,
+  FetchRequest,
+  LeaseClaim,
+  LeasedSource,
+  LeaseState,
+  OutboxStore,
+  Poll,
+  RelayBeat,
+  Settlement,
+  SettleRequest,
+  StoreStats,
+} from './store.ts'

@@ -1,0 +1,146 @@
+import type { DueEntry } from './entry.ts'
+import { OutboxError } from './errors.ts'
+import type { Awaitable, CallOptions } from './outbox.ts'
+
+/** What became of one entry at the broker. */
+export type PublishOutcome =
+  /** the broker has it, durably as far as it promises; `duplicate`: it had it already */
+  | { readonly status: 'published'; readonly duplicate?: boolean }
+  /** refused this time; trying again may help */
+  | { readonly status: 'retry'; readonly error: unknown }
+  /** refused for ever: too large, no such subject */
+  | { readonly status: 'reject'; readonly error: unknown }
+  /** the broker is away, and nothing was sent: nobody's fault */
+  | { readonly status: 'unavailable'; readonly error: unknown }
+  /** sent, and not answered: it may have arrived */
+  | { readonly status: 'unknown'; readonly error: unknown }
+  /** the broker knows a newer owner of the partition, whose epoch is given if the broker tells; nothing was written */
+  | { readonly status: 'fenced'; readonly epoch?: number }
+  /** not tried, because an earlier entry of its aggregate was not published */
+  | { readonly status: 'notSent' }
+
+export interface PublisherCapabilities {
+  /** larger payloads become dead letters without being sent */
+  readonly maxPayloadBytes?: number
+  /** how long the broker drops repeats; undefined: it does not */
+  readonly dedupeWindowMs?: number
+  /** false: the relay hands over at most one entry per aggregate at a time */
+  readonly keepsOrderInBatch: boolean
+}
+
+/**
+ * Moves entries to a broker.
+ *
+ * Contract: one outcome per entry, in the order given. Entries of one aggregate reach the broker in the order given,
+ * and after the first that is not `published` the rest of that aggregate is `notSent`. When `signal` aborts, `publish`
+ * ends soon: what was sent and not answered is `unknown`, the rest `notSent`. `publish` may be called again before the
+ * last call ended, never with entries of the same aggregate. Rejecting as a whole counts as `retry` for every entry.
+ */
+export interface Publisher {
+  /** names the destination in events and errors */
+  readonly name: string
+  readonly capabilities: PublisherCapabilities
+  publish(entries: readonly DueEntry[], options: { readonly signal: AbortSignal }): Promise<readonly PublishOutcome[]>
+  /**
+   * Looks at the set-up once, at start.
+   *
+   * @param options.retryHorizonMs - how long after its first try an entry may be sent again
+   * @returns warnings, for people
+   * @throws {OutboxError} `setup-required` when it cannot work; `unavailable` when the broker is away
+   */
+  check?(options: { readonly retryHorizonMs: number } & CallOptions): Promise<readonly string[]>
+  /** Resolves when the broker answers; rejects when it does not. Changes nothing there. */
+  probe?(options: CallOptions): Promise<void>
+}
+
+export interface SendPublisherOptions {
+  /** names the destination in events and errors */
+  readonly name: string
+  /** larger payloads become dead letters without being sent */
+  readonly maxPayloadBytes?: number
+  /** how long the destination drops repeats of a `deduplicationId`, milliseconds */
+  readonly dedupeWindowMs?: number
+  /** aggregates that are sent at once, default 16 */
+  readonly concurrency?: number
+  /** Sends one entry: returning means published, throwing means retry, throwing `permanent(…)` a dead letter, `unavailable(…)` an outage. */
+  readonly send: (entry: DueEntry, options: { readonly signal: AbortSignal }) => Awaitable<void>
+}
+
+/**
+ * Makes a publisher from one function that sends one entry.
+ *
+ * Aggregates are sent side by side, the entries of one aggregate one after the other; an aggregate stops at its first
+ * failure. A send that fails after the signal aborted is `unknown`: it may have arrived.
+ *
+ * @example
+ * ```ts
+ * const webhook = publisher({ name: 'webhook', send: (entry, { signal }) => post(entry.payload, signal) })
+ * ```
+ */
+export function publisher(options: SendPublisherOptions): Publisher {
+  const { name, maxPayloadBytes, dedupeWindowMs, concurrency = 16, send } = options
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new OutboxError('invalid-option', `publisher '${name}': concurrency must be a whole number from 1 on.`, {
+      option: 'concurrency',
+    })
+  }
+  return {
+    name,
+    capabilities: {
+      keepsOrderInBatch: true,
+      ...(maxPayloadBytes === undefined ? {} : { maxPayloadBytes }),
+      ...(dedupeWindowMs === undefined ? {} : { dedupeWindowMs }),
+    },
+    async publish(entries, { signal }) {
+      const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
+      const waiting = groupByAggregate(entries)[Symbol.iterator]()
+      const sendAggregates = async (): Promise<void> => {
+        for (const indexes of waiting) await sendInOrder(indexes)
+      }
+      const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
+        for (const index of indexes) {
+          if (signal.aborted) return
+          const outcome = await sendOne(entries[index] as DueEntry, send, signal)
+          outcomes[index] = outcome
+          if (outcome.status !== 'published') return
+        }
+      }
+      await Promise.all(Array.from({ length: concurrency }, sendAggregates))
+      return outcomes
+    },
+  }
+}
+
+async function sendOne(
+  entry: DueEntry,
+  send: SendPublisherOptions['send'],
+  signal: AbortSignal,
+): Promise<PublishOutcome> {
+  try {
+    await send(entry, { signal })
+    return { status: 'published' }
+  } catch (error) {
+    if (OutboxError.is(error, 'rejected')) return { status: 'reject', error }
+    if (OutboxError.is(error, 'unavailable')) return { status: 'unavailable', error }
+    return { status: signal.aborted ? 'unknown' : 'retry', error }
+  }
+}
+
+/** Indexes of the entries of each aggregate, in the order given. */
+export function groupByAggregate(
+  entries: readonly { readonly aggregateType: string; readonly aggregateId: string }[],
+): readonly (readonly number[])[] {
+  const groups = new Map<string, number[]>()
+  entries.forEach((entry, index) => {
+    const key = aggregateKey(entry)
+    const group = groups.get(key)
+    if (group) group.push(index)
+    else groups.set(key, [index])
+  })
+  return [...groups.values()]
+}
+
+/** One string per aggregate; 0x1F stands in no name. */
+export function aggregateKey(entry: { readonly aggregateType: string; readonly aggregateId: string }): string {
+  return `${entry.aggregateType}\u001f${entry.aggregateId}`
+}
