@@ -1,6 +1,6 @@
 import type { Headers, OutboxEntry } from './entry.ts'
-import { OutboxError } from './errors.ts'
-import { newEntry } from './new-entry.ts'
+import type { OutboxError } from './errors.ts'
+import { entryFromEvent, refusal } from './new-entry.ts'
 
 /** An event as an event store recorded it: it has its id, its version and its time already. */
 export interface EventEnvelope<Payload = unknown> {
@@ -20,21 +20,26 @@ export interface EventEnvelope<Payload = unknown> {
 /**
  * Turns a recorded event into an entry, unpublished, ready for `enqueue`.
  *
+ * Nothing is filled in: an envelope without its id, version or time is refused.
+ *
  * @throws {OutboxError} `invalid-event`, with the path of what is wrong
  */
 export function entryFromEnvelope(envelope: EventEnvelope): OutboxEntry {
-  const { eventId, eventType, sequence, ...rest } = envelope
-  const entry = newEntry({ ...rest, type: eventType, id: eventId, sequence }, 0, {
-    newId: () => missing('eventId'),
-    now: () => missing('occurredAt'),
-  })
-  if (entry.sequence === undefined) return missing('sequence')
-  return Object.freeze({ ...entry, sequence: entry.sequence, published: false, publishedAt: null })
+  const { eventId, eventType, aggregateType, aggregateId, sequence, occurredAt, payload, headers } = envelope
+  for (const [name, value] of Object.entries({ eventId, aggregateType, sequence, occurredAt })) {
+    if (value === undefined || value === null) throw refuse(name, "is missing: an event store's envelope carries it")
+  }
+  const event = { type: eventType, id: eventId, aggregateType, aggregateId, sequence, occurredAt, payload }
+  const entry = entryFromEvent(
+    headers === undefined ? event : { ...event, headers },
+    { newId: () => eventId, now: () => occurredAt.getTime() },
+    refuse,
+  )
+  return Object.freeze({ ...entry, sequence: Number(sequence), published: false, publishedAt: null })
 }
 
-function missing(path: string): never {
-  throw new OutboxError('invalid-event', `The envelope has no ${path}: an event store's envelope carries it.`, {
-    index: 0,
-    path,
-  })
+/** Names what is wrong as the envelope does. */
+function refuse(path: string, ...rest: [message: string, limit?: number, cause?: unknown]): OutboxError<'invalid-event'> {
+  const names: Readonly<Record<string, string>> = { id: 'eventId', type: 'eventType' }
+  return refusal(0, names[path] ?? path, ...rest)
 }

@@ -27,7 +27,11 @@ type DottedType<Type extends string> = string extends Type
     ? Type
     : Invalid<"an event type is dotted, aggregate first: 'order.placed'">
 
-type PayloadOf<Payload> = Payload extends undefined
+/**
+ * What `event()` asks for as a payload of type `Payload`. A generic function gives its own parameter this type and
+ * hands it on: `function placed<P>(payload: PayloadOf<P>) { return event('order.placed', { aggregateId, payload }) }`.
+ */
+export type PayloadOf<Payload> = Payload extends undefined
   ? Invalid<'an event needs a payload: {} will do'>
   : Payload extends Jsonable<Payload>
     ? Payload
@@ -45,7 +49,8 @@ type PayloadOf<Payload> = Payload extends undefined
  */
 export function event<const Type extends string, Payload>(
   type: Type & DottedType<Type>,
-  content: Omit<DomainEvent<Type, Payload>, 'type' | 'payload'> & { readonly payload: PayloadOf<Payload> & Payload },
-): DomainEvent<Type, Payload> {
+  content: Omit<DomainEvent<Type, Payload>, 'type' | 'payload'> & { readonly payload: PayloadOf<Payload> },
+): DomainEvent<Type, Payload>
+export function event(type: string, content: Omit<DomainEvent, 'type'>): DomainEvent {
   return Object.freeze({ ...content, type })
 }

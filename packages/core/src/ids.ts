@@ -25,7 +25,7 @@ export function uuidv7Generator(sources: IdSources = {}): () => string {
   const pool = new Uint8Array(poolBytes)
   const view = new DataView(pool.buffer)
   let used = poolBytes
-  let last = 0
+  let last = -1
   let counter = 0
 
   return () => {

@@ -1,3 +1,5 @@
+import { describe, isDate, kindOf } from './kind.ts'
+
 declare const invalid: unique symbol
 
 /** A type that no value has: `Message` is what the compiler prints. */
@@ -12,36 +14,44 @@ type Lost =
   | WeakMap<WeakKey, unknown>
   | WeakSet<WeakKey>
   | RegExp
-  | Error
   | ArrayBuffer
   | ArrayBufferView
+
+/** Every error has a `stack`; a plain record with a name and a message has not, and is welcome. */
+type ErrorLike<T> = 'stack' extends keyof T ? Error : never
 
 /**
  * `T` where JSON keeps every part of it; elsewhere the offending part turns into a sentence.
  *
  * An undefined property is an absent one, as in JSON. `unknown` passes: it is checked at run time.
  */
-export type Jsonable<T> = 0 extends 1 & T
-  ? T // any
-  : unknown extends T
+export type Jsonable<T> = unknown extends T
+  ? T // any, too
+  : T extends JsonPrimitive | undefined
     ? T
-    : T extends JsonPrimitive | undefined
-      ? T
-      : T extends bigint
-        ? Invalid<'JSON has no BigInt: pass a string'>
-        : T extends PromiseLike<unknown>
-          ? Invalid<'a promise: await it first'>
-          : T extends { toJSON(): infer J }
-            ? J extends JsonPrimitive | object
-              ? T
-              : Invalid<'its toJSON() gives no JSON'>
-            : T extends ((...args: never) => unknown) | symbol
-              ? Invalid<'a function or symbol is lost in JSON'>
-              : T extends Lost
-                ? Invalid<'JSON cannot hold this object (a Map or Set becomes {}): pass an array or a plain object'>
+    : T extends bigint
+      ? Invalid<'JSON has no BigInt: pass a string'>
+      : T extends PromiseLike<unknown>
+        ? Invalid<'a promise: await it first'>
+        : T extends { toJSON(key: string): infer J }
+          ? J extends JsonPrimitive | object
+            ? T
+            : Invalid<'its toJSON() gives no JSON'>
+          : T extends ((...args: never) => unknown) | symbol
+            ? Invalid<'a function or symbol is lost in JSON'>
+            : T extends Lost | ErrorLike<T>
+              ? Invalid<'JSON cannot hold this object (a Map or Set becomes {}): pass an array or a plain object'>
+              : T extends readonly (infer Element)[]
+                ? readonly JsonElement<Element>[] // written as an array, so that a recursive type ends here
                 : T extends object
                   ? { readonly [K in keyof T]: Jsonable<T[K]> }
                   : never
+
+type JsonElement<T> = unknown extends T
+  ? T
+  : T extends undefined
+    ? Invalid<'undefined in an array turns into null: pass null or leave it out'>
+    : Jsonable<T>
 
 /** JSON text, exactly the bytes that go to the broker. */
 export type JsonText = string
@@ -60,14 +70,15 @@ export const maxJsonDepth = 256
  * The first thing in `value` that JSON would silently change or drop, or `undefined` when nothing is lost.
  *
  * Refused: undefined at the top or in an array, BigInt, NaN and infinities, functions, symbols, promises, invalid
- * dates, cycles, Map, Set, RegExp, Error, binary buffers. As in JSON, an undefined property is absent, `toJSON`
- * speaks for its object, and a lone surrogate travels as its escape.
+ * dates, cycles, Map, Set, RegExp, Error, binary buffers, boxed primitives. As in JSON, an undefined property is absent,
+ * `toJSON` speaks for its object, only own enumerable properties count, -0 is 0, and a lone surrogate travels as its
+ * escape. Getters and `toJSON` are called here and once more by `JSON.stringify`: they must say the same twice.
  */
 export function findJsonFault(value: unknown): JsonFault | undefined {
   return value === undefined ? fault('undefined is not JSON: {} or null will do') : faultIn(value, [], '')
 }
 
-function faultIn(value: unknown, ancestors: object[], key: string): JsonFault | undefined {
+function faultIn(value: unknown, ancestors: object[], key: string | number): JsonFault | undefined {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -86,35 +97,45 @@ function faultIn(value: unknown, ancestors: object[], key: string): JsonFault | 
   }
 }
 
-function faultInObject(value: object, ancestors: object[], key: string): JsonFault | undefined {
+function faultInObject(value: object, ancestors: object[], key: string | number): JsonFault | undefined {
   if (ancestors.includes(value)) return fault('a cycle: JSON has no references')
   if (ancestors.length >= maxJsonDepth) return fault(`nested deeper than ${maxJsonDepth} levels`)
   if (typeof (value as { then?: unknown }).then === 'function') return fault('a promise: await it first')
-  if (value instanceof Date && Number.isNaN(value.getTime())) return fault('an invalid Date')
   ancestors.push(value)
-  const found = hasToJson(value)
-    ? faultIn(value.toJSON(key), ancestors, key)
-    : Array.isArray(value)
-      ? faultInArray(value, ancestors)
-      : faultInRecord(value as Record<string, unknown>, ancestors)
+  const found = hasToJson(value) ? faultInToJson(value, ancestors, key) : faultInParts(value, ancestors)
   ancestors.pop()
   return found
 }
 
+/** JSON calls `toJSON` once: what it gives is written as it stands, even if that has a `toJSON` of its own. */
+function faultInToJson(value: WithToJson, ancestors: object[], key: string | number): JsonFault | undefined {
+  if (isDate(value) && Number.isNaN(value.getTime())) return fault('an invalid Date')
+  const given = value.toJSON(String(key))
+  if (given === undefined) return fault('its toJSON() gives undefined')
+  return typeof given === 'object' && given !== null ? faultInParts(given, ancestors) : faultIn(given, ancestors, key)
+}
+
+function faultInParts(value: object, ancestors: object[]): JsonFault | undefined {
+  return Array.isArray(value) ? faultInArray(value, ancestors) : faultInRecord(value, ancestors)
+}
+
 function faultInArray(array: readonly unknown[], ancestors: object[]): JsonFault | undefined {
   for (let index = 0; index < array.length; index++) {
-    const found = faultIn(array[index], ancestors, String(index))
+    const found = faultIn(array[index], ancestors, index)
     if (found) return at(index, found)
   }
   return undefined
 }
 
-function faultInRecord(record: Record<string, unknown>, ancestors: object[]): JsonFault | undefined {
-  const kind = lossyKind(record)
-  if (kind) return fault(`JSON cannot hold a ${kind}: pass an array or a plain object`)
-  if (Object.getOwnPropertySymbols(record).length > 0) return fault('a property keyed by a symbol is lost in JSON')
+function faultInRecord(record: object, ancestors: object[]): JsonFault | undefined {
+  if (isLossy(record)) return fault(`JSON cannot hold ${describe(record)}: pass an array or a plain object`)
+  for (const symbol of Object.getOwnPropertySymbols(record)) {
+    if (Object.prototype.propertyIsEnumerable.call(record, symbol)) {
+      return fault('a property keyed by a symbol is lost in JSON')
+    }
+  }
   for (const key of Object.keys(record)) {
-    const property = record[key]
+    const property = (record as Record<string, unknown>)[key]
     if (property === undefined) continue
     const found = faultIn(property, ancestors, key)
     if (found) return at(key, found)
@@ -122,13 +143,22 @@ function faultInRecord(record: Record<string, unknown>, ancestors: object[]): Js
   return undefined
 }
 
-function lossyKind(value: object): string | undefined {
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 'binary buffer'
-  for (const kind of [Map, Set, WeakMap, WeakSet, RegExp, Error]) if (value instanceof kind) return kind.name
-  return undefined
+const lossyKinds =
+  /^(?:Map|Set|Weak\w+|RegExp|Error|Date|Promise|Boolean|Number|String|BigInt|Symbol|DataView|\w*ArrayBuffer|\w+Array)$/
+
+/** Built-in objects keep what they hold where JSON does not look; those not listed give themselves away by looking empty. */
+function isLossy(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) return false
+  const kind = kindOf(value)
+  return kind !== 'Object' && (lossyKinds.test(kind) || Object.keys(value).length === 0)
 }
 
-function hasToJson(value: object): value is { toJSON(key: string): unknown } {
+interface WithToJson {
+  toJSON(key: string): unknown
+}
+
+function hasToJson(value: object): value is WithToJson {
   return typeof (value as { toJSON?: unknown }).toJSON === 'function'
 }
 

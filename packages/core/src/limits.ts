@@ -1,4 +1,5 @@
 import type { OutboxError } from './errors.ts'
+import { describe, kindOf } from './kind.ts'
 
 /**
  * What an entry may measure. Names fit into the key of an index on every database; the rest fits into what brokers
@@ -58,18 +59,20 @@ export function checkName(name: string, value: unknown, limit: number, refuse: R
   return value
 }
 
-export function checkEventType(value: unknown, refuse: Refuse): string {
-  const type = checkName('type', value, limits.nameBytes, refuse)
-  if (/\s/.test(type)) throw refuse('type', 'contains white space')
+export function checkEventType(name: string, value: unknown, refuse: Refuse): string {
+  const type = checkName(name, value, limits.nameBytes, refuse)
+  if (/\s/.test(type)) throw refuse(name, 'contains white space')
   if (!type.includes('.') || type.split('.').includes('')) {
-    throw refuse('type', "is not dotted: write it like 'order.placed', aggregate first")
+    throw refuse(name, "is not dotted: write it like 'order.placed', aggregate first")
   }
   return type
 }
 
 export function checkHeaders(value: unknown, refuse: Refuse): Readonly<Record<string, string>> {
   if (value === undefined) return noHeaders
-  if (typeof value !== 'object' || value === null) throw refuse('headers', `is ${describe(value)}, not an object`)
+  if (typeof value !== 'object' || value === null || kindOf(value) !== 'Object') {
+    throw refuse('headers', `is ${describe(value)}, not a plain object`)
+  }
   const pairs = Object.entries(value)
   if (pairs.length > limits.headerCount) {
     throw refuse('headers', `holds ${pairs.length} headers; the limit is ${limits.headerCount}`, limits.headerCount)
@@ -101,12 +104,4 @@ function checkHeader(name: string, text: unknown, refuse: Refuse): number {
 
 function encodedLength(text: string): number {
   return bytesBeyond(text, 0) ?? 0
-}
-
-/** A value's kind, never its content: errors carry no payload. */
-export function describe(value: unknown): string {
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  if (value instanceof Date) return 'a Date'
-  return value === undefined ? 'missing' : `a ${typeof value}`
 }

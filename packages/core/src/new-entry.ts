@@ -1,9 +1,10 @@
 import type { NewEntry, OutboxEntry } from './entry.ts'
 import { OutboxError } from './errors.ts'
 import type { DomainEvent } from './event.ts'
-import { findJsonFault, formatPath, type JsonText } from './json.ts'
 import { isUuid } from './ids.ts'
-import { bytesBeyond, checkEventType, checkHeaders, checkName, describe, limits, type Refuse } from './limits.ts'
+import { findJsonFault, formatPath, type JsonText } from './json.ts'
+import { describe, isDate } from './kind.ts'
+import { bytesBeyond, checkEventType, checkHeaders, checkName, limits, type Refuse } from './limits.ts'
 import { partitionOf } from './partition.ts'
 
 export type OneOrMany<T> = T | readonly T[]
@@ -29,7 +30,7 @@ export interface EntryOptions {
  */
 export function entriesFrom(events: OneOrMany<Enqueueable>, options: EntryOptions): readonly NewEntry[] {
   const batch: readonly unknown[] = Array.isArray(events) ? events : [events]
-  const entries = batch.map((event, index) => newEntry(event, index, options))
+  const entries = Array.from(batch, (event, index) => newEntry(event, index, options))
   refuseMixedSequences(entries)
   return entries
 }
@@ -48,36 +49,48 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-export function newEntry(given: unknown, index: number, options: EntryOptions): NewEntry {
+function newEntry(given: unknown, index: number, options: EntryOptions): NewEntry {
   const refuse: Refuse = (path, message, limit, cause) => refusal(index, path, message, limit, cause)
   if (typeof given !== 'object' || given === null) {
-    throw refusal(index, '', `is ${describe(given)}, not an event: make one with event('order.placed', { … })`)
+    throw refuse('', `is ${describe(given)}, not an event: make one with event('order.placed', { … })`)
   }
   return 'eventType' in given
     ? entryFromEntry(given as Partial<OutboxEntry>, options, refuse)
     : entryFromEvent(given as Partial<DomainEvent>, options, refuse)
 }
 
-function entryFromEvent(given: Partial<DomainEvent>, options: EntryOptions, refuse: Refuse): NewEntry {
-  const eventType = checkEventType(given.type, refuse)
+export function entryFromEvent(given: Partial<DomainEvent>, options: EntryOptions, refuse: Refuse): NewEntry {
+  const eventType = checkEventType('type', given.type, refuse)
   const aggregateType = given.aggregateType ?? eventType.slice(0, eventType.indexOf('.'))
-  return checkedEntry({ ...given, eventType, aggregateType, payload: serialise(given.payload, refuse) }, options, refuse)
+  return checkedEntry(given, { eventType, aggregateType, payload: serialise(given.payload, refuse) }, options, refuse)
 }
 
 /** An entry made elsewhere is not trusted to be what its type says: it is checked like an event. */
 function entryFromEntry(given: Partial<OutboxEntry>, options: EntryOptions, refuse: Refuse): NewEntry {
-  if (typeof given.payload !== 'string') throw refuse('payload', `is ${describe(given.payload)}, not JSON text`)
-  try {
-    JSON.parse(given.payload)
-  } catch (cause) {
-    throw refuse('payload', 'is not JSON text: an entry carries serialised JSON', undefined, cause)
-  }
-  const eventType = checkEventType(given.eventType, refuse)
-  if (given.sequence === undefined) throw refuse('sequence', 'is missing')
-  return checkedEntry({ ...given, eventType, payload: given.payload }, options, refuse)
+  const { payload, aggregateType, sequence } = given
+  const eventType = checkEventType('eventType', given.eventType, refuse)
+  if (typeof payload !== 'string') throw refuse('payload', `is ${describe(payload)}, not JSON text`)
+  if (!isJsonText(payload)) throw refuse('payload', 'is not JSON text: an entry carries serialised JSON')
+  if (sequence === undefined) throw refuse('sequence', 'is missing')
+  return checkedEntry(given, { eventType, aggregateType, payload }, options, refuse)
 }
 
-function refusal(index: number, path: string, message: string, limit?: number, cause?: unknown): OutboxError<'invalid-event'> {
+function isJsonText(text: string): boolean {
+  try {
+    JSON.parse(text)
+  } catch {
+    return false // the parser's error is not kept: it quotes the payload
+  }
+  return text.isWellFormed()
+}
+
+export function refusal(
+  index: number,
+  path: string,
+  message: string,
+  limit?: number,
+  cause?: unknown,
+): OutboxError<'invalid-event'> {
   return new OutboxError(
     'invalid-event',
     `Event ${index}${path && `, ${path}`}: ${message}. Nothing was written.`,
@@ -86,40 +99,36 @@ function refusal(index: number, path: string, message: string, limit?: number, c
   )
 }
 
-interface Unchecked {
+interface Content {
   readonly eventType: string
+  readonly aggregateType: unknown
   readonly payload: JsonText
-  readonly aggregateType?: unknown
-  readonly aggregateId?: unknown
-  readonly sequence?: unknown
-  readonly id?: unknown
-  readonly occurredAt?: unknown
-  readonly headers?: unknown
 }
 
-function checkedEntry(given: Unchecked, options: EntryOptions, refuse: Refuse): NewEntry {
-  const aggregateType = checkName('aggregateType', given.aggregateType, limits.nameBytes, refuse)
+/** Reads each field of `given` by name: it may be an instance of a class, whose getters a spread would lose. */
+function checkedEntry(given: Partial<Enqueueable>, content: Content, options: EntryOptions, refuse: Refuse): NewEntry {
+  const { eventType, payload } = content
+  const aggregateType = checkName('aggregateType', content.aggregateType, limits.nameBytes, refuse)
   const aggregateId = checkName('aggregateId', given.aggregateId, limits.aggregateIdBytes, refuse)
   const maxPayloadBytes = options.maxPayloadBytes ?? limits.payloadBytes
-  const payloadBytes = bytesBeyond(given.payload, maxPayloadBytes)
+  const payloadBytes = bytesBeyond(payload, maxPayloadBytes)
   if (payloadBytes !== undefined) {
     throw refuse('payload', `is ${payloadBytes} bytes of JSON; the limit is ${maxPayloadBytes}`, maxPayloadBytes)
   }
   return {
-    id: checkId(given.id, options, refuse),
-    eventType: given.eventType,
+    id: checkId(given.id === undefined ? options.newId() : given.id, refuse),
+    eventType,
     aggregateType,
     aggregateId,
     sequence: checkSequence(given.sequence, refuse),
-    occurredAt: checkTime(given.occurredAt, options, refuse),
-    payload: given.payload,
+    occurredAt: checkTime(given.occurredAt === undefined ? new Date(options.now()) : given.occurredAt, refuse),
+    payload,
     headers: checkHeaders(given.headers, refuse),
     partition: partitionOf(aggregateType, aggregateId),
   }
 }
 
-function checkId(id: unknown, options: EntryOptions, refuse: Refuse): string {
-  if (id === undefined) return options.newId()
+function checkId(id: unknown, refuse: Refuse): string {
   if (!isUuid(id)) throw refuse('id', `is ${typeof id === 'string' ? 'no UUID' : describe(id)}`)
   return id.toLowerCase()
 }
@@ -139,9 +148,8 @@ function checkSequence(sequence: unknown, refuse: Refuse): number | undefined {
 const firstTime = Date.parse('0001-01-01T00:00:00.000Z')
 const lastTime = Date.parse('9999-12-31T23:59:59.999Z')
 
-function checkTime(time: unknown, options: EntryOptions, refuse: Refuse): Date {
-  if (time === undefined) return new Date(options.now())
-  if (!(time instanceof Date)) throw refuse('occurredAt', `is ${describe(time)}, not a Date`)
+function checkTime(time: unknown, refuse: Refuse): Date {
+  if (!isDate(time)) throw refuse('occurredAt', `is ${describe(time)}, not a Date`)
   const milliseconds = time.getTime()
   if (!(milliseconds >= firstTime && milliseconds <= lastTime)) {
     throw refuse('occurredAt', 'is no date between the years 1 and 9999')
@@ -150,16 +158,14 @@ function checkTime(time: unknown, options: EntryOptions, refuse: Refuse): Date {
 }
 
 function serialise(payload: unknown, refuse: Refuse): JsonText {
-  let text: string | undefined
+  let found: ReturnType<typeof findJsonFault>
   try {
-    const found = findJsonFault(payload)
-    if (found) throw refuse(formatPath('payload', [...found.keys].reverse()), found.message)
-    text = JSON.stringify(payload)
+    found = findJsonFault(payload)
+    if (!found) return JSON.stringify(payload)
   } catch (error) {
-    if (OutboxError.is(error)) throw error
     throw refuse('payload', 'throws while it is serialised: a getter or toJSON() failed', undefined, error)
   }
-  return text
+  throw refuse(formatPath('payload', found.keys.toReversed()), found.message)
 }
 
 function refuseMixedSequences(entries: readonly NewEntry[]): void {

@@ -7,8 +7,8 @@ const encoder = new TextEncoder()
  * The 32-bit hash that assigns an aggregate to a partition, as an unsigned integer.
  *
  * FNV-1a over the UTF-8 bytes of the type, one byte 0x1F, and the UTF-8 bytes of the id, then murmur3's 32-bit
- * finalizer, which spreads the entropy into the low bits. Written down with test vectors in docs/ordering.md, so
- * that a program in another language can write entries too. It never changes: rows carry its result.
+ * finalizer, which spreads the entropy into the low bits. Written down with test vectors in docs/partition-hash.md,
+ * so that a program in another language can write entries too. It never changes: rows carry its result.
  */
 export function partitionHash(aggregateType: string, aggregateId: string): number {
   let hash = fnv1a(fnvOffset, aggregateType)

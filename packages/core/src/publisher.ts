@@ -60,9 +60,12 @@ export interface SendPublisherOptions {
   readonly maxPayloadBytes?: number
   /** how long the destination drops repeats of a `deduplicationId`, milliseconds */
   readonly dedupeWindowMs?: number
-  /** aggregates that are sent at once, default 16 */
+  /** aggregates that one `publish` sends at once, default 16 */
   readonly concurrency?: number
-  /** Sends one entry: returning means published, throwing means retry, throwing `permanent(…)` a dead letter, `unavailable(…)` an outage. */
+  /**
+   * Sends one entry: returning means published, throwing means retry, throwing `permanent(…)` a dead letter,
+   * `unavailable(…)` an outage. Pass the signal on, so that an aborted send stops.
+   */
   readonly send: (entry: DueEntry, options: { readonly signal: AbortSignal }) => Awaitable<void>
 }
 
@@ -70,7 +73,8 @@ export interface SendPublisherOptions {
  * Makes a publisher from one function that sends one entry.
  *
  * Aggregates are sent side by side, the entries of one aggregate one after the other; an aggregate stops at its first
- * failure. A send that fails after the signal aborted is `unknown`: it may have arrived.
+ * failure. When the signal aborts, `publish` ends without waiting: a send that has not ended is `unknown`, as it may
+ * arrive yet, and the rest is `notSent`.
  *
  * @example
  * ```ts
@@ -93,24 +97,41 @@ export function publisher(options: SendPublisherOptions): Publisher {
     },
     async publish(entries, { signal }) {
       const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
-      const waiting = groupByAggregate(entries)[Symbol.iterator]()
+      const groups = groupByAggregate(entries)
+      const waiting = groups.values()
+      const aborted = abortOf(signal)
       const sendAggregates = async (): Promise<void> => {
         for (const indexes of waiting) await sendInOrder(indexes)
       }
       const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
         for (const index of indexes) {
           if (signal.aborted) return
-          const outcome = await sendOne(entries[index] as DueEntry, send, signal)
+          const outcome = await Promise.race([sendOne(entries[index] as DueEntry, send, signal), aborted.outcome])
           outcomes[index] = outcome
           if (outcome.status !== 'published') return
         }
       }
-      await Promise.all(Array.from({ length: concurrency }, sendAggregates))
+      try {
+        await Promise.all(Array.from({ length: Math.min(concurrency, groups.length) }, sendAggregates))
+      } finally {
+        aborted.forget()
+      }
       return outcomes
     },
   }
 }
 
+/** The outcome of whatever is in flight when the signal aborts; never settles if it does not. */
+function abortOf(signal: AbortSignal): { readonly outcome: Promise<PublishOutcome>; readonly forget: () => void } {
+  let onAbort = (): void => {}
+  const outcome = new Promise<PublishOutcome>((resolve) => {
+    onAbort = () => resolve({ status: 'unknown', error: signal.reason })
+  })
+  signal.addEventListener('abort', onAbort, { once: true })
+  return { outcome, forget: () => signal.removeEventListener('abort', onAbort) }
+}
+
+/** Never rejects. */
 async function sendOne(
   entry: DueEntry,
   send: SendPublisherOptions['send'],

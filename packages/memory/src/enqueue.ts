@@ -1,0 +1,133 @@
+import {
+  aggregateKey,
+  type Enqueueable,
+  type EntryOptions,
+  entriesFrom,
+  inWriteOrder,
+  mixedSequences,
+  type NewEntry,
+  type OneOrMany,
+  type Receipt,
+  sequenceConflict,
+} from '@outbox/core'
+import type { Row, SequenceSource, State } from './state.ts'
+import type { MemoryTransaction, OpenTransaction, Transactions } from './transaction.ts'
+
+/** `Enqueue.enqueue` in a transaction: waits where a database would, then stages the batch whole or not at all. */
+export async function enqueue(
+  state: State,
+  transactions: Transactions,
+  options: EntryOptions,
+  handle: MemoryTransaction,
+  events: OneOrMany<Enqueueable>,
+): Promise<readonly Receipt[]> {
+  const transaction = transactions.of(handle)
+  const entries = entriesFrom(events, options)
+  for (const name of lockNames(entries)) {
+    const turn = transactions.locks.take(transaction, name)
+    if (!turn) continue
+    await turn
+    transactions.of(handle) // it may have ended while it waited
+  }
+  const others = [...transactions.open].filter((other) => other !== transaction).flatMap((other) => other.staged)
+  return stage(state, transaction, entries, others)
+}
+
+/** What two transactions must not write at once: the same id, the same number, the next number of an aggregate. */
+function lockNames(entries: readonly NewEntry[]): string[] {
+  const names = new Set<string>()
+  for (const entry of entries) {
+    names.add(`id ${entry.id}`)
+    names.add(
+      entry.sequence === undefined
+        ? `counter ${aggregateKey(entry)}`
+        : `sequence ${entry.sequence} of ${aggregateKey(entry)}`,
+    )
+  }
+  return [...names].sort()
+}
+
+/**
+ * Adds entries to what the transaction has written, numbered, sorted by sequence; receipts in the order given.
+ *
+ * @param others - rows of transactions that are still open: their way of numbering a type binds this one too
+ * @throws {OutboxError} `sequence-source-mixed`, `sequence-conflict`; then nothing was staged
+ */
+export function stage(
+  state: State,
+  transaction: OpenTransaction,
+  entries: readonly NewEntry[],
+  others: readonly Row[] = [],
+): readonly Receipt[] {
+  const view = viewOf(state, transaction.staged, others)
+  const rows: Row[] = []
+  const receipts = new Map<NewEntry, Receipt>()
+  for (const entry of inWriteOrder(entries)) {
+    const source = view.source(entry.aggregateType)
+    if (source !== undefined && source !== sourceOf(entry)) throw mixedSequences(entry.aggregateType)
+    const known = view.byId(entry.id)
+    const row = known ?? newRow(state, view, entry, state.lastPosition + rows.length + 1)
+    receipts.set(entry, { id: entry.id, sequence: row.entry.sequence, duplicate: known !== undefined })
+    if (known) continue
+    view.add(row)
+    rows.push(row)
+  }
+  state.lastPosition += rows.length
+  transaction.staged.push(...rows)
+  return entries.flatMap((entry) => receipts.get(entry) ?? [])
+}
+
+function newRow(state: State, view: View, entry: NewEntry, position: number): Row {
+  const sequence = entry.sequence ?? view.lastSequence(entry) + 1
+  if (view.isTaken({ ...entry, sequence })) throw sequenceConflict({ ...entry, sequence })
+  return {
+    entry: { ...entry, sequence },
+    position,
+    enqueuedAt: state.clock.monotonic(),
+    payloadBytes: new TextEncoder().encode(entry.payload).byteLength,
+    numberedBy: sourceOf(entry),
+    state: { kind: 'pending' },
+    refused: 0,
+    crashes: 0,
+    requeues: 0,
+    isLate: false,
+  }
+}
+
+function sourceOf(entry: NewEntry): SequenceSource {
+  return entry.sequence === undefined ? 'store' : 'caller'
+}
+
+/** What a transaction sees when it writes: what is committed, and its own rows. */
+interface View {
+  readonly source: (aggregateType: string) => SequenceSource | undefined
+  readonly byId: (id: string) => Row | undefined
+  readonly isTaken: (entry: NewEntry & { readonly sequence: number }) => boolean
+  readonly lastSequence: (entry: NewEntry) => number
+  readonly add: (row: Row) => void
+}
+
+function viewOf(state: State, own: readonly Row[], others: readonly Row[]): View {
+  const ids = new Map<string, Row>()
+  const taken = new Set<string>()
+  const last = new Map<string, number>()
+  const sources = new Map<string, SequenceSource>()
+  for (const row of others) sources.set(row.entry.aggregateType, row.numberedBy)
+  const place = (entry: NewEntry): string => `${entry.sequence} ${aggregateKey(entry)}`
+  const add = (row: Row): void => {
+    ids.set(row.entry.id, row)
+    taken.add(place(row.entry))
+    last.set(aggregateKey(row.entry), row.entry.sequence)
+    sources.set(row.entry.aggregateType, row.numberedBy)
+  }
+  for (const row of own) add(row)
+  return {
+    add,
+    source: (aggregateType) => state.sequenceSources.get(aggregateType) ?? sources.get(aggregateType),
+    byId: (id) => state.rows.get(id) ?? ids.get(id),
+    isTaken: (entry) =>
+      taken.has(place(entry)) || (state.aggregates.get(aggregateKey(entry))?.bySequence.has(entry.sequence) ?? false),
+    lastSequence: (entry) =>
+      last.get(aggregateKey(entry)) ?? state.aggregates.get(aggregateKey(entry))?.lastSequence ?? 0,
+  }
+}

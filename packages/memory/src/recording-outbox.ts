@@ -1,0 +1,91 @@
+import {
+  type DomainEvent,
+  type Enqueueable,
+  entriesFrom,
+  type IdSources,
+  type OneOrMany,
+  type Outbox,
+  type OutboxEntry,
+  type Receipt,
+  systemClock,
+  uuidv7Generator,
+} from '@outbox/core'
+import { stage } from './enqueue.ts'
+import { addRow, moveRow, pendingRows } from './rows.ts'
+import { emptyState, type Row } from './state.ts'
+
+export interface RecordingOutbox extends Outbox<unknown> {
+  readonly enqueue: (tx: unknown, events: OneOrMany<Enqueueable>) => readonly Receipt[]
+  /** what was enqueued, in order, as it was given; an event whose id was there already is not kept twice */
+  readonly events: readonly DomainEvent[]
+  /** the same as a store would keep it: with ids, sequences, JSON text; published ones included */
+  readonly entries: readonly OutboxEntry[]
+}
+
+/**
+ * A double for tests of code that enqueues: it fits wherever an `Outbox` or `Enqueue` of any database is asked for.
+ *
+ * Refuses what a store refuses (limits, lossy payloads, mixed and conflicting sequences) and hands out receipts. It
+ * looks at no transaction: what is enqueued is kept, even if the transaction around it rolls back.
+ *
+ * @example
+ * ```ts
+ * const outbox = recordingOutbox()
+ * await placeOrder(outbox, order)
+ * expect(outbox.events).toEqual([event('order.placed', { aggregateId: order.id, payload: { total: 3 } })])
+ * ```
+ */
+export function recordingOutbox(ids: IdSources = {}): RecordingOutbox {
+  const newId = uuidv7Generator(ids)
+  const now = ids.now ?? Date.now
+  const state = emptyState({ clock: systemClock, now, source: newId() })
+  const events: DomainEvent[] = []
+
+  const rows = (): Row[] => [...state.rows.values()]
+  return {
+    get events() {
+      return [...events]
+    },
+    get entries() {
+      return rows().map(outboxEntry)
+    },
+    enqueue(_tx, given) {
+      const staged: Row[] = []
+      const receipts = stage(state, { staged }, entriesFrom(given, { newId, now }))
+      for (const row of staged) addRow(state, row)
+      const batch: readonly Enqueueable[] = isMany(given) ? given : [given]
+      batch.forEach((event, index) => {
+        if (receipts[index]?.duplicate === false) events.push(asEvent(event))
+      })
+      return receipts
+    },
+    async fetchUnpublished(limit, options) {
+      options?.signal?.throwIfAborted()
+      return pendingRows(state).slice(0, limit).map(outboxEntry)
+    },
+    async markPublished(ids, options) {
+      options?.signal?.throwIfAborted()
+      for (const id of ids) {
+        const row = state.rows.get(id)
+        if (row?.state.kind === 'pending') moveRow(state, row, { kind: 'published', at: new Date(now()), since: 0 })
+      }
+    },
+  }
+}
+
+function isMany(events: OneOrMany<Enqueueable>): events is readonly Enqueueable[] {
+  return Array.isArray(events)
+}
+
+function asEvent(given: Enqueueable): DomainEvent {
+  if (!('eventType' in given)) return given
+  const { id, eventType, aggregateType, aggregateId, sequence, occurredAt, headers } = given
+  return { type: eventType, aggregateType, aggregateId, payload: JSON.parse(given.payload), sequence, id, occurredAt, headers }
+}
+
+function outboxEntry(row: Row): OutboxEntry {
+  const entry = { ...row.entry, occurredAt: new Date(row.entry.occurredAt) }
+  return row.state.kind === 'published'
+    ? { ...entry, published: true, publishedAt: new Date(row.state.at) }
+    : { ...entry, published: false, publishedAt: null }
+}

@@ -1,0 +1,108 @@
+import { OutboxError } from '@outbox/core'
+import { type LockTable, lockTable } from './locks.ts'
+import { addRow } from './rows.ts'
+import type { Row, State } from './state.ts'
+
+/** The handle that `enqueue` takes: made by `memoryOutbox().transaction`, of use until its callback ends. */
+export interface MemoryTransaction {
+  readonly kind: 'memory-transaction'
+  /**
+   * A savepoint: if `work` throws, what was enqueued within it is gone, and the transaction around it goes on.
+   *
+   * Rejects with what `work` threw.
+   */
+  transaction<T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T>
+}
+
+/** What a transaction has written and nobody else sees. Savepoints write to the same list. */
+export interface OpenTransaction {
+  readonly staged: Row[]
+}
+
+export interface Transactions {
+  /** Commits when `work` resolves, rolls back and rejects with the same error when it throws. */
+  run<T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T>
+  /** @throws {OutboxError} `not-a-transaction` */
+  of(handle: MemoryTransaction): OpenTransaction
+  /** every transaction that has not ended */
+  readonly open: ReadonlySet<OpenTransaction>
+  readonly locks: LockTable<OpenTransaction>
+}
+
+/** Transactions over `state`: isolated, atomic; nothing of them is seen before they commit. */
+export function transactionsOver(state: State, onCommit: () => void): Transactions {
+  const handles = new WeakMap<object, { readonly transaction: OpenTransaction; isOpen: boolean }>()
+  const open = new Set<OpenTransaction>()
+  const locks = lockTable<OpenTransaction>()
+
+  /** Runs `work` with a handle that is refused from the moment that `work` ends. */
+  const withHandle = async <T>(
+    transaction: OpenTransaction,
+    work: (tx: MemoryTransaction) => T | PromiseLike<T>,
+  ): Promise<T> => {
+    const handle: MemoryTransaction = {
+      kind: 'memory-transaction',
+      transaction: (inner) => savepoint(handle, inner),
+    }
+    const entry = { transaction, isOpen: true }
+    handles.set(handle, entry)
+    try {
+      return await work(handle)
+    } finally {
+      entry.isOpen = false
+    }
+  }
+
+  const of = (handle: MemoryTransaction): OpenTransaction => {
+    const known = typeof handle === 'object' && handle !== null ? handles.get(handle) : undefined
+    if (!known) throw wrongHandle()
+    if (!known.isOpen || !open.has(known.transaction)) throw finished()
+    return known.transaction
+  }
+
+  const savepoint = async <T>(
+    handle: MemoryTransaction,
+    work: (tx: MemoryTransaction) => T | PromiseLike<T>,
+  ): Promise<T> => {
+    const transaction = of(handle)
+    const kept = transaction.staged.length
+    try {
+      return await withHandle(transaction, work)
+    } catch (error) {
+      transaction.staged.length = Math.min(kept, transaction.staged.length)
+      throw error
+    }
+  }
+
+  const run = async <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T> => {
+    const transaction: OpenTransaction = { staged: [] }
+    open.add(transaction)
+    try {
+      const result = await withHandle(transaction, work)
+      for (const row of transaction.staged) addRow(state, row)
+      if (transaction.staged.length > 0) onCommit()
+      return result
+    } finally {
+      open.delete(transaction)
+      locks.release(transaction, finished)
+    }
+  }
+
+  return { run, of, open, locks }
+}
+
+function wrongHandle(): OutboxError<'not-a-transaction'> {
+  return new OutboxError(
+    'not-a-transaction',
+    'enqueue was not given a transaction of this outbox. Use the handle that `outbox.transaction((tx) => …)` passes to its callback. Nothing was written.',
+    { reason: 'wrong-handle' },
+  )
+}
+
+function finished(): OutboxError<'not-a-transaction'> {
+  return new OutboxError(
+    'not-a-transaction',
+    'The transaction has ended: await enqueue before the callback returns. Nothing was written.',
+    { reason: 'finished' },
+  )
+}

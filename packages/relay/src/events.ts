@@ -1,0 +1,86 @@
+import type { DueEntry } from '@outbox/core'
+
+/** What the relay tells. Nothing is logged: listen, and log what you care about. No event carries a secret of the relay's. */
+export interface RelayEvents {
+  /** The broker has these, and the store knows it. */
+  readonly published: { readonly entries: readonly DueEntry[] }
+  /** An entry failed and its aggregate waits. `isRefusal`: it counts as an attempt; false for an outage. */
+  readonly retry: {
+    readonly entry: DueEntry
+    readonly error: unknown
+    readonly retryInMs: number
+    readonly isRefusal: boolean
+  }
+  /** An entry became a dead letter. */
+  readonly dead: { readonly entry: DueEntry; readonly reason: string; readonly error: unknown }
+  /** An entry was committed after a later one of its aggregate had been published: the producer broke the order. */
+  readonly lateSequence: { readonly entry: DueEntry }
+  /** A destination is away: publishing to it pauses, no attempt is counted. */
+  readonly destinationDown: { readonly destination: string; readonly error: unknown }
+  readonly destinationUp: { readonly destination: string }
+  /** The database is away: the relay goes on trying. Told once per outage. */
+  readonly storeDown: { readonly error: unknown }
+  readonly storeUp: Readonly<Record<never, never>>
+  /** The relay's partitions changed: all it holds now. */
+  readonly partitions: { readonly held: readonly number[] }
+  /** Leases went to another relay while this one was away; what it had in hand will be published again. */
+  readonly leasesLost: { readonly partitions: readonly number[] }
+  /** What this relay said about entries changed nothing, because their lease was another's by then. */
+  readonly settleRefused: { readonly entries: readonly DueEntry[] }
+  /** Something works but deserves a look, such as a dedupe window shorter than the retries. */
+  readonly warning: { readonly message: string }
+  /** A defect, in a callback, an adapter or a set-up: the relay goes on, the entries concerned are tried again. */
+  readonly error: { readonly error: unknown; readonly during: string }
+}
+
+export type RelayEventName = keyof RelayEvents
+export type RelayListener<Name extends RelayEventName> = (event: RelayEvents[Name]) => void
+export type RelayListeners = { readonly [Name in RelayEventName]?: RelayListener<Name> }
+
+/** Delivers events to listeners, and lets no listener's failure reach the relay. */
+export class Emitter {
+  readonly #listeners = new Map<RelayEventName, Set<(event: never) => unknown>>()
+
+  constructor(listeners: RelayListeners = {}) {
+    for (const [name, listener] of Object.entries(listeners)) {
+      if (listener) this.#add(name as RelayEventName, listener as (event: never) => unknown)
+    }
+  }
+
+  on<Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable {
+    this.#add(name, listener)
+    return { [Symbol.dispose]: () => void this.#listeners.get(name)?.delete(listener) }
+  }
+
+  emit<Name extends RelayEventName>(name: Name, event: RelayEvents[Name]): void {
+    const listeners = this.#listeners.get(name)
+    if (!listeners || listeners.size === 0) {
+      if (name === 'error') warn((event as RelayEvents['error']).error)
+      return
+    }
+    for (const listener of [...listeners]) this.#call(name, listener as (event: RelayEvents[Name]) => unknown, event)
+  }
+
+  #add(name: RelayEventName, listener: (event: never) => unknown): void {
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners.add(listener))
+  }
+
+  #call<Event>(name: RelayEventName, listener: (event: Event) => unknown, event: Event): void {
+    const failed = (error: unknown): void => {
+      if (name === 'error') warn(error)
+      else this.emit('error', { error, during: `a listener of '${name}'` })
+    }
+    try {
+      const result = listener(event)
+      if (result instanceof Promise) result.catch(failed)
+    } catch (error) {
+      failed(error)
+    }
+  }
+}
+
+/** The last resort, for an error that nobody listens for: the runtime's own channel, as for any stray error. */
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : new Error(String(error)))
+}

@@ -1,0 +1,53 @@
+import { OutboxError } from '@outbox/core'
+import type { Breaker } from './breaker.ts'
+import type { Emitter } from './events.ts'
+import type { RelaySettings } from './options.ts'
+import { retryHorizonMs } from './retry.ts'
+import type { StoreCalls } from './store-calls.ts'
+import { within } from './time.ts'
+
+/** The checks of store and destinations: each is made until it has passed once. */
+export class SetupChecks {
+  readonly #calls: StoreCalls
+  readonly #settings: RelaySettings
+  readonly #events: Emitter
+  readonly #unchecked: Set<Breaker>
+  #isStoreChecked = false
+
+  constructor(calls: StoreCalls, destinations: readonly Breaker[], settings: RelaySettings, events: Emitter) {
+    this.#calls = calls
+    this.#settings = settings
+    this.#events = events
+    this.#unchecked = new Set(destinations)
+  }
+
+  /**
+   * Makes the checks that have not passed yet. A destination that is away stays unchecked behind its open breaker.
+   *
+   * @throws {OutboxError} `setup-required` · `unavailable` when the store is away
+   */
+  async run(): Promise<void> {
+    if (!this.#isStoreChecked) {
+      await this.#calls.check()
+      this.#isStoreChecked = true
+    }
+    await Promise.all([...this.#unchecked].map((breaker) => this.#check(breaker)))
+  }
+
+  async #check(breaker: Breaker): Promise<void> {
+    if (breaker.isOpen) return
+    const { publisher } = breaker
+    const { clock, publishTimeoutMs, leaseMs, retry } = this.#settings
+    const horizonMs = retryHorizonMs(retry) + leaseMs + publishTimeoutMs
+    try {
+      const warnings = await within(clock, { timeoutMs: publishTimeoutMs, system: publisher.name }, async (signal) =>
+        publisher.check?.({ retryHorizonMs: horizonMs, signal }),
+      )
+      for (const message of warnings ?? []) this.#events.emit('warning', { message })
+      this.#unchecked.delete(breaker)
+    } catch (error) {
+      if (!OutboxError.is(error, 'unavailable')) throw error
+      await breaker.isAway(error, true)
+    }
+  }
+}
