@@ -1,0 +1,74 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { World } from './world.ts'
+
+/** Starts another process of the demo; it ends when this one does. */
+function start(file: string, args: readonly unknown[]): ChildProcess {
+  return fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(args)], {
+    execArgv: [...process.execArgv, '--disable-warning=ExperimentalWarning'],
+  })
+}
+
+/** Resolves when all producers are through. @throws {Error} when one fails */
+export async function runProducers(world: World, durationMs: number): Promise<void> {
+  const indexes = Array.from({ length: world.options.producers }, (_, index) => index)
+  await Promise.all(
+    indexes.map(async (index) => {
+      const [code] = await once(start('./producer.ts', [world, index, durationMs]), 'exit')
+      if (code !== 0) throw new Error(`producer ${index + 1} ended with code ${code}`)
+    }),
+  )
+}
+
+/** The relay processes: some of them are killed, each is replaced at once under a new name. */
+export class RelayProcesses {
+  readonly #world: World
+  readonly #alive = new Map<string, ChildProcess>()
+  /** relays that ended with batches in hand */
+  readonly interrupted = new Set<string>()
+  kills = 0
+  #started = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  get size(): number {
+    return this.#alive.size
+  }
+
+  add(): void {
+    const name = `relay-${++this.#started}`
+    const child = start('./relay.ts', [this.#world, name])
+    child.on('message', () => this.interrupted.add(name))
+    this.#alive.set(name, child)
+  }
+
+  /** SIGKILL for one of them, and a new one in its place. */
+  async killOne(random: () => number): Promise<void> {
+    const [name, child] = [...this.#alive][Math.floor(random() * this.#alive.size)] ?? []
+    if (name === undefined || child === undefined) return
+    this.#alive.delete(name)
+    this.interrupted.add(name)
+    const gone = once(child, 'exit')
+    child.kill('SIGKILL')
+    await gone
+    this.kills += 1
+    this.add()
+  }
+
+  /** SIGTERM for all; each finishes what it has in hand. @throws {Error} when one fails */
+  async stop(): Promise<void> {
+    const codes = await Promise.all(
+      [...this.#alive.values()].map(async (child) => {
+        const gone = once(child, 'exit')
+        child.kill('SIGTERM')
+        const [code] = await gone
+        return code as number | null
+      }),
+    )
+    this.#alive.clear()
+    if (codes.some((code) => code !== 0)) throw new Error(`relays ended with codes ${codes.join(', ')}`)
+  }
+}
