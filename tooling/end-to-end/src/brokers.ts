@@ -1,0 +1,78 @@
+import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import type { Publisher } from '@outbox/core'
+import type { ReceivedEntry } from '@outbox/core/wire'
+import { decodeNatsMessage, natsPublisher } from '@outbox/nats'
+import { decodeRedisEntry, redisPublisher } from '@outbox/redis'
+import { Redis } from 'ioredis'
+
+/** Which broker a process publishes to; travels as JSON. */
+export interface BrokerAddress {
+  readonly kind: 'redis' | 'nats'
+  readonly url: string
+  /** stream, and first token of the subject */
+  readonly stream: string
+}
+
+export interface OpenPublisher extends AsyncDisposable {
+  readonly publisher: Publisher
+}
+
+export async function openPublisher({ kind, url, stream }: BrokerAddress): Promise<OpenPublisher> {
+  if (kind === 'redis') {
+    const client = new Redis(url, { enableOfflineQueue: false, autoResendUnfulfilledCommands: false })
+    client.on('error', () => undefined) // the relay tells of outages; ioredis reconnects by itself
+    return {
+      publisher: redisPublisher({ client, stream }),
+      [Symbol.asyncDispose]: async () => client.disconnect(),
+    }
+  }
+  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100 })
+  const publisher = natsPublisher({ connection, subject: `${stream}.{aggregateType}.{aggregateId}` })
+  return {
+    publisher,
+    async [Symbol.asyncDispose]() {
+      await publisher.close()
+      await connection.close()
+    },
+  }
+}
+
+/** Creates the stream, where the broker does not do so by itself. */
+export async function createStream({ kind, url, stream }: BrokerAddress): Promise<void> {
+  if (kind === 'redis') return
+  const connection = await connect({ servers: url })
+  await (await jetstreamManager(connection)).streams.add({ name: stream, subjects: [`${stream}.>`] })
+  await connection.close()
+}
+
+/** Everything in the stream, in the broker's order. */
+export async function readStream(address: BrokerAddress): Promise<readonly ReceivedEntry[]> {
+  return address.kind === 'redis' ? readRedis(address) : readNats(address)
+}
+
+async function readRedis({ url, stream }: BrokerAddress): Promise<readonly ReceivedEntry[]> {
+  const client = new Redis(url)
+  try {
+    return (await client.xrange(stream, '-', '+')).map((message) => decodeRedisEntry(message))
+  } finally {
+    client.disconnect()
+  }
+}
+
+async function readNats({ url, stream }: BrokerAddress): Promise<readonly ReceivedEntry[]> {
+  const connection = await connect({ servers: url })
+  try {
+    const { state } = await (await jetstreamManager(connection)).streams.info(stream)
+    const all: ReceivedEntry[] = []
+    if (state.messages === 0) return all
+    const consumer = await jetstream(connection).consumers.get(stream, { deliver_policy: DeliverPolicy.All })
+    for await (const message of await consumer.consume()) {
+      all.push(decodeNatsMessage(message))
+      if (all.length === state.messages) break
+    }
+    return all
+  } finally {
+    await connection.close()
+  }
+}

@@ -1,0 +1,35 @@
+import { event } from '@outbox/core'
+import { openShop } from './shop.ts'
+
+/** What a producer process is told, as JSON in its first argument. */
+export interface ProducerProcessOptions {
+  readonly databaseUrl: string
+  readonly aggregates: readonly string[]
+  readonly transactions: number
+  /** waits for a line on standard input before each transaction, so that a test decides whose turn it is */
+  readonly isStepped?: boolean
+  /** stays in the middle of its first transaction, events written, until it is killed */
+  readonly hangsInTransaction?: boolean
+}
+
+const tell = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
+
+const options = JSON.parse(process.argv[2] ?? '{}') as ProducerProcessOptions
+const shop = openShop(options.databaseUrl)
+const turns = process.stdin[Symbol.asyncIterator]()
+
+for (let turn = 0; turn < options.transactions; turn++) {
+  if (options.isStepped) await turns.next()
+  const events = options.aggregates.map((aggregateId) => event('order.changed', { aggregateId, payload: { turn } }))
+  if (options.hangsInTransaction) {
+    await shop.db.transaction(async (tx) => {
+      await shop.outbox.enqueue(tx, events)
+      tell({ kind: 'enqueued' })
+      await new Promise(() => setInterval(() => undefined, 1_000))
+    })
+  }
+  const receipts = await shop.commit(...events)
+  tell({ kind: 'committed', receipts, at: new Date().toISOString() })
+}
+await shop[Symbol.asyncDispose]()
+process.exit(0)

@@ -1,0 +1,97 @@
+import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
+import { pgOutbox } from '@outbox/drizzle/pg'
+import { createRelay, type RelayOptions } from '@outbox/relay'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import pg from 'pg'
+import { type BrokerAddress, openPublisher } from './brokers.ts'
+
+/** What a relay process is told, as JSON in its first argument. */
+export interface RelayProcessOptions {
+  readonly databaseUrl: string
+  readonly broker: BrokerAddress
+  readonly relay?: Partial<Omit<RelayOptions, 'store' | 'publisher' | 'on'>>
+  readonly fault?: Fault
+}
+
+/**
+ * What goes wrong in this process.
+ *
+ * `stop-before-publish`, `stop-after-publish`: it stops itself (SIGSTOP) once, between the check of its lease and the
+ * write, or between the write and the settle. `die`: it kills itself (SIGKILL) when an entry of this type is about to
+ * be published. `refuse`: the broker refuses entries of this type.
+ */
+export type Fault =
+  | { readonly kind: 'stop-before-publish' | 'stop-after-publish' }
+  | { readonly kind: 'die' | 'refuse'; readonly eventType: string }
+
+function faulty(publisher: Publisher, fault: Fault | undefined): Publisher {
+  if (!fault) return publisher
+  let hasStopped = false
+  const stopOnce = (): void => {
+    if (hasStopped) return
+    hasStopped = true
+    process.kill(process.pid, 'SIGSTOP')
+  }
+  return {
+    ...publisher,
+    async publish(entries, call) {
+      if (fault.kind === 'stop-before-publish') stopOnce()
+      const isMeant = (entry: DueEntry): boolean => 'eventType' in fault && entry.eventType === fault.eventType
+      if (fault.kind === 'die' && entries.some(isMeant)) process.kill(process.pid, 'SIGKILL')
+      if (fault.kind === 'refuse') return publishAllBut(isMeant, publisher, entries, call.signal)
+      const outcomes = await publisher.publish(entries, call)
+      if (fault.kind === 'stop-after-publish') stopOnce()
+      return outcomes
+    },
+  }
+}
+
+async function publishAllBut(
+  isRefused: (entry: DueEntry) => boolean,
+  publisher: Publisher,
+  entries: readonly DueEntry[],
+  signal: AbortSignal,
+): Promise<readonly PublishOutcome[]> {
+  const refused = new Set(entries.filter(isRefused).map(({ aggregateId }) => aggregateId))
+  const rest = entries.filter(({ aggregateId }) => !refused.has(aggregateId))
+  const outcomes = rest.length === 0 ? [] : await publisher.publish(rest, { signal })
+  const byEntry = new Map(rest.map((entry, index) => [entry, outcomes[index]]))
+  return entries.map((entry) => {
+    if (isRefused(entry)) return { status: 'retry', error: new Error('refused on purpose') }
+    return byEntry.get(entry) ?? { status: 'notSent' }
+  })
+}
+
+const tell = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
+
+const options = JSON.parse(process.argv[2] ?? '{}') as RelayProcessOptions
+const stop = new AbortController()
+process.once('SIGTERM', () => stop.abort())
+process.stdin.once('end', () => process.exit(1)).resume() // the test is gone
+
+const pool = new pg.Pool({ connectionString: options.databaseUrl })
+pool.on('error', () => undefined) // told by the relay
+const broker = await openPublisher(options.broker)
+const relay = createRelay({
+  ...options.relay,
+  store: pgOutbox({ db: drizzle({ client: pool }) }),
+  publisher: faulty(broker.publisher, options.fault),
+  on: {
+    partitions: ({ held }) => tell({ kind: 'partitions', held: held.length }),
+    dead: ({ entry, reason }) => tell({ kind: 'dead', id: entry.id, reason }),
+    retry: ({ entry, isRefusal }) => tell({ kind: 'retry', id: entry.id, isRefusal }),
+    leasesLost: ({ partitions }) => tell({ kind: 'leasesLost', partitions }),
+    settleRefused: ({ entries }) => tell({ kind: 'settleRefused', entries: entries.length }),
+    destinationDown: () => tell({ kind: 'destinationDown' }),
+    destinationUp: () => tell({ kind: 'destinationUp' }),
+    storeDown: () => tell({ kind: 'storeDown' }),
+    storeUp: () => tell({ kind: 'storeUp' }),
+    warning: ({ message }) => tell({ kind: 'warning', message }),
+    error: ({ error, during }) => tell({ kind: 'error', during, message: String(error) }),
+  },
+})
+await relay.run({ signal: stop.signal })
+tell({ kind: 'stopped', stats: relay.stats() })
+await broker[Symbol.asyncDispose]()
+await pool.end()
+process.exit(0)

@@ -1,0 +1,71 @@
+import { event } from '@outbox/core'
+import { describeWith, waitFor } from '@outbox/services'
+import { expect, test } from 'vitest'
+import { readStream } from '../src/brokers.ts'
+import { clean, findings } from '../src/check.ts'
+import { createSystem, isDrained, ofKind } from '../src/system.ts'
+
+const changes = (count: number) =>
+  Array.from({ length: count }, (_, turn) => event('order.changed', { aggregateId: `order-${turn % 40}`, payload: { turn } }))
+
+describeWith(['postgres', 'redis'], 'a relay that is stopped past its lease, and then goes on', () => {
+  test('between the check of its lease and its write: Redis refuses the late write', { timeout: 60_000 }, async () => {
+    await using system = await createSystem({ kind: 'redis' })
+    const { shop, broker } = system
+    await shop.commit(...changes(200))
+    const zombie = system.startRelay({ fault: { kind: 'stop-before-publish' }, relay: { lanes: 1, leaseMs: 1_500, pollIntervalMs: 200, publishTimeoutMs: 1_000 } })
+    await zombie.next(ofKind('partitions'))
+    const heir = system.startRelay()
+    await waitFor(() => isDrained(shop), { what: 'the other relay to deliver everything', timeoutMs: 20_000 })
+    // one more per order, so that the heir has written to every partition under its own epoch
+    await shop.commit(...changes(40))
+    await waitFor(() => isDrained(shop), { what: 'the other relay to deliver the rest', timeoutMs: 20_000 })
+    const before = await readStream(broker)
+
+    zombie.continue()
+    await zombie.next(ofKind('leasesLost'))
+    await zombie.signal('SIGTERM')
+    await heir.signal('SIGTERM')
+
+    expect(await readStream(broker)).toEqual(before)
+    expect(findings(await shop.committed(), before)).toEqual(clean)
+  })
+
+  test('between its write and its settle: the settle changes nothing and is counted', { timeout: 60_000 }, async () => {
+    await using system = await createSystem({ kind: 'redis' })
+    const { shop, broker } = system
+    await shop.commit(...changes(200))
+    const zombie = system.startRelay({ fault: { kind: 'stop-after-publish' } })
+    await zombie.next(ofKind('partitions'))
+    const heir = system.startRelay()
+    await waitFor(() => isDrained(shop), { what: 'the other relay to settle everything', timeoutMs: 20_000 })
+    const settledBefore = await shop.query("select id, settled_at from outbox_entries order by id")
+
+    zombie.continue()
+    expect(await zombie.next(ofKind('settleRefused'))).toMatchObject({ entries: expect.any(Number) })
+    await zombie.signal('SIGTERM')
+    await heir.signal('SIGTERM')
+
+    expect(await shop.query('select id, settled_at from outbox_entries order by id')).toEqual(settledBefore)
+    expect(findings(await shop.committed(), await readStream(broker))).toEqual(clean)
+  })
+})
+
+describeWith(['postgres', 'nats'], 'a relay that is stopped past its lease, on JetStream', () => {
+  test('loses nothing: what it delivers late is a repeat, which the stream drops', { timeout: 60_000 }, async () => {
+    await using system = await createSystem({ kind: 'nats' })
+    const { shop, broker } = system
+    await shop.commit(...changes(200))
+    const zombie = system.startRelay({ fault: { kind: 'stop-before-publish' } })
+    await zombie.next(ofKind('partitions'))
+    const heir = system.startRelay()
+    await waitFor(() => isDrained(shop), { what: 'the other relay to deliver everything', timeoutMs: 20_000 })
+
+    zombie.continue()
+    await zombie.next(ofKind('leasesLost'))
+    await zombie.signal('SIGTERM')
+    await heir.signal('SIGTERM')
+
+    expect(findings(await shop.committed(), await readStream(broker))).toEqual(clean)
+  })
+})
