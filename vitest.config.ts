@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config'
+import { ClosingLineReporter } from './tooling/services/src/vitest-reporter.ts'
+
+/** The workspace's packages resolve to their source, so that no build is needed to test. */
+const sourceConditions = ['@outbox/source', 'module', 'node', 'development|production']
+
+// biome-ignore lint/style/noDefaultExport: vitest reads its configuration from the default export
+export default defineConfig({
+  resolve: { conditions: sourceConditions },
+  ssr: { resolve: { conditions: sourceConditions } },
+  test: {
+    include: ['{packages,tooling,examples}/*/test/**/*.test.ts'],
+    // for what vitest leaves to Node, and for children started with child_process.fork
+    execArgv: ['--conditions=@outbox/source'],
+    globalSetup: ['tooling/services/src/shared-servers.ts'],
+    reporters: ['default', new ClosingLineReporter()],
+    // generous, because a machine may be busy: a test that hangs is named by what it waited for long before
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 30_000,
+  },
+})
