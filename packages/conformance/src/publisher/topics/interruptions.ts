@@ -1,0 +1,156 @@
+import { setTimeout } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { places } from '../../places.ts'
+import { expectReceived, type PublisherTopic, statuses } from '../context.ts'
+
+/** The caller's abort, a silent broker, and a broker that is away. */
+export const interruptions: PublisherTopic = {
+  name: 'interruptions',
+  checks: [
+    {
+      id: 'interruptions.aborted-before',
+      promise: 'a signal that is aborted already: nothing is sent, and every outcome says so',
+      async run({ entry, publish, received }) {
+        const outcomes = await publish([entry('a', 1), entry('a', 2), entry('b', 1)], { signal: AbortSignal.abort() })
+        expect(statuses(outcomes)).toEqual(['notSent', 'notSent', 'notSent'])
+        expect(await received()).toEqual([])
+      },
+    },
+    {
+      id: 'interruptions.aborted-meanwhile',
+      promise: 'after an abort in the middle, what is called published has arrived, and what is called not sent has not',
+      async run({ entry, publish, received }) {
+        const entries = Array.from({ length: 300 }, (_, n) => entry(`a-${n}`, 1))
+        const controller = new AbortController()
+        const publishing = publish(entries, { signal: controller.signal })
+        controller.abort()
+        const outcomes = await publishing
+        for (const { status } of outcomes) expect(['published', 'unknown', 'notSent']).toContain(status)
+        // a later batch: when it has arrived, whatever was under way before it has too
+        expect(await publish([entry('after', 1)])).toEqual([{ status: 'published' }])
+        const arrived = new Set((await received()).map(({ id }) => id))
+        entries.forEach(({ id }, index) => {
+          const status = outcomes[index]?.status
+          if (status === 'published') expect(arrived.has(id), `entry ${index} is called published`).toBe(true)
+          if (status === 'notSent') expect(arrived.has(id), `entry ${index} is called not sent`).toBe(false)
+        })
+      },
+    },
+    {
+      id: 'interruptions.aborted-after',
+      promise: 'a signal that aborts after the call has ended changes nothing',
+      async run({ entry, publish, received }) {
+        const controller = new AbortController()
+        const outcomes = await publish([entry('a', 1)], { signal: controller.signal })
+        controller.abort()
+        expect(outcomes).toEqual([{ status: 'published' }])
+        expect(await publish([entry('a', 2)])).toEqual([{ status: 'published' }])
+        expect(places(await received())).toEqual(['a#1', 'a#2'])
+      },
+    },
+    {
+      id: 'interruptions.silent-broker',
+      promise: 'when the broker is silent, an abort ends the call soon: what was sent is unknown, the rest not sent',
+      needs: ['silence'],
+      async run({ entry, publish, received, fault }) {
+        expect(await publish([entry('a', 1)])).toEqual([{ status: 'published' }])
+        const end = await fault('silence')
+        const controller = new AbortController()
+        const entries = [entry('a', 2), entry('a', 3), entry('b', 1)]
+        const publishing = publish(entries, { signal: controller.signal })
+        await setTimeout(50) // time to be sent: only the wording of the outcomes depends on it
+        const abortedAt = performance.now()
+        controller.abort()
+        const outcomes = statuses(await publishing)
+        expect(performance.now() - abortedAt).toBeLessThan(5000)
+        for (const status of outcomes) expect(['unknown', 'notSent']).toContain(status)
+        expect(outcomes).toContain('unknown')
+        await end()
+        const arrived = new Set((await received()).map(({ id }) => id))
+        entries.forEach(({ id }, index) => {
+          if (outcomes[index] === 'notSent') expect(arrived.has(id), `entry ${index} is called not sent`).toBe(false)
+        })
+      },
+    },
+    {
+      id: 'interruptions.silent-then-back',
+      promise: 'what was unknown is published again when the broker answers, in order, and once where it deduplicates',
+      needs: ['silence', 'deduplicates'],
+      async run({ publisher, entry, publish, received, fault }) {
+        const entries = [entry('a', 1), entry('a', 2), entry('b', 1)]
+        const end = await fault('silence')
+        const controller = new AbortController()
+        const publishing = publish(publisher.capabilities.keepsOrderInBatch ? entries : entries.slice(1), {
+          signal: controller.signal,
+        })
+        await setTimeout(50) // see above
+        controller.abort()
+        await publishing
+        await end()
+        for (const each of entries) await untilPublished(() => publish([each]))
+        expectReceived(await received(), entries)
+      },
+    },
+    {
+      id: 'interruptions.away',
+      promise: 'when the broker is away, nobody is to blame: the outcome is unavailable, or unknown if it was sent',
+      needs: ['outage'],
+      async run({ entry, publish, fault }) {
+        expect(await publish([entry('a', 1)])).toEqual([{ status: 'published' }])
+        await fault('outage')
+        const outcomes = statuses(await publish([entry('a', 2), entry('b', 1)]))
+        for (const status of outcomes) expect(['unavailable', 'unknown']).toContain(status)
+        expect(statuses(await publish([entry('a', 2), entry('b', 1)]))).toEqual(['unavailable', 'unavailable'])
+      },
+    },
+    {
+      id: 'interruptions.probe',
+      promise: 'the probe fails while the broker is away, and passes when it is back',
+      needs: ['outage'],
+      async run({ publisher, fault }) {
+        if (!publisher.probe) return
+        await publisher.probe({})
+        const end = await fault('outage')
+        await expect(publisher.probe({ signal: AbortSignal.timeout(5000) })).rejects.toBeDefined()
+        await end()
+        await untilAnswered(() => publisher.probe?.({}))
+      },
+    },
+    {
+      id: 'interruptions.nothing-behind-our-back',
+      promise: 'what was called unavailable never arrives by itself when the broker is back',
+      needs: ['outage'],
+      async run({ entry, publish, received, fault }) {
+        const end = await fault('outage')
+        const entries = [entry('a', 1), entry('b', 1)]
+        await publish(entries)
+        const outcomes = statuses(await publish(entries))
+        expect(outcomes).toEqual(['unavailable', 'unavailable'])
+        await end()
+        await untilPublished(() => publish([entry('after', 1)]))
+        expect(places(await received())).toEqual(['after#1'])
+        for (const each of entries) await untilPublished(() => publish([each]))
+        expect(places(await received()).toSorted()).toEqual(['a#1', 'after#1', 'b#1'])
+      },
+    },
+  ],
+}
+
+type Statuses = readonly { readonly status: string }[]
+
+/** Publishes again while the client finds its broker again; the check's time-out ends it. */
+async function untilPublished(publish: () => Promise<Statuses>): Promise<void> {
+  for (;;) {
+    const outcomes = await publish()
+    if (outcomes.every(({ status }) => status === 'published')) return
+    await setTimeout(20)
+  }
+}
+
+async function untilAnswered(probe: () => Promise<void> | undefined): Promise<void> {
+  for (;;) {
+    const [answer] = await Promise.allSettled([probe()])
+    if (answer.status === 'fulfilled') return
+    await setTimeout(20)
+  }
+}

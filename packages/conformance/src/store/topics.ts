@@ -1,0 +1,39 @@
+import type { StoreTopic } from './store-check.ts'
+import { badInput } from './topics/bad-input.ts'
+import { cancellation } from './topics/cancellation.ts'
+import { crashes } from './topics/crashes.ts'
+import { deadLetters } from './topics/dead-letters.ts'
+import { exactness } from './topics/exactness.ts'
+import { fairness } from './topics/fairness.ts'
+import { fencing } from './topics/fencing.ts'
+import { idempotency } from './topics/idempotency.ts'
+import { leases } from './topics/leases.ts'
+import { limitsTopic } from './topics/limits.ts'
+import { numbering } from './topics/numbering.ts'
+import { orderTopic } from './topics/order.ts'
+import { settling } from './topics/settling.ts'
+import { trait } from './topics/trait.ts'
+import { transactions } from './topics/transactions.ts'
+import { upkeep } from './topics/upkeep.ts'
+import { waiting } from './topics/waiting.ts'
+
+/** The store suite, in the order in which a person would want to read it. */
+export const storeTopics: readonly StoreTopic[] = [
+  trait,
+  transactions,
+  idempotency,
+  numbering,
+  orderTopic,
+  fairness,
+  leases,
+  fencing,
+  crashes,
+  settling,
+  waiting,
+  deadLetters,
+  limitsTopic,
+  exactness,
+  badInput,
+  cancellation,
+  upkeep,
+]

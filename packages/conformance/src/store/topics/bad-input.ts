@@ -1,0 +1,109 @@
+import { limits, type Enqueueable } from '@outbox/core'
+import { expect } from 'vitest'
+import { places } from '../../places.ts'
+import { inTurn } from '../../in-turn.ts'
+import { order } from '../events.ts'
+import { expectEmpty, failure } from '../facts.ts'
+import type { StoreTopic } from '../store-check.ts'
+
+const circle: Record<string, unknown> = {}
+circle['self'] = circle
+
+/** What cannot be written, by the path that the error names. */
+const badEvents: readonly (readonly [path: string, event: unknown])[] = [
+  ['', undefined],
+  ['', 'order.placed'],
+  ['type', { aggregateId: 'a', payload: {} }],
+  ['type', { ...order('a'), type: 'undotted' }],
+  ['type', { ...order('a'), type: `order.${'x'.repeat(255)}` }],
+  ['aggregateId', { type: 'order.placed', payload: {} }],
+  ['aggregateId', order('')],
+  ['aggregateId', order('tab\there')],
+  ['aggregateId', order('nul\u0000')],
+  ['aggregateId', order('half \ud83d')],
+  ['aggregateId', order('ü'.repeat(257))],
+  ['aggregateType', { ...order('a'), aggregateType: 'x'.repeat(256) }],
+  ['payload', { type: 'order.placed', aggregateId: 'a' }],
+  ['payload', order('a', { payload: Promise.resolve() })],
+  ['payload', order('a', { payload: 'x'.repeat(limits.payloadBytes) })],
+  ['payload.n', order('a', { payload: { n: 1n } })],
+  ['payload.list[1]', order('a', { payload: { list: [1, Number.NaN] } })],
+  ['payload.self', order('a', { payload: circle })],
+  ['id', order('a', { id: 'no-uuid' })],
+  ['sequence', { ...order('a'), sequence: -1 }],
+  ['sequence', { ...order('a'), sequence: 1.5 }],
+  ['sequence', { ...order('a'), sequence: 2 ** 53 }],
+  ['occurredAt', order('a', { occurredAt: new Date(Number.NaN) })],
+  ['headers["bad name"]', order('a', { headers: { 'bad name': 'x' } })],
+  ['headers["nats-x"]', order('a', { headers: { 'nats-x': 'x' } })],
+  ['headers["line"]', order('a', { headers: { line: 'a\nb' } })],
+  ['headers', order('a', { headers: Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`h${n}`, ''])) })],
+]
+
+/** An event that cannot be written is refused by path, before anything of its batch is. */
+export const badInput: StoreTopic = {
+  name: 'bad input',
+  checks: [
+    {
+      id: 'bad-input.named',
+      promise: 'an event that cannot be written is refused with its index and path, and nothing of the batch is written',
+      async run({ store, commit }) {
+        for (const [path, event] of badEvents) {
+          // `as`: these are the mistakes of callers without types
+          const batch = [order('good'), event as Enqueueable, order('good too')]
+          const { details } = await failure('invalid-event', commit(batch))
+          expect(details.path, `the event wrong in ${path}`).toBe(path)
+          expect(details.index, `the event wrong in ${path}`).toBe(1)
+        }
+        await expectEmpty(store)
+      },
+    },
+    {
+      id: 'bad-input.no-secrets',
+      promise: 'the message of a refusal holds nothing of the payload',
+      async run({ commit }) {
+        const secret = 'hunter2'
+        const error = await failure('invalid-event', commit(order('a', { payload: { secret, n: 1n } })))
+        expect(error.message).not.toContain(secret)
+        const large = await failure('invalid-event', commit(order('a', { payload: secret.repeat(200_000) })))
+        expect(large.message).not.toContain(secret)
+        expect(large.details.limit).toBe(limits.payloadBytes)
+      },
+    },
+    {
+      id: 'bad-input.transaction-goes-on',
+      promise: 'a refused event leaves the transaction as it was: it may go on without it',
+      async run({ store, transaction }) {
+        await transaction((tx) =>
+          inTurn(
+            () => tx.enqueue(order('before')),
+            () => refusedEnqueue(() => tx.enqueue([order('with'), order('')])),
+            () => tx.enqueue(order('after')),
+          ),
+        )
+        expect(places(await store.fetchUnpublished(10))).toEqual(['before#1', 'after#1'])
+      },
+    },
+  ],
+}
+
+/** Tries an enqueue that must be refused as invalid, whether it throws or rejects. */
+function refusedEnqueue(attempt: () => unknown): unknown {
+  const refusal = async (error: unknown): Promise<void> => {
+    await failure('invalid-event', Promise.reject(error))
+  }
+  try {
+    const result = attempt()
+    return Promise.resolve(result).then(() => {
+      throw new Error('an invalid event was accepted')
+    }, refusal)
+  } catch (error) {
+    // a synchronous driver's transaction must not be handed a promise
+    if (!isInvalidEvent(error)) throw error
+    return undefined
+  }
+}
+
+function isInvalidEvent(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'invalid-event'
+}

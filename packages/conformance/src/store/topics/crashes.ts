@@ -1,0 +1,181 @@
+import { expect } from 'vitest'
+import { places } from '../../places.ts'
+import { account, order, orderIdsIn, orders } from '../events.ts'
+import type { StoreTopic } from '../store-check.ts'
+import { published, refused, startRelay, takeOver } from '../test-relay.ts'
+
+/** What a relay had in hand when it died is counted, and lent alone from then on. */
+export const crashes: StoreTopic = {
+  name: 'crashes',
+  checks: [
+    {
+      id: 'crashes.counted-on-take-over',
+      promise: 'entries in hand when their relay was evicted have one crash more, and no attempt more',
+      async run({ store, commit, peer }) {
+        await commit(order('a'))
+        let relay = await startRelay(await peer())
+        for (const count of [0, 1, 2, 3]) {
+          expect(await relay.fetch()).toMatchObject([{ aggregateId: 'a', crashes: count, attempt: 1 }])
+          relay = await takeOver(store, relay)
+        }
+      },
+    },
+    {
+      id: 'crashes.only-what-was-lent',
+      promise: 'entries that nobody had in hand have no crash',
+      async run({ store, commit }) {
+        await commit(orders('a', 3))
+        const gone = await startRelay(store)
+        await gone.fetch({ limit: 1 })
+        const heir = await takeOver(store, gone)
+        const lent = await heir.drain()
+        expect(lent.map(({ sequence, crashes: count }) => [sequence, count])).toEqual([
+          [1, 1],
+          [2, 0],
+          [3, 0],
+        ])
+      },
+    },
+    {
+      id: 'crashes.not-without-fetch',
+      promise: 'a relay that died with nothing in hand leaves no crash',
+      async run({ store, commit }) {
+        await commit(orders('a', 2))
+        const gone = await startRelay(store)
+        const heir = await takeOver(store, gone)
+        expect((await heir.fetch()).map(({ crashes: count }) => count)).toEqual([0, 0])
+      },
+    },
+    {
+      id: 'crashes.not-after-release',
+      promise: 'entries lent under a lease that was given back have no crash',
+      async run({ store, commit }) {
+        await commit(orders('a', 2))
+        const one = await startRelay(store)
+        await one.fetch()
+        await store.release({ holder: one.holder, leases: one.leases, leave: true })
+        const two = await startRelay(store)
+        expect((await two.fetch()).map(({ crashes: count }) => count)).toEqual([0, 0])
+      },
+    },
+    {
+      id: 'crashes.leaving-in-the-middle',
+      promise: 'who leaves without giving a lease back leaves what was in hand as a crash',
+      async run({ store, commit }) {
+        await commit(order('a'))
+        const one = await startRelay(store)
+        await one.fetch()
+        await store.release({ holder: one.holder, leases: [], leave: true })
+        const two = await startRelay(store)
+        expect(await two.fetch()).toMatchObject([{ crashes: 1 }])
+      },
+    },
+    {
+      id: 'crashes.not-after-settle',
+      promise: 'after a settle nothing is in hand: neither what was settled nor what was left out',
+      async run({ store, commit }) {
+        await commit(orders('a', 4))
+        const gone = await startRelay(store)
+        const [one, two] = await gone.fetch()
+        if (!one || !two) throw new Error('two entries were due')
+        await gone.settle([published(one), refused(two)])
+        const heir = await takeOver(store, gone)
+        expect((await heir.fetch()).map(({ sequence, crashes: count }) => [sequence, count])).toEqual([
+          [2, 0],
+          [3, 0],
+          [4, 0],
+        ])
+      },
+    },
+    {
+      id: 'crashes.alone',
+      promise: 'each entry with a crash is lent alone and before the others, however much else is due',
+      async run({ store, commit }) {
+        const [a = '', b = '', younger = ''] = orderIdsIn(30, 3)
+        await commit([order(a), order(b)])
+        const gone = await startRelay(store)
+        expect(await gone.fetch()).toHaveLength(2)
+        await commit([order(a), order(younger), order('elsewhere')])
+        const heir = await takeOver(store, gone)
+        const first = await heir.fetch()
+        expect(places(first)).toHaveLength(1)
+        await heir.settle(first.map(published))
+        const second = await heir.fetch()
+        expect(second).toHaveLength(1)
+        await heir.settle(second.map(published))
+        expect(places([...first, ...second]).toSorted()).toEqual([`${a}#1`, `${b}#1`].toSorted())
+        expect((await heir.fetch()).map(({ crashes: count }) => count)).toEqual([0, 0, 0])
+      },
+    },
+    {
+      id: 'crashes.older-than-the-crash',
+      promise: 'an entry with a crash that is not the head of its aggregate ends the prefix before it',
+      async run({ store, commit }) {
+        await commit([account('a', 5), account('a', 6)])
+        const gone = await startRelay(store)
+        expect(await gone.fetch({ limit: 1 })).toHaveLength(1)
+        await commit([account('a', 1), account('a', 2)])
+        const heir = await takeOver(store, gone)
+        expect(places(await heir.fetch())).toEqual(['a#1', 'a#2'])
+        const lent = await heir.drain()
+        expect(places(lent)).toEqual(['a#1', 'a#2', 'a#5', 'a#6'])
+        expect(lent.map(({ crashes: count }) => count)).toEqual([0, 0, 1, 0])
+      },
+    },
+    {
+      id: 'crashes.reset-by-retry',
+      promise: 'a known outcome clears the crashes: after a retry the entry is lent among others again',
+      async run({ store, commit }) {
+        await commit([order('a'), order('b')])
+        const gone = await startRelay(store)
+        await gone.fetch()
+        const heir = await takeOver(store, gone)
+        for (let n = 0; n < 2; n++) await heir.settle((await heir.fetch()).map((entry) => refused(entry)))
+        const lent = await heir.fetch()
+        expect(lent.map(({ crashes: count, attempt }) => [count, attempt])).toEqual([
+          [0, 2],
+          [0, 2],
+        ])
+      },
+    },
+    {
+      id: 'crashes.kept-without-outcome',
+      promise: 'a settle that says nothing of an entry leaves its crashes as they were',
+      async run({ store, commit }) {
+        await commit(order('a'))
+        const gone = await startRelay(store)
+        await gone.fetch()
+        const heir = await takeOver(store, gone)
+        expect(await heir.fetch()).toMatchObject([{ crashes: 1 }])
+        await heir.settle([])
+        expect(await heir.fetch()).toMatchObject([{ crashes: 1 }])
+      },
+    },
+    {
+      id: 'crashes.not-of-the-published',
+      promise: 'an entry in hand that was published all the same does not come back',
+      async run({ store, commit }) {
+        const [first] = await commit(orders('a', 2))
+        const gone = await startRelay(store)
+        await gone.fetch()
+        await store.markPublished([first?.id ?? ''])
+        const heir = await takeOver(store, gone)
+        expect(places(await heir.drain())).toEqual(['a#2'])
+      },
+    },
+    {
+      id: 'crashes.zombie-clears-no-notes',
+      promise: 'a settle under a lost lease does not clear what the new holder has in hand',
+      async run({ store, commit }) {
+        await commit(order('a'))
+        const zombie = await startRelay(store)
+        const batch = await zombie.fetch()
+        const second = await takeOver(store, zombie)
+        await second.fetch()
+        await zombie.settle(batch.map(published))
+        const third = await takeOver(store, second)
+        expect(await third.fetch()).toMatchObject([{ crashes: 2 }])
+      },
+    },
+  ],
+}

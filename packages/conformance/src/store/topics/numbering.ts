@@ -1,0 +1,242 @@
+import { expect } from 'vitest'
+import { places } from '../../places.ts'
+import { inTurn } from '../../in-turn.ts'
+import { account, order, orders } from '../events.ts'
+import { expectEmpty, failure, sequencesOf, upTo } from '../facts.ts'
+import type { StoreTopic } from '../store-check.ts'
+import { startRelay } from '../test-relay.ts'
+
+/** Sequences: assigned by the store, or given by the caller, never both for one aggregate type. */
+export const numbering: StoreTopic = {
+  name: 'numbering',
+  checks: [
+    {
+      id: 'numbering.from-one',
+      promise: 'the store numbers the events of each aggregate 1, 2, 3, in the order enqueued',
+      async run({ store, commit, transaction }) {
+        await commit([order('a', { payload: 'a1' }), order('b', { payload: 'b1' }), order('a', { payload: 'a2' })])
+        await transaction((tx) =>
+          inTurn(
+            () => tx.enqueue(order('a', { payload: 'a3' })),
+            () => tx.enqueue([order('b', { payload: 'b2' }), order('a', { payload: 'a4' })]),
+          ),
+        )
+        const entries = await store.fetchUnpublished(10)
+        for (const { aggregateId, sequence, payload } of entries) expect(payload).toBe(`"${aggregateId}${sequence}"`)
+        expect(sequencesOf(entries, 'a').toSorted()).toEqual([1, 2, 3, 4])
+        expect(sequencesOf(entries, 'b').toSorted()).toEqual([1, 2])
+      },
+    },
+    {
+      id: 'numbering.per-type-and-id',
+      promise: 'aggregates of two types that share an id are numbered apart',
+      async run({ commit }) {
+        const receipts = await commit([order('x'), order('x', { aggregateType: 'other' }), order('x')])
+        expect(receipts.map(({ sequence }) => sequence)).toEqual([1, 1, 2])
+      },
+    },
+    {
+      id: 'numbering.after-publication',
+      promise: 'numbers go on when everything before is published and purged',
+      async run({ store, commit }) {
+        await commit(orders('a', 3))
+        await (await startRelay(store)).drain()
+        await store.purge({ olderThanMs: 0, limit: 100 })
+        expect(await commit(order('a'))).toMatchObject([{ sequence: 4 }])
+      },
+    },
+    {
+      id: 'numbering.after-rollback',
+      promise: 'numbers still ascend after a rollback',
+      async run({ commit, rollBack }) {
+        await commit(orders('a', 2))
+        await rollBack((tx) => tx.enqueue(orders('a', 5)))
+        const [next] = await commit(order('a'))
+        expect(next?.sequence).toBeGreaterThan(2)
+      },
+    },
+    {
+      id: 'numbering.concurrent-producers',
+      promise: 'many producers of one aggregate at once: every number is given once, and order is commit order',
+      async run({ store, commit }) {
+        const commits: number[] = []
+        const produce = async (): Promise<void> => {
+          for (let n = 0; n < 10; n++) {
+            const receipts = await commit([order('a'), order('b'), order('a')])
+            commits.push(...receipts.map(({ sequence }) => sequence))
+          }
+        }
+        await Promise.all(Array.from({ length: 8 }, produce))
+        expect(commits).toHaveLength(240)
+        const entries = await store.fetchUnpublished(1000)
+        expect(sequencesOf(entries, 'a')).toEqual(upTo(160))
+        expect(sequencesOf(entries, 'b')).toEqual(upTo(80))
+      },
+    },
+    {
+      id: 'numbering.waits-for-the-other',
+      promise: 'a second transaction that numbers the same aggregate waits until the first has ended',
+      needs: ['concurrentTransactions'],
+      async run({ store, begin, commit }) {
+        await commit(order('a'))
+        const history: string[] = []
+        const one = await begin()
+        const two = await begin()
+        await one.enqueue(orders('a', 2))
+        const second = two.enqueue(order('a')).then((receipts) => {
+          history.push('second has its number')
+          return receipts
+        })
+        for (let n = 0; n < 20; n++) await store.stats() // round trips enough for a store that does not wait
+        history.push('first commits')
+        await one.commit()
+        expect(await second).toMatchObject([{ sequence: 4 }])
+        expect(history).toEqual(['first commits', 'second has its number'])
+        await two.commit()
+        expect(sequencesOf(await store.fetchUnpublished(10), 'a')).toEqual([1, 2, 3, 4])
+      },
+    },
+    {
+      id: 'numbering.others-do-not-wait',
+      promise: 'a transaction that numbers other aggregates does not wait',
+      needs: ['concurrentTransactions'],
+      async run({ store, begin, commit }) {
+        await commit(order('first'))
+        const one = await begin()
+        await one.enqueue(order('a'))
+        await commit(order('b')) // would hang here
+        await one.commit()
+        expect(places(await store.fetchUnpublished(10)).toSorted()).toEqual(['a#1', 'b#1', 'first#1'])
+      },
+    },
+    {
+      id: 'numbering.deadlock',
+      promise: 'two transactions that number two aggregates crosswise: one commits, the other is told busy',
+      needs: ['concurrentTransactions'],
+      async run({ store, begin, commit }) {
+        await commit([order('a'), order('b')])
+        const one = await begin()
+        const two = await begin()
+        await one.enqueue(order('a'))
+        await two.enqueue(order('b'))
+        const finish = async (tx: typeof one, crosswise: string): Promise<string> => {
+          try {
+            await tx.enqueue(order(crosswise))
+          } catch (error) {
+            await tx.rollback()
+            return (await failure('busy', Promise.reject(error))).code
+          }
+          await tx.commit()
+          return 'committed'
+        }
+        const results = await Promise.all([finish(one, 'b'), finish(two, 'a')])
+        expect(results.toSorted()).toEqual(['busy', 'committed'])
+        const entries = await store.fetchUnpublished(10)
+        expect(sequencesOf(entries, 'a')).toEqual([1, 2])
+        expect(sequencesOf(entries, 'b')).toEqual([1, 2])
+      },
+    },
+    {
+      id: 'numbering.one-order-of-locks',
+      promise: 'batches that name the same aggregates in opposite order do not deadlock',
+      async run({ store, commit }) {
+        const ids = ['a', 'b', 'c', 'd', 'e']
+        const produce = async (names: readonly string[]): Promise<void> => {
+          for (let n = 0; n < 10; n++) await commit(names.map((id) => order(id)))
+        }
+        await commit(ids.map((id) => order(id)))
+        await Promise.all([produce(ids), produce(ids.toReversed()), produce(ids), produce(ids.toReversed())])
+        expect((await store.stats()).pending).toBe(205)
+      },
+    },
+    {
+      id: 'numbering.given',
+      promise: 'the sequences that the caller gives are kept, from 0 to 2^53 - 1, number or bigint, gaps and all',
+      async run({ store, commit }) {
+        const last = Number.MAX_SAFE_INTEGER
+        const receipts = await commit([
+          account('a', 0),
+          account('a', 17),
+          { ...account('a', 0), sequence: BigInt(last) },
+          account('b', 2 ** 31),
+          account('b', 2 ** 32 + 1),
+        ])
+        expect(receipts.map(({ sequence }) => sequence)).toEqual([0, 17, last, 2 ** 31, 2 ** 32 + 1])
+        const entries = await (await startRelay(store)).fetch()
+        expect(sequencesOf(entries, 'a')).toEqual([0, 17, last])
+        expect(sequencesOf(entries, 'b')).toEqual([2 ** 31, 2 ** 32 + 1])
+      },
+    },
+    {
+      id: 'numbering.mixed',
+      promise: 'a type that one transaction lets the store number cannot be numbered by another, nor the other way round',
+      async run({ store, commit }) {
+        await commit([order('a'), account('a', 1)])
+        const given = { ...order('b'), sequence: 1 }
+        const { sequence: _, ...left } = account('b', 1)
+        expect((await failure('sequence-source-mixed', commit(given))).details).toEqual({ aggregateType: 'order' })
+        expect((await failure('sequence-source-mixed', commit(left))).details).toEqual({ aggregateType: 'account' })
+        await failure('sequence-source-mixed', commit([order('c'), given]))
+        expect((await store.stats()).pending).toBe(2)
+        await commit([order('b'), account('b', 1)])
+      },
+    },
+    {
+      id: 'numbering.mixed-in-one-transaction',
+      promise: 'a type cannot be numbered both ways in one transaction, even before its first commit',
+      async run({ store, transaction }) {
+        const both = transaction((tx) =>
+          inTurn(
+            () => tx.enqueue(order('a')),
+            () => tx.enqueue({ ...order('b'), sequence: 1 }),
+          ),
+        )
+        expect((await failure('sequence-source-mixed', both)).details).toEqual({ aggregateType: 'order' })
+        await expectEmpty(store)
+      },
+    },
+    {
+      id: 'numbering.conflict',
+      promise: 'a sequence that another entry of the aggregate has is a typed conflict that says which, and nothing is written',
+      async run({ store, commit }) {
+        await commit([account("o'brien", 1), account("o'brien", 2)])
+        const attempt = commit([account('b', 1), account("o'brien", 3), account("o'brien", 2)])
+        expect((await failure('sequence-conflict', attempt)).details).toEqual({
+          aggregateType: 'account',
+          aggregateId: "o'brien",
+          sequence: 2,
+        })
+        expect((await store.stats()).pending).toBe(2)
+      },
+    },
+    {
+      id: 'numbering.conflict-in-one-batch',
+      promise: 'two events of a batch with one sequence are a conflict, and nothing is written',
+      async run({ store, commit }) {
+        const attempt = commit([account('a', 1), account('a, (b) = "c"', 7), account('a, (b) = "c"', 7)])
+        expect((await failure('sequence-conflict', attempt)).details).toEqual({
+          aggregateType: 'account',
+          aggregateId: 'a, (b) = "c"',
+          sequence: 7,
+        })
+        await expectEmpty(store)
+      },
+    },
+    {
+      id: 'numbering.conflict-of-two-writers',
+      promise: 'of two open transactions that write one sequence, the second is told of the conflict',
+      needs: ['concurrentTransactions'],
+      async run({ store, begin, commit }) {
+        await commit(account('a', 1))
+        const one = await begin()
+        const two = await begin()
+        await one.enqueue(account('a', 2))
+        const second = failure('sequence-conflict', two.enqueue(account('a', 2)))
+        await one.commit()
+        expect((await second).details.sequence).toBe(2)
+        await two.rollback()
+        expect(sequencesOf(await store.fetchUnpublished(10), 'a')).toEqual([1, 2])
+      },
+    },
+  ],
+}

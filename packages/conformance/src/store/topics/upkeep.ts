@@ -1,0 +1,162 @@
+import { setTimeout } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { places } from '../../places.ts'
+import { order, orders } from '../events.ts'
+import { expectEmpty } from '../facts.ts'
+import type { StoreTopic } from '../store-check.ts'
+import { dead, farFuture, published, refused, startRelay } from '../test-relay.ts'
+
+/** Stats, purging, and the wake-up. */
+export const upkeep: StoreTopic = {
+  name: 'upkeep',
+  checks: [
+    {
+      id: 'upkeep.stats',
+      promise: 'stats count what is pending, waiting and blocked included, and what is dead',
+      async run({ store, commit }) {
+        await expectEmpty(store)
+        await commit([...orders('a', 2), order('b'), order('c'), order('d')])
+        const relay = await startRelay(store)
+        await relay.settle(
+          (await relay.fetch()).flatMap((entry) => {
+            if (entry.sequence === 2) return []
+            if (entry.aggregateId === 'a') return dead(entry, 'block')
+            if (entry.aggregateId === 'b') return refused(entry, farFuture)
+            return entry.aggregateId === 'c' ? published(entry) : []
+          }),
+        )
+        expect(await store.stats()).toMatchObject({ pending: 3, dead: 1 })
+      },
+    },
+    {
+      id: 'upkeep.age',
+      promise: 'the age of the oldest pending entry runs from its enqueueing, whatever the event says of its own time',
+      async run({ store, commit }) {
+        await commit(order('a', { occurredAt: new Date('2001-01-01T00:00:00Z') }))
+        const age = async (): Promise<number> => (await store.stats()).oldestPendingAgeMs ?? Number.NaN
+        const first = await age()
+        expect(first).toBeGreaterThanOrEqual(0)
+        expect(first).toBeLessThan(3600 * 1000)
+        while ((await age()) < first + 20) await setTimeout(5)
+        const older = await age()
+        await commit(order('b'))
+        expect(await age()).toBeGreaterThanOrEqual(older)
+        await (await startRelay(store)).drain()
+        expect((await store.stats()).oldestPendingAgeMs).toBeNull()
+      },
+    },
+    {
+      id: 'upkeep.age-of-the-living',
+      promise: 'the age is that of pending entries: neither the dead nor the published count',
+      async run({ store, commit }) {
+        await commit(order('a'))
+        const relay = await startRelay(store)
+        await relay.settle((await relay.fetch()).map((entry) => dead(entry, 'skip')))
+        expect(await store.stats()).toEqual({ pending: 0, dead: 1, oldestPendingAgeMs: null })
+      },
+    },
+    {
+      id: 'upkeep.purge',
+      promise: 'purge deletes what is published or discarded, never what is pending, waiting, blocked or dead',
+      async run({ store, commit }) {
+        await commit([...orders('dead', 2), order('discarded'), ...orders('published', 2), order('waits')])
+        const relay = await startRelay(store)
+        const lent = await relay.fetch()
+        await relay.settle(
+          lent.flatMap((entry) => {
+            if (entry.sequence === 2) return []
+            if (entry.aggregateId === 'dead') return dead(entry, 'block')
+            if (entry.aggregateId === 'discarded') return dead(entry, 'skip')
+            return entry.aggregateId === 'waits' ? refused(entry, farFuture) : published(entry)
+          }),
+        )
+        const [discarded] = lent.filter(({ aggregateId }) => aggregateId === 'discarded')
+        await store.deadLetters.discard([discarded?.id ?? ''])
+        expect(await store.purge({ olderThanMs: 0, limit: 100 })).toBe(2)
+        expect(await store.purge({ olderThanMs: 0, limit: 100 })).toBe(0)
+        expect(await store.stats()).toMatchObject({ pending: 3, dead: 1 })
+        expect(places(await store.fetchUnpublished(10))).toEqual(['dead#2', 'published#2', 'waits#1'])
+      },
+    },
+    {
+      id: 'upkeep.purge-by-age',
+      promise: 'purge spares what ended less than the given time ago',
+      async run({ store, commit }) {
+        await commit(orders('a', 3))
+        await (await startRelay(store)).drain()
+        expect(await store.purge({ olderThanMs: 3600 * 1000, limit: 100 })).toBe(0)
+        expect(await store.purge({ olderThanMs: 0, limit: 100 })).toBe(3)
+      },
+    },
+    {
+      id: 'upkeep.purge-in-portions',
+      promise: 'purge deletes at most its limit, and fewer only when none is left',
+      async run({ store, commit }) {
+        await commit(Array.from({ length: 25 }, (_, n) => order(`a-${n % 7}`)))
+        await (await startRelay(store)).drain()
+        const counts: number[] = []
+        for (let n = 0; n < 4; n++) counts.push(await store.purge({ olderThanMs: 0, limit: 10 }))
+        expect(counts).toEqual([10, 10, 5, 0])
+      },
+    },
+    {
+      id: 'upkeep.purge-marked',
+      promise: 'what markPublished has marked is purged like what a relay has settled',
+      async run({ store, commit }) {
+        const receipts = await commit(orders('a', 2))
+        await store.markPublished(receipts.map(({ id }) => id))
+        expect(await store.purge({ olderThanMs: 0, limit: 10 })).toBe(2)
+      },
+    },
+    {
+      id: 'upkeep.purge-under-load',
+      promise: 'purge and producers do not wait for each other',
+      needs: ['concurrentTransactions'],
+      async run({ store, commit, begin }) {
+        await commit(orders('a', 3))
+        await (await startRelay(store)).drain()
+        const tx = await begin()
+        await tx.enqueue(orders('a', 2))
+        expect(await store.purge({ olderThanMs: 0, limit: 10 })).toBe(3) // would hang here
+        await tx.commit()
+        expect(places(await store.fetchUnpublished(10))).toEqual(['a#4', 'a#5'])
+      },
+    },
+    {
+      id: 'upkeep.backlog',
+      promise: 'a backlog of 5,000 entries is drained whole, each once, in order per aggregate',
+      async run({ store, commit }) {
+        for (let n = 0; n < 5; n++) {
+          await commit(Array.from({ length: 1000 }, (_, index) => order(`a-${index % 50}`)))
+        }
+        const relay = await startRelay(store)
+        const lent = await relay.drain({ limit: 500, limitPerAggregate: 50 })
+        expect(lent).toHaveLength(5000)
+        const last = new Map<string, number>()
+        for (const { aggregateId, sequence } of lent) {
+          expect(sequence, aggregateId).toBe((last.get(aggregateId) ?? 0) + 1)
+          last.set(aggregateId, sequence)
+        }
+        await expectEmpty(store)
+      },
+    },
+    {
+      id: 'upkeep.subscription',
+      promise: 'a wake-up subscription, where the store has one, ends when it is disposed of, and disturbs nothing',
+      async run({ store, commit }) {
+        const subscription = await store.subscribe?.(() => undefined)
+        await commit(order('a'))
+        await subscription?.[Symbol.asyncDispose]()
+        let wakes = 0
+        const late = await store.subscribe?.(() => {
+          wakes += 1
+        })
+        await late?.[Symbol.asyncDispose]()
+        const before = wakes
+        await commit(order('a'))
+        expect(await (await startRelay(store)).drain()).toHaveLength(2)
+        expect(wakes).toBe(before)
+      },
+    },
+  ],
+}

@@ -1,0 +1,270 @@
+import type { CallOptions } from '@outbox/core'
+import type { MemoryOutbox } from '../../src/index.ts'
+import type { Saboteur } from './run-check.ts'
+
+/** Stores that list, count, purge or cancel wrongly. */
+export const upkeepSaboteurs: readonly Saboteur[] = [
+  {
+    breaks: 'fetchUnpublished gives the newest first, without limit',
+    sabotage: (store) => ({ fetchUnpublished: async () => (await store.fetchUnpublished(1e6)).toReversed() }),
+    caughtBy: ['trait.oldest-first', 'transactions.commit'],
+  },
+  {
+    breaks: 'fetchUnpublished takes what it gives',
+    sabotage: (store) => ({
+      fetchUnpublished: async (limit) => {
+        const entries = await store.fetchUnpublished(limit)
+        await store.markPublished(entries.map(({ id }) => id))
+        return entries
+      },
+    }),
+    caughtBy: ['trait.takes-nothing'],
+  },
+  {
+    breaks: 'fetchUnpublished leaves out what waits and what is blocked',
+    sabotage: (store) => ({
+      fetchUnpublished: async (limit) => {
+        const { duePartitions } = await store.poll({ holder: '' })
+        return (await store.fetchUnpublished(limit)).filter(({ partition }) => duePartitions.includes(partition))
+      },
+    }),
+    caughtBy: ['trait.neither-published-nor-dead'],
+  },
+  {
+    breaks: 'fetchUnpublished forgets headers, times and partitions',
+    sabotage: (store) => ({
+      fetchUnpublished: async (limit) =>
+        (await store.fetchUnpublished(limit)).map((entry) => ({
+          ...entry,
+          headers: {},
+          occurredAt: new Date(0),
+          partition: 0,
+        })),
+    }),
+    caughtBy: ['trait.whole-entry', 'trait.envelope', 'exactness.headers'],
+  },
+  {
+    breaks: 'markPublished marks nothing',
+    sabotage: () => ({ markPublished: async () => undefined }),
+    caughtBy: ['trait.mark-published', 'trait.mark-published-is-idempotent', 'upkeep.purge-marked', 'crashes.not-of-the-published'],
+  },
+  {
+    breaks: 'markPublished buries the dead',
+    sabotage: (store) => ({
+      markPublished: async (ids) => {
+        await store.deadLetters.discard(ids)
+        await store.markPublished(ids)
+      },
+    }),
+    caughtBy: ['trait.mark-published-is-idempotent'],
+  },
+  {
+    breaks: 'check finds fault with everything',
+    sabotage: () => ({ check: () => Promise.reject(new Error('no such table')) }),
+    caughtBy: ['trait.set-up'],
+  },
+  {
+    breaks: 'a requeued letter comes back at the end, under another id',
+    sabotage: (store) => ({
+      deadLetters: {
+        ...store.deadLetters,
+        requeue: async (ids) => {
+          const letters = await store.deadLetters.list({ limit: 1e6 })
+          const again = letters.filter(({ entry }) => ids.includes(entry.id))
+          await store.deadLetters.discard(again.map(({ entry }) => entry.id))
+          await store.transaction((tx) =>
+            store.enqueue(
+              tx,
+              again.map(({ entry }) => ({
+                type: entry.eventType,
+                aggregateId: entry.aggregateId,
+                payload: JSON.parse(entry.payload),
+              })),
+            ),
+          )
+          return again.length
+        },
+      },
+    }),
+    caughtBy: ['dead-letters.requeue', 'dead-letters.requeue-keeps-the-place', 'dead-letters.deduplication-id', 'order.block-in-the-middle'],
+  },
+  {
+    breaks: 'a requeued letter keeps its id for deduplication',
+    sabotage: (store) => ({
+      fetch: async (request) => (await store.fetch(request)).map((entry) => ({ ...entry, deduplicationId: entry.id })),
+    }),
+    caughtBy: ['dead-letters.deduplication-id'],
+  },
+  {
+    breaks: 'requeue and discard count what they were given',
+    sabotage: (store) => ({
+      deadLetters: {
+        ...store.deadLetters,
+        requeue: async (ids) => {
+          await store.deadLetters.requeue(ids)
+          return ids.length
+        },
+        discard: async (ids) => {
+          await store.deadLetters.discard(ids)
+          return ids.length
+        },
+      },
+    }),
+    caughtBy: ['dead-letters.other-ids', 'dead-letters.two-operators', 'dead-letters.discard'],
+  },
+  {
+    breaks: 'discard leaves the letter dead',
+    sabotage: (store) => ({ deadLetters: { ...store.deadLetters, discard: async (ids) => ids.length } }),
+    caughtBy: ['dead-letters.discard', 'idempotency.after-the-end', 'upkeep.purge'],
+  },
+  {
+    breaks: 'the list of dead letters knows no pages',
+    sabotage: (store) => ({
+      deadLetters: { ...store.deadLetters, list: () => store.deadLetters.list({ limit: 1e6 }) },
+    }),
+    caughtBy: ['dead-letters.pages'],
+  },
+  {
+    breaks: 'a page begins at the number of letters before it',
+    sabotage: (store) => {
+      const pages: string[] = []
+      return {
+        deadLetters: {
+          ...store.deadLetters,
+          list: async ({ after, limit }) => {
+            const offset = after === undefined ? 0 : pages.indexOf(after) + 1
+            const page = (await store.deadLetters.list({ limit: 1e6 })).slice(offset, offset + limit)
+            pages.push(...page.map(({ entry }) => entry.id))
+            return page
+          },
+        },
+      }
+    },
+    caughtBy: ['dead-letters.pages-while-requeued'],
+  },
+  {
+    breaks: 'a dead letter loses its reason',
+    sabotage: (store) => ({
+      deadLetters: {
+        ...store.deadLetters,
+        list: async (page) => (await store.deadLetters.list(page)).map((letter) => ({ ...letter, reason: 'failed' })),
+      },
+    }),
+    caughtBy: ['dead-letters.list', 'dead-letters.odd-reasons', 'settling.the-end-stays'],
+  },
+  {
+    breaks: 'settle fails on a reason with odd characters',
+    sabotage: (store) => ({
+      settle: async (request) => {
+        for (const each of request.settlements) {
+          if (each.outcome === 'dead' && each.reason.includes('\u0000')) throw new Error('invalid byte sequence: 0x00')
+        }
+        return store.settle(request)
+      },
+    }),
+    caughtBy: ['dead-letters.odd-reasons'],
+  },
+  {
+    breaks: 'the dead are lent again to the next relay',
+    sabotage: (store) => ({
+      acquire: async (request) => {
+        const letters = await store.deadLetters.list({ limit: 1e6 })
+        if (request.evict.length > 0) await store.deadLetters.requeue(letters.map(({ entry }) => entry.id))
+        return store.acquire(request)
+      },
+    }),
+    caughtBy: ['dead-letters.not-lent'],
+  },
+  {
+    breaks: 'stats count everything as pending, from the time of the event',
+    sabotage: (store) => ({
+      stats: async () => {
+        const { pending, dead } = await store.stats()
+        const [oldest] = await store.fetchUnpublished(1)
+        const age = oldest ? Date.now() - oldest.occurredAt.getTime() : 0
+        return { pending: pending + dead, dead: 0, oldestPendingAgeMs: age }
+      },
+    }),
+    caughtBy: ['upkeep.stats', 'upkeep.age', 'upkeep.age-of-the-living', 'trait.one-or-many', 'transactions.rollback'],
+  },
+  {
+    breaks: 'purge deletes the dead as well, whatever their age',
+    sabotage: (store) => ({
+      purge: async ({ limit }) => {
+        const letters = await store.deadLetters.list({ limit: 1e6 })
+        await store.deadLetters.discard(letters.map(({ entry }) => entry.id))
+        return store.purge({ olderThanMs: 0, limit })
+      },
+    }),
+    caughtBy: ['upkeep.purge', 'upkeep.purge-by-age'],
+  },
+  {
+    breaks: 'purge knows no limit',
+    sabotage: (store) => ({ purge: ({ olderThanMs }) => store.purge({ olderThanMs, limit: 1e6 }) }),
+    caughtBy: ['upkeep.purge-in-portions'],
+  },
+  {
+    breaks: 'purge waits for open transactions',
+    sabotage: (store) => {
+      let open = 0
+      return {
+        enqueue: (tx, events) => {
+          open += 1
+          return store.enqueue(tx, events)
+        },
+        purge: (request) => (open > 1 ? new Promise(() => undefined) : store.purge(request)),
+      }
+    },
+    caughtBy: ['upkeep.purge-under-load'],
+  },
+  {
+    breaks: 'a disposed subscription wakes all the same',
+    sabotage: (store) => ({
+      subscribe: async (wake) => {
+        await store.subscribe?.(wake)
+        return { [Symbol.asyncDispose]: async () => undefined }
+      },
+    }),
+    caughtBy: ['upkeep.subscription'],
+  },
+  {
+    breaks: 'signals are ignored',
+    sabotage: (store) => withoutSignals(store),
+    caughtBy: ['cancellation.before-the-call'],
+  },
+  {
+    breaks: 'an aborted call rejects with an error of its own, and is lost for good',
+    sabotage: (store) => ({
+      fetch: async (request) => {
+        const batch = await store.fetch(request)
+        await Promise.resolve()
+        if (request.signal?.aborted) throw new Error('canceled')
+        return batch
+      },
+    }),
+    caughtBy: ['cancellation.during-the-call'],
+  },
+  {
+    breaks: 'a signal that aborts later ends the store',
+    sabotage: (store) => {
+      let isOver = false
+      return {
+        fetch: (request) => {
+          request.signal?.addEventListener('abort', () => {
+            isOver = true
+          })
+          return isOver ? Promise.reject(new Error('over')) : store.fetch(request)
+        },
+      }
+    },
+    caughtBy: ['cancellation.after-the-call', 'cancellation.during-the-call'],
+  },
+]
+
+function withoutSignals(store: MemoryOutbox): Partial<MemoryOutbox> {
+  const deaf = <Request extends CallOptions>(request: Request): Omit<Request, 'signal'> => {
+    const { signal: _, ...rest } = request
+    return rest
+  }
+  return { settle: (request) => store.settle(deaf(request)), check: () => store.check() }
+}
