@@ -25,8 +25,7 @@ export function uuidv7Generator(sources: IdSources = {}): () => string {
   const pool = new Uint8Array(poolBytes)
   const view = new DataView(pool.buffer)
   let used = poolBytes
-  let last = -1
-  let counter = 0
+  let last: Tick = { time: -1, counter: 0 }
 
   return () => {
     if (used + bytesPerId > poolBytes) {
@@ -35,19 +34,26 @@ export function uuidv7Generator(sources: IdSources = {}): () => string {
     }
     const offset = used
     used += bytesPerId
-    const time = Math.floor(now())
-    if (time > last) {
-      last = time
-      counter = view.getUint32(offset) >>> 3 // 29 bits: half the range is left to count in
-    } else if (++counter > maxCounter) {
-      last += 1
-      counter = view.getUint32(offset) >>> 3
-    }
-    return format(last, counter, view.getUint32(offset + 4), view.getUint32(offset + 8))
+    // 29 bits of chance: half the counter's range is left to count in
+    last = nextTick(last, Math.floor(now()), view.getUint32(offset) >>> 3)
+    return format(last, view.getUint32(offset + 4), view.getUint32(offset + 8))
   }
 }
 
-function format(time: number, counter: number, high: number, low: number): string {
+/** A place in a generator's order: by time, then counter. */
+interface Tick {
+  readonly time: number
+  readonly counter: number
+}
+
+/** The place after `last`: a later millisecond starts its counter at `seed`, a full counter borrows the next one. */
+export function nextTick(last: Tick, time: number, seed: number): Tick {
+  if (time > last.time) return { time, counter: seed }
+  if (last.counter < maxCounter) return { time: last.time, counter: last.counter + 1 }
+  return { time: last.time + 1, counter: seed }
+}
+
+function format({ time, counter }: Tick, high: number, low: number): string {
   const ms = hex(time, 12)
   // 12 bits of the counter stand beside the version, 18 behind the variant, then 44 random bits
   const a = hex(0x7000 | (counter >>> 18), 4)

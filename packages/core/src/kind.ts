@@ -16,5 +16,5 @@ export function describe(value: unknown): string {
   if (value === undefined) return 'missing'
   if (value === null) return 'null'
   const kind = typeof value === 'object' ? kindOf(value) : typeof value
-  return `${/^[aeiou]/i.test(kind) ? 'an' : 'a'} ${kind}`
+  return `${/^[aeio]/i.test(kind) ? 'an' : 'a'} ${kind}`
 }

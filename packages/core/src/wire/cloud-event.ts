@@ -1,5 +1,5 @@
-import type { DueEntry } from '../entry.ts'
-import { type ReceivedEntry, receivedEntry, undecodable, type WireField } from './fields.ts'
+import type { DueEntry, Headers } from '../entry.ts'
+import { parseJson, type ReceivedEntry, receivedEntry, undecodable, type WireField } from './fields.ts'
 
 /**
  * CloudEvents 1.0 attributes of an entry, in the order they are written: `source` is `/aggregateType`, `subject` the
@@ -33,21 +33,24 @@ export function structuredCloudEvent(entry: DueEntry): string {
   return `{${attributes},"outboxheaders":${JSON.stringify(JSON.stringify(entry.headers))},"data":${entry.payload}}`
 }
 
-/** Reads an entry from CloudEvents attributes, of a message in binary mode. */
+/**
+ * Reads an entry from CloudEvents attributes, of a message in binary mode.
+ *
+ * @throws {OutboxError} `invalid-event` when an attribute is missing or makes no sense: the event is not from an outbox
+ */
 export function receivedFromCloudEvent<Payload = unknown>(message: {
   readonly attribute: (name: string) => string | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly payloadText: string
 }): ReceivedEntry<Payload> {
   const { attribute, headers, payloadText } = message
-  if (attribute('specversion') !== '1.0') throw undecodable('specversion', 'is not 1.0: this is no CloudEvent that we know')
+  if (attribute('specversion') !== '1.0') {
+    throw undecodable('specversion', 'is not 1.0: this is no CloudEvent that we know')
+  }
   const fields: Record<WireField, () => string | undefined> = {
     id: () => attribute('id'),
     'event-type': () => attribute('type'),
-    'aggregate-type': () => {
-      const source = attribute('source')
-      return source === undefined ? undefined : decodeURIComponent(source.slice(1))
-    },
+    'aggregate-type': () => aggregateTypeOf(attribute('source')),
     'aggregate-id': () => attribute('subject'),
     sequence: () => attribute('sequence'),
     epoch: () => attribute('epoch'),
@@ -56,20 +59,45 @@ export function receivedFromCloudEvent<Payload = unknown>(message: {
   return receivedEntry({ field: (name) => fields[name](), headers, payloadText })
 }
 
-/** Reads an entry from a structured CloudEvent. The payload's text is written anew from the parsed data. */
-export function receivedFromStructuredCloudEvent<Payload = unknown>(text: string): ReceivedEntry<Payload> {
-  let parsed: unknown
+/** Undoes `/${encodeURIComponent(aggregateType)}`; any other source is somebody else's. */
+function aggregateTypeOf(source: string | undefined): string | undefined {
+  if (source === undefined) return undefined
+  if (!/^\/[^/]+$/.test(source)) throw undecodable('source', 'is not /aggregateType')
   try {
-    parsed = JSON.parse(text)
-  } catch (cause) {
-    throw undecodable('the message', 'is not JSON', cause)
+    return decodeURIComponent(source.slice(1))
+  } catch {
+    throw undecodable('source', 'is not percent-encoded')
   }
-  if (typeof parsed !== 'object' || parsed === null) throw undecodable('the message', 'is no object')
-  const event = parsed as Record<string, unknown>
+}
+
+/**
+ * Reads an entry from a structured CloudEvent. The payload's text is written anew from the parsed data: white space,
+ * and digits beyond what a number holds, may differ.
+ *
+ * @throws {OutboxError} `invalid-event` when the text is no CloudEvent of an outbox
+ */
+export function receivedFromStructuredCloudEvent<Payload = unknown>(text: string): ReceivedEntry<Payload> {
+  const event = parseJson('the message', text)
+  if (!isRecord(event)) throw undecodable('the message', 'is no object')
   const attribute = (name: string): string | undefined => {
     const value = Object.hasOwn(event, name) ? event[name] : undefined
     return typeof value === 'string' ? value : undefined
   }
-  const headers = JSON.parse(attribute('outboxheaders') ?? '{}') as Record<string, string>
-  return receivedFromCloudEvent({ attribute, headers, payloadText: JSON.stringify(event['data'] ?? null) })
+  if (!Object.hasOwn(event, 'data')) throw undecodable('data', 'is missing')
+  const headers = headersFrom(attribute('outboxheaders') ?? '{}')
+  return receivedFromCloudEvent({ attribute, headers, payloadText: JSON.stringify(event['data']) })
+}
+
+function headersFrom(text: string): Headers {
+  const headers = parseJson('outboxheaders', text)
+  if (!isTextRecord(headers)) throw undecodable('outboxheaders', 'is no object of strings')
+  return headers
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isTextRecord(value: unknown): value is Record<string, string> {
+  return isRecord(value) && Object.values(value).every((text) => typeof text === 'string')
 }

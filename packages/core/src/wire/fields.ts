@@ -19,7 +19,7 @@ export type WireField =
 export interface ReceivedEntry<Payload = unknown> extends Omit<EntryContent, 'payload'> {
   /** parsed; its type is the caller's word, not checked */
   readonly payload: Payload
-  /** the payload's bytes as text, unchanged since `enqueue` */
+  /** the payload's bytes as text, unchanged since `enqueue`; of a structured CloudEvent, its data written anew */
   readonly payloadText: string
   /** epoch of the lease it was published under: lower than the highest seen of its aggregate means a late echo */
   readonly epoch: number
@@ -50,18 +50,21 @@ export function receivedEntry<Payload = unknown>(message: {
 }): ReceivedEntry<Payload> {
   const text = (name: WireField): string => {
     const value = message.field(name)
-    if (value === undefined) throw undecodable(name, 'is missing: the message was not written by an outbox publisher')
+    if (!value) throw undecodable(name, 'is missing: the message was not written by an outbox publisher')
     return value
   }
   const number = (name: WireField): number => {
-    const value = Number(text(name))
-    if (!Number.isSafeInteger(value)) throw undecodable(name, 'is no whole number')
-    return value
+    const value = text(name)
+    if (!/^\d{1,16}$/.test(value) || !Number.isSafeInteger(Number(value))) throw undecodable(name, 'is no whole number')
+    return Number(value)
   }
   const id = text('id')
   if (!isUuid(id)) throw undecodable('id', 'is no UUID')
-  const occurredAt = new Date(text('occurred-at'))
-  if (Number.isNaN(occurredAt.getTime())) throw undecodable('occurred-at', 'is no date')
+  const time = text('occurred-at')
+  const occurredAt = new Date(time)
+  if (!/^\d{4}-\d\d-\d\dT/.test(time) || Number.isNaN(occurredAt.getTime())) {
+    throw undecodable('occurred-at', 'is no time as RFC 3339 writes it')
+  }
   return {
     id,
     eventType: text('event-type'),
@@ -71,24 +74,20 @@ export function receivedEntry<Payload = unknown>(message: {
     epoch: number('epoch'),
     occurredAt,
     headers: message.headers,
-    payload: parsePayload(message.payloadText) as Payload,
+    payload: parseJson('payload', message.payloadText) as Payload,
     payloadText: message.payloadText,
   }
 }
 
-function parsePayload(text: string): unknown {
+/** The parser's own error is not kept as the cause: it quotes the payload. */
+export function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (cause) {
-    throw undecodable('payload', 'is not JSON', cause)
+  } catch {
+    throw undecodable(path, 'is not JSON')
   }
 }
 
-export function undecodable(path: string, message: string, cause?: unknown): OutboxError<'invalid-event'> {
-  return new OutboxError(
-    'invalid-event',
-    `The message cannot be decoded: ${path} ${message}.`,
-    { index: 0, path },
-    cause === undefined ? undefined : { cause },
-  )
+export function undecodable(path: string, message: string): OutboxError<'invalid-event'> {
+  return new OutboxError('invalid-event', `The message cannot be decoded: ${path} ${message}.`, { index: 0, path })
 }
