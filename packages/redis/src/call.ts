@@ -1,0 +1,73 @@
+import { aggregateKey, type DueEntry, type PublishOutcome } from '@outbox/core'
+import type { RedisArgument } from './client.ts'
+import { failureFromReply } from './errors.ts'
+import type { StreamKeys } from './keys.ts'
+import { messageFields } from './message.ts'
+import type { RedisSettings } from './options.ts'
+
+/** Keys and arguments of one call of the script: see its head for the layout. */
+export interface ScriptCall {
+  readonly keys: readonly string[]
+  readonly args: readonly RedisArgument[]
+}
+
+/** @param entries - of one outbox, at least one */
+export function scriptCall(
+  entries: readonly DueEntry[],
+  source: string,
+  keys: StreamKeys,
+  settings: Pick<RedisSettings, 'format' | 'dedupeWindowMs' | 'maxLength' | 'acknowledge'>,
+): ScriptCall {
+  const { format, dedupeWindowMs, maxLength, acknowledge } = settings
+  const args: RedisArgument[] = [dedupeWindowMs, maxLength ?? '', acknowledge === undefined ? '' : '1']
+  const aggregates = new Map<string, number>()
+  for (const entry of entries) {
+    const key = aggregateKey(entry)
+    const aggregate = aggregates.get(key) ?? aggregates.size
+    aggregates.set(key, aggregate)
+    const { partition, epoch, holder } = entry.lease
+    const fields = messageFields(entry, format)
+    args.push(aggregate, partition, epoch, holder, fields.length, ...fields)
+  }
+  return {
+    keys: [keys.stream, keys.fence(source), ...entries.map(({ deduplicationId }) => keys.seen(deduplicationId))],
+    args,
+  }
+}
+
+/**
+ * What the script said of each entry, in order.
+ *
+ * @throws {Error} when the reply is not one of ours: then nothing is known
+ */
+export function outcomesFrom(reply: unknown, count: number, system: string): readonly PublishOutcome[] {
+  if (!Array.isArray(reply) || reply.length < count) throw new Error('the script answered with something else than results')
+  const results: readonly unknown[] = reply
+  return results.slice(0, count).map((result) => outcomeFrom(String(result), system))
+}
+
+function outcomeFrom(result: string, system: string): PublishOutcome {
+  const space = result.indexOf(' ')
+  const verb = space === -1 ? result : result.slice(0, space)
+  const rest = space === -1 ? '' : result.slice(space + 1)
+  switch (verb) {
+    case 'added':
+      return { status: 'published' }
+    case 'duplicate':
+      return { status: 'published', duplicate: true }
+    case 'skipped':
+      return { status: 'notSent' }
+    case 'fenced':
+      return { status: 'fenced', epoch: Number(rest) }
+    case 'failed':
+      return failureFromReply(rest, system)
+    default:
+      throw new Error(`the script answered '${verb}', which means nothing`)
+  }
+}
+
+/** Why the script left no mark for WAIT to ask about; undefined when it did. */
+export function missingMark(reply: unknown): string | undefined {
+  const last: unknown = Array.isArray(reply) ? reply.at(-1) : undefined
+  return last === 'marked' ? undefined : `no write to acknowledge: ${String(last)}`
+}

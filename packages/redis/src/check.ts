@@ -1,0 +1,130 @@
+import { OutboxError } from '@outbox/core'
+import type { RedisArgument } from './client.ts'
+import { errorFromCommand, isReply } from './errors.ts'
+import type { StreamKeys } from './keys.ts'
+import type { RedisSettings } from './options.ts'
+import { orAborted, probe } from './probe.ts'
+
+/** The oldest server that speaks all that is used here. */
+const oldestVersion = '6.2'
+/** where WAITAOF came */
+const oldestFsyncVersion = '7.2'
+
+interface Check {
+  readonly settings: RedisSettings
+  readonly ask: (command: string, ...args: RedisArgument[]) => Promise<unknown>
+  readonly require: (isMet: boolean, missing: string) => void
+  readonly warn: (text: string) => void
+}
+
+/**
+ * Looks at client, server and stream once, at start. Writes nothing.
+ *
+ * @returns warnings: what works, and may surprise
+ * @throws {OutboxError} `setup-required` when it cannot work; `unavailable` when the server is away
+ */
+export async function checkSetup(
+  settings: RedisSettings,
+  keys: StreamKeys | undefined,
+  { retryHorizonMs, signal }: { readonly retryHorizonMs: number; readonly signal?: AbortSignal },
+): Promise<readonly string[]> {
+  const { client, name, stream, dedupeWindowMs } = settings
+  const warnings: string[] = []
+  const check: Check = {
+    settings,
+    ask: (command, ...args) => orAborted(client.call(command, args), signal),
+    require: (isMet, missing) => {
+      if (!isMet) throw new OutboxError('setup-required', `${name}: ${missing}.`, { missing: [missing] })
+    },
+    warn: (text) => void warnings.push(`${name}: ${text}.`),
+  }
+  checkClient(check)
+  try {
+    await probe(settings, keys, signal)
+    if (typeof stream === 'string') await checkStream(stream, check)
+    await checkServer(check)
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  }
+  if (retryHorizonMs > dedupeWindowMs) {
+    check.warn(
+      `entries are retried for up to ${retryHorizonMs} ms and repeats are dropped for ${dedupeWindowMs} ms: later repeats reach consumers; write dedupeWindowMs: ${retryHorizonMs}, or use an inbox`,
+    )
+  }
+  return warnings
+}
+
+function checkClient({ settings: { client }, require, warn }: Check): void {
+  const { autoResendUnfulfilledCommands, maxRetriesPerRequest, retryStrategy } = client.options
+  require(client.status !== 'end', 'the client is closed, or its retryStrategy gave up: pass one that stays, `new Redis()`')
+  if (client.isCluster) return
+  if ('retryStrategy' in client.options && typeof retryStrategy !== 'function') {
+    warn('the client never connects again once its connection is lost: leave retryStrategy out')
+  }
+  if (maxRetriesPerRequest === null && autoResendUnfulfilledCommands !== false) {
+    warn(
+      'with maxRetriesPerRequest: null the client keeps what was not answered for as long as the server is away, and sends it again after; write `new Redis({ maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false })`',
+    )
+  }
+}
+
+async function checkStream(stream: string, { ask, require, settings: { name } }: Check): Promise<void> {
+  let type: unknown
+  try {
+    type = await ask('type', stream)
+  } catch (error) {
+    throw errorFromCommand(error, name)
+  }
+  require(type === 'none' || type === 'stream', `the key '${stream}' holds a ${String(type)}, not a stream: name another`)
+}
+
+async function checkServer(check: Check): Promise<void> {
+  const { require, warn, settings } = check
+  const { acknowledge } = settings
+  const info = await ifAllowed(check, 'info')
+  if (typeof info !== 'string') {
+    warn('the ACL user may not call INFO, so version, eviction and persistence were not looked at')
+    return
+  }
+  const value = (field: string): string | undefined => new RegExp(`^${field}:(.*?)\\r?$`, 'm').exec(info)?.[1]
+  const version = value('redis_version') ?? oldestVersion
+  require(isAtLeast(version, oldestVersion), `Redis ${version} is too old: ${oldestVersion} is the oldest that works`)
+
+  const policy = value('maxmemory_policy') ?? 'noeviction'
+  if (value('maxmemory') !== '0' && policy.startsWith('allkeys-')) {
+    warn(`maxmemory-policy ${policy} deletes streams, fences and dedupe keys when memory is short: write noeviction`)
+  } else if (value('maxmemory') !== '0' && policy.startsWith('volatile-')) {
+    warn(`maxmemory-policy ${policy} deletes dedupe keys when memory is short, so repeats come through: write noeviction`)
+  }
+
+  const hasAppendOnlyFile = value('aof_enabled') === '1'
+  if (acknowledge?.fsync !== undefined) {
+    require(isAtLeast(version, oldestFsyncVersion), `acknowledge.fsync needs Redis ${oldestFsyncVersion}, this is ${version}`)
+    require(hasAppendOnlyFile, 'acknowledge.fsync needs an append-only file: set `appendonly yes`')
+  }
+  if (!hasAppendOnlyFile && (await savesNothing(check))) {
+    warn('the server keeps nothing on disk (appendonly no, save ""): a restart loses the stream, entries included that were published')
+  }
+}
+
+async function savesNothing(check: Check): Promise<boolean> {
+  const reply = await ifAllowed(check, 'config', 'get', 'save')
+  if (Array.isArray(reply)) return reply[1] === ''
+  // ioredis 6 with replyMapping: 'resp3'
+  return typeof reply === 'object' && reply !== null && 'save' in reply && reply.save === ''
+}
+
+/** A command that managed servers and ACL users often lack: undefined where the server refuses it. */
+async function ifAllowed({ ask, settings: { name } }: Check, command: string, ...args: string[]): Promise<unknown> {
+  try {
+    return await ask(command, ...args)
+  } catch (error) {
+    if (isReply(error)) return undefined
+    throw errorFromCommand(error, name)
+  }
+}
+
+function isAtLeast(version: string, oldest: string): boolean {
+  return version.localeCompare(oldest, 'en', { numeric: true }) >= 0
+}

@@ -1,0 +1,35 @@
+import type { RedisClient } from './client.ts'
+
+/** Why one waits no longer for answers. */
+export interface Interruption {
+  /** resolves with the reason, or never */
+  readonly promise: Promise<string>
+  readonly dispose: () => void
+}
+
+/**
+ * Ends the wait for answers when `signal` aborts, and when a connection breaks whose client would forget them.
+ *
+ * With `autoResendUnfulfilledCommands: false`, ioredis drops what a lost connection had not answered without settling
+ * it. With resends on, it is asked again on the next connection, and that answer is worth waiting for.
+ * One per publish, not one per command: emitters warn of more than ten listeners.
+ */
+export function watchForInterruption(client: RedisClient, signal: AbortSignal): Interruption {
+  let end: (reason: string) => void = () => undefined
+  const promise = new Promise<string>((resolve) => {
+    end = resolve
+  })
+  const onAbort = (): void => end('it was told to stop waiting')
+  const onClose = (): void => end('the connection was lost')
+  const forgets = !client.isCluster && client.options.autoResendUnfulfilledCommands === false
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
+  if (forgets) client.on('close', onClose)
+  return {
+    promise,
+    dispose: () => {
+      signal.removeEventListener('abort', onAbort)
+      client.off('close', onClose)
+    },
+  }
+}

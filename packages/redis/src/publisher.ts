@@ -1,0 +1,128 @@
+import { type DueEntry, groupByAggregate, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
+import { scriptCall } from './call.ts'
+import { checkSetup } from './check.ts'
+import { becomesReady, notConnected } from './client.ts'
+import { watchForInterruption } from './interruption.ts'
+import { streamKeys, type StreamKeys } from './keys.ts'
+import { type RedisPublisherOptions, type RedisSettings, settingsFrom } from './options.ts'
+import { probe } from './probe.ts'
+import { type Sent, send } from './send.ts'
+import { type Group, nextWave, type Wave } from './waves.ts'
+
+/** Well below the 512 MB that Redis takes for one value: a larger one would break the connection, not be refused. */
+const maxPayloadBytes = 128 * 1024 * 1024
+
+/**
+ * Makes a publisher to Redis Streams, through your ioredis client.
+ *
+ * Every stream of a batch is written by one script call, in order per aggregate; an aggregate stops at its first
+ * failure. A repeat of an entry within `dedupeWindowMs` is dropped. A relay that lost its lease is refused from the
+ * new owner's first write to that partition and stream on, whatever it or its client still has in hand.
+ *
+ * Any number of calls may run at once. What was sent and not answered is `unknown`; without a connection nothing is
+ * sent, and nothing left in the client's queue, and the outcome is `unavailable`.
+ *
+ * @throws {OutboxError} `invalid-option`, saying what to write instead
+ *
+ * @example
+ * ```ts
+ * redisPublisher({ client: new Redis(), stream: (entry) => `events:${entry.aggregateType}` })
+ * ```
+ */
+export function redisPublisher(options: RedisPublisherOptions): Publisher {
+  const settings = settingsFrom(options)
+  const { client, name, stream, dedupeWindowMs } = settings
+  const keysOf = (streamName: string): StreamKeys => streamKeys(streamName, client.options.keyPrefix)
+  const streamOf = (entry: DueEntry): string => {
+    const streamName = typeof stream === 'string' ? stream : checkedName(stream(entry))
+    return keysOf(streamName).stream
+  }
+  // what the probe writes to when the stream is a function: where the last trouble was met
+  let lastKeys: StreamKeys | undefined = typeof stream === 'string' ? keysOf(stream) : undefined
+
+  return {
+    name,
+    capabilities: { keepsOrderInBatch: true, dedupeWindowMs, maxPayloadBytes },
+
+    async publish(entries, { signal }) {
+      const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
+      let aggregates = groupByAggregate(entries)
+      if (!(await becomesReady(client, signal))) {
+        if (!signal.aborted) settleHeads(outcomes, aggregates, { status: 'unavailable', error: notConnected(client, name) })
+        return outcomes
+      }
+      const interruption = watchForInterruption(client, signal)
+      try {
+        while (aggregates.length > 0 && !signal.aborted) {
+          const wave = nextWave(entries, aggregates, streamOf)
+          for (const { index, error } of wave.unroutable) outcomes[index] = { status: 'retry', error }
+          await Promise.all(
+            wave.groups.map(async (group) => {
+              const keys = keysOf(group.stream)
+              lastKeys = keys
+              await sendGroup(group, keys, entries, outcomes, settings, interruption.promise)
+            }),
+          )
+          aggregates = remaining(aggregates, wave, outcomes)
+        }
+      } finally {
+        interruption.dispose()
+      }
+      return outcomes
+    },
+
+    check: (call) => checkSetup(settings, lastKeys, call),
+    probe: ({ signal }) => probe(settings, lastKeys, signal),
+  }
+}
+
+function checkedName(stream: unknown): string {
+  if (typeof stream === 'string') return stream
+  throw new OutboxError('invalid-option', `redisPublisher: the stream function returned ${typeof stream}, not a name.`, {
+    option: 'stream',
+  })
+}
+
+async function sendGroup(
+  { indexes, source }: Group,
+  keys: StreamKeys,
+  entries: readonly DueEntry[],
+  outcomes: PublishOutcome[],
+  settings: RedisSettings,
+  interrupted: Promise<string>,
+): Promise<void> {
+  const group = indexes.flatMap((index) => entries[index] ?? [])
+  const call = scriptCall(group, source, keys, settings)
+  const sent: Sent = await send(call, group.length, settings, interrupted)
+  if (sent.kind === 'none') {
+    const heads = groupByAggregate(group).map((places) => places.flatMap((place) => indexes[place] ?? []))
+    settleHeads(outcomes, heads, sent.outcome)
+    return
+  }
+  indexes.forEach((index, place) => {
+    const outcome = sent.kind === 'unknown' ? sent.outcome : sent.outcomes[place]
+    if (outcome !== undefined) outcomes[index] = outcome
+  })
+}
+
+/** Gives the first entry of every aggregate this outcome; the others stay `notSent`. */
+function settleHeads(
+  outcomes: PublishOutcome[],
+  aggregates: readonly (readonly number[])[],
+  outcome: PublishOutcome,
+): void {
+  for (const [head] of aggregates) if (head !== undefined) outcomes[head] = outcome
+}
+
+/** The aggregates that go on in the next wave: those that have entries left, and none that failed. */
+function remaining(
+  aggregates: readonly (readonly number[])[],
+  { taken }: Wave,
+  outcomes: readonly PublishOutcome[],
+): readonly (readonly number[])[] {
+  return aggregates.flatMap((indexes, i) => {
+    const count = taken[i] ?? 0
+    const isThrough = indexes.slice(0, count).every((index) => outcomes[index]?.status === 'published')
+    return count > 0 && isThrough && indexes.length > count ? [indexes.slice(count)] : []
+  })
+}

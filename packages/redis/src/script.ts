@@ -1,0 +1,83 @@
+/**
+ * Writes one batch to one stream, atomically as seen by everybody else.
+ *
+ * KEYS: the stream · the fence hash · one key per entry, which says that its id was seen.
+ * ARGV: the dedupe window in milliseconds · the length to trim to, or '' · '1' to leave a mark for WAIT, or '' · then
+ * per entry: number of its aggregate in the batch · partition · epoch · holder · how many arguments follow · those.
+ *
+ * Returns one text per entry: `added`, `duplicate`, `skipped` (an earlier entry of its aggregate failed),
+ * `fenced EPOCH`, `failed ERROR`; and one more for the mark.
+ *
+ * Every command that can fail goes through pcall: an error that left the script would hide what was written before it.
+ * XADD comes before the id is recorded. The other way round, an XADD that fails (memory full, key of another type)
+ * leaves an id that drops every later try: the event would be lost.
+ */
+export const publishScript: string = `
+local stream, fence = KEYS[1], KEYS[2]
+local window, length, mark = ARGV[1], ARGV[2], ARGV[3]
+
+local function failure(reply)
+  return type(reply) == 'table' and reply.err or nil
+end
+
+-- Compares (epoch, holder) with the highest seen, and raises it: no older owner gets through from here on.
+-- An epoch can be granted twice, by a database that lost a commit in a fail-over: then the first holder seen wins.
+-- Epoch 0 comes from a store without leases.
+local known = {}
+local function refusal(partition, epoch, holder)
+  if epoch == '0' then return nil end
+  local lease = partition .. ' ' .. epoch .. ' ' .. holder
+  if known[lease] ~= nil then return known[lease] or nil end
+  local answer = false
+  local stored = redis.pcall('HGET', fence, partition)
+  if failure(stored) then return 'failed ' .. stored.err end
+  local seenEpoch, seenHolder = string.match(stored or '0 ', '^(%d+) (.*)$')
+  if tonumber(seenEpoch) > tonumber(epoch) or (seenEpoch == epoch and seenHolder ~= holder) then
+    answer = 'fenced ' .. seenEpoch
+  elseif seenEpoch ~= epoch then
+    local raised = redis.pcall('HSET', fence, partition, epoch .. ' ' .. holder)
+    if failure(raised) then return 'failed ' .. raised.err end
+  end
+  known[lease] = answer
+  return answer or nil
+end
+
+local function add(seen, first, count)
+  local found = redis.pcall('EXISTS', seen)
+  if failure(found) then return 'failed ' .. found.err end
+  if found == 1 then return 'duplicate' end
+  local command = { 'XADD', stream }
+  if length ~= '' then
+    command[3], command[4], command[5] = 'MAXLEN', '~', length
+  end
+  command[#command + 1] = '*'
+  for i = first, first + count - 1 do command[#command + 1] = ARGV[i] end
+  local added = redis.pcall(unpack(command))
+  if failure(added) then return 'failed ' .. added.err end
+  -- The entry stands, whatever becomes of this; at worst a repeat is not dropped.
+  redis.pcall('SET', seen, '1', 'PX', window)
+  return 'added'
+end
+
+local results, stopped = {}, {}
+local at = 4
+for i = 3, #KEYS do
+  local aggregate, partition, epoch, holder = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local count = tonumber(ARGV[at + 4])
+  local result = 'skipped'
+  if not stopped[aggregate] then
+    result = refusal(partition, epoch, holder) or add(KEYS[i], at + 5, count)
+    if result ~= 'added' and result ~= 'duplicate' then stopped[aggregate] = true end
+  end
+  results[#results + 1] = result
+  at = at + 5 + count
+end
+
+-- WAIT asks about this connection's last write. If all were duplicates, perhaps of a script whose connection died,
+-- there is none: this one comes after the originals in the replication stream, and so stands for them.
+if mark == '1' then
+  local marked = redis.pcall('HSET', fence, 'mark', '1')
+  results[#results + 1] = failure(marked) and ('failed ' .. marked.err) or 'marked'
+end
+return results
+`

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { describeWith, type OwnServer } from '@outbox/services'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { redisPublisher } from '../src/index.ts'
+import { arrivals, connect, dueEntry, entriesOf, messageOf, publish, servers, statuses, statusOf } from './support.ts'
+
+for (const { name, need, start } of servers) {
+  describeWith(need, `publishing to ${name}`, () => {
+    let server: OwnServer
+    let client: ReturnType<typeof connect>
+    beforeAll(async () => {
+      server = await start()
+      client = connect(server.url)
+    })
+    beforeEach(() => client.flushall())
+    afterAll(async () => {
+      client.disconnect()
+      await server[Symbol.asyncDispose]()
+    })
+
+    it('entries arrive in the order given, each once', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      const entries = [...entriesOf('1', [1, 2]), ...entriesOf('2', [1]), ...entriesOf('1', [3])]
+      expect(await statuses(publisher, entries)).toEqual(['published', 'published', 'published', 'published'])
+      expect(await arrivals(client, 'orders')).toEqual(['1/1', '1/2', '2/1', '1/3'])
+    })
+
+    it('an empty batch has no outcomes and writes nothing', async () => {
+      expect(await publish(redisPublisher({ client, stream: 'orders' }), [])).toEqual([])
+      expect(await client.keys('*')).toEqual([])
+    })
+
+    it('a repeat within the window is dropped, and counts as published', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      const entries = entriesOf('1', [1, 2])
+      await publish(publisher, entries)
+      expect(await statuses(publisher, entries)).toEqual(['duplicate', 'duplicate'])
+      expect(await statuses(publisher, [...entries, dueEntry({ sequence: 3 })])).toEqual(['duplicate', 'duplicate', 'published'])
+      expect(await arrivals(client, 'orders')).toEqual(['1/1', '1/2', '1/3'])
+    })
+
+    it('an entry that was requeued is delivered once more: it is the deduplication id that is dropped', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      const entry = dueEntry()
+      await publish(publisher, [entry])
+      expect(await statuses(publisher, [{ ...entry, deduplicationId: `${entry.id}#1` }])).toEqual(['published'])
+      expect(await client.xlen('orders')).toBe(2)
+    })
+
+    it('an id is remembered for the window, and not longer', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders', dedupeWindowMs: 60_000 })
+      const entry = dueEntry()
+      await publish(publisher, [entry])
+      const [seen = ''] = await client.keys(`*${entry.id}`)
+      const left = await client.pttl(seen)
+      expect(left).toBeGreaterThan(30_000)
+      expect(left).toBeLessThanOrEqual(60_000)
+    })
+
+    it('an entry that XADD refuses is not remembered: it loses nothing, and stops its aggregate alone', async () => {
+      await client.set('bad', 'no stream')
+      const publisher = redisPublisher({ client, stream: (entry) => (entry.eventType === 'order.bad' ? 'bad' : 'good') })
+      const entries = [
+        ...entriesOf('1', [1]),
+        ...entriesOf('1', [2], { eventType: 'order.bad' }),
+        ...entriesOf('1', [3]),
+        ...entriesOf('2', [1, 2]),
+      ]
+      const outcomes = await publish(publisher, entries)
+      expect(outcomes.map(statusOf)).toEqual(['published', 'retry', 'notSent', 'published', 'published'])
+      expect(messageOf(outcomes[1])).toMatch(/WRONGTYPE.*is no stream/)
+      await client.del('bad')
+      expect(await statuses(publisher, entries)).toEqual(['duplicate', 'published', 'published', 'duplicate', 'duplicate'])
+      expect(await arrivals(client, 'good')).toEqual(['1/1', '2/1', '2/2', '1/3'])
+      expect(await arrivals(client, 'bad')).toEqual(['1/2'])
+    })
+
+    it('an aggregate that goes to two streams stops in both at its first failure', async () => {
+      await client.set('a', 'no stream')
+      const publisher = redisPublisher({ client, stream: (entry) => (entry.sequence % 2 === 1 ? 'a' : 'b') })
+      expect(await statuses(publisher, entriesOf('1', [1, 2, 3]))).toEqual(['retry', 'notSent', 'notSent'])
+      expect(await client.exists('b')).toBe(0)
+    })
+
+    it('a stream function that throws makes its entry a retry, and the batch goes on', async () => {
+      const publisher = redisPublisher({
+        client,
+        stream: (entry) => {
+          if (entry.aggregateId === '1') throw new Error('no stream for this one')
+          return entry.aggregateId === '2' ? '' : 'orders'
+        },
+      })
+      const outcomes = await publish(publisher, [...entriesOf('1', [1, 2]), ...entriesOf('2', [1]), ...entriesOf('3', [1])])
+      expect(outcomes.map(statusOf)).toEqual(['retry', 'notSent', 'retry', 'published'])
+      expect(messageOf(outcomes[0])).toBe('no stream for this one')
+      expect(messageOf(outcomes[2])).toMatch(/it is empty/)
+    })
+
+    it('a server that forgot the script is told again', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      await publish(publisher, entriesOf('1', [1]))
+      await client.script('FLUSH')
+      expect(await statuses(publisher, entriesOf('1', [2]))).toEqual(['published'])
+    })
+
+    it('a batch is one command, whatever its size', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      await publish(publisher, entriesOf('1', [1]))
+      await client.config('RESETSTAT')
+      await publish(publisher, Array.from({ length: 500 }, (_, n) => dueEntry({ aggregateId: String(n % 50), sequence: n })))
+      const calls = /cmdstat_evalsha:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]
+      expect(calls).toBe('1')
+      expect(await client.xlen('orders')).toBe(501)
+    })
+
+    it('maxLength trims about the oldest, and nothing is trimmed without it', async () => {
+      const entries = Array.from({ length: 1_000 }, (_, n) => dueEntry({ sequence: n }))
+      await publish(redisPublisher({ client, stream: 'whole' }), entries)
+      await publish(redisPublisher({ client, stream: 'trimmed', maxLength: 100 }), entries)
+      expect(await client.xlen('whole')).toBe(1_000)
+      expect(await client.xlen('trimmed')).toBeLessThan(300)
+      expect((await arrivals(client, 'trimmed')).at(-1)).toBe('1/999')
+    })
+
+    it('a key prefix of the client stands before the stream, and nothing breaks', async () => {
+      using prefixed = connect(server.url, { keyPrefix: 'app:' })
+      expect(await statuses(redisPublisher({ client: prefixed, stream: 'orders' }), entriesOf('1', [1]))).toEqual(['published'])
+      expect(await client.xlen('app:orders')).toBe(1)
+      for (const key of await client.keys('*')) expect(key).toMatch(/^app:(orders$|outbox:)/)
+    })
+
+    it('two publishers with one stream drop the same ids; two streams do not', async () => {
+      const entry = dueEntry({ id: randomUUID() })
+      expect(await statuses(redisPublisher({ client, stream: '{shop}:a' }), [entry])).toEqual(['published'])
+      expect(await statuses(redisPublisher({ client, stream: '{shop}:a' }), [entry])).toEqual(['duplicate'])
+      expect(await statuses(redisPublisher({ client, stream: '{shop}:b' }), [entry])).toEqual(['published'])
+    })
+  })
+}
