@@ -31,24 +31,23 @@ export function registerTopics<Context, Needs extends string>(
   for (const topic of topics) {
     describe(topic.name, () => {
       for (const check of topic.checks) {
-        const reason = reasonLeftOut(check, capabilities)
-        if (reason === undefined) {
-          it(`${check.id}: ${check.promise}`, { timeout: checkTimeoutMs }, () => withContext(check.run))
-        } else {
-          it.skip(`left out: ${check.id}: ${check.promise} (${reason})`, () => undefined)
-        }
+        const { title, isLeftOut } = planned(check, capabilities)
+        if (isLeftOut) it.skip(title, () => undefined)
+        else it(title, { timeout: checkTimeoutMs }, () => withContext(check.run))
       }
     })
   }
 }
 
-function reasonLeftOut<Context, Needs extends string>(
+/** Under what title a check appears, and whether the capabilities leave it out. */
+export function planned<Context, Needs extends string>(
   check: Check<Context, Needs>,
   capabilities: Readonly<Record<Needs, Capability>>,
-): string | undefined {
+): { readonly title: string; readonly isLeftOut: boolean } {
+  const title = `${check.id}: ${check.promise}`
   for (const need of check.needs ?? []) {
     const capability = capabilities[need]
-    if (capability !== true) return capability.leftOut
+    if (capability !== true) return { title: `left out: ${title} (${capability.leftOut})`, isLeftOut: true }
   }
-  return undefined
+  return { title, isLeftOut: false }
 }

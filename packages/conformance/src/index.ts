@@ -1,6 +1,11 @@
 export type { Capability } from './capability.ts'
 export type { Check, Topic } from './check.ts'
-export { type PublisherCheck, type PublisherContext, type PublisherTopic, withPublisherContext } from './publisher/context.ts'
+export {
+  type PublisherCheck,
+  type PublisherContext,
+  type PublisherTopic,
+  withPublisherContext,
+} from './publisher/context.ts'
 export { describePublisher } from './publisher/describe-publisher.ts'
 export type { EndFault, OpenedPublisher, PublisherHarness, PublisherSuiteCapabilities } from './publisher/harness.ts'
 export { publisherTopics } from './publisher/topics.ts'

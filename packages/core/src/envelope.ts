@@ -39,7 +39,10 @@ export function entryFromEnvelope(envelope: EventEnvelope): OutboxEntry {
 }
 
 /** Names what is wrong as the envelope does. */
-function refuse(path: string, ...rest: [message: string, limit?: number, cause?: unknown]): OutboxError<'invalid-event'> {
+function refuse(
+  path: string,
+  ...rest: [message: string, limit?: number, cause?: unknown]
+): OutboxError<'invalid-event'> {
   const names: Readonly<Record<string, string>> = { id: 'eventId', type: 'eventType' }
   return refusal(0, names[path] ?? path, ...rest)
 }

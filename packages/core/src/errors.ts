@@ -62,7 +62,10 @@ export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
 }
 
 /** Thrown by a publisher's `send`: the broker will never take this message, so it becomes a dead letter at once. */
-export function permanent(message: string, options?: ErrorOptions & { readonly system?: string }): OutboxError<'rejected'> {
+export function permanent(
+  message: string,
+  options?: ErrorOptions & { readonly system?: string },
+): OutboxError<'rejected'> {
   return new OutboxError('rejected', message, { system: options?.system ?? 'broker' }, options)
 }
 

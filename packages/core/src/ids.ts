@@ -21,7 +21,8 @@ const maxCounter = 0x3fff_ffff // 30 bits
  */
 export function uuidv7Generator(sources: IdSources = {}): () => string {
   const now = sources.now ?? Date.now
-  const random = sources.random ?? ((bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>))
+  const random =
+    sources.random ?? ((bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>))
   const pool = new Uint8Array(poolBytes)
   const view = new DataView(pool.buffer)
   let used = poolBytes

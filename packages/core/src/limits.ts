@@ -91,9 +91,13 @@ const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
 function checkHeader(name: string, text: unknown, refuse: Refuse): number {
   const path = `headers[${JSON.stringify(name.slice(0, limits.headerNameBytes))}]`
-  if (!headerName.test(name)) throw refuse(path, 'is no header name: letters, digits and !#$%&\'*+-.^_`|~ only')
+  if (!headerName.test(name)) throw refuse(path, "is no header name: letters, digits and !#$%&'*+-.^_`|~ only")
   if (name.length > limits.headerNameBytes) {
-    throw refuse(path, `has a name of ${name.length} bytes; the limit is ${limits.headerNameBytes}`, limits.headerNameBytes)
+    throw refuse(
+      path,
+      `has a name of ${name.length} bytes; the limit is ${limits.headerNameBytes}`,
+      limits.headerNameBytes,
+    )
   }
   if (reservedHeader.test(name)) throw refuse(path, 'begins with a reserved prefix: outbox-, ce- and nats- are taken')
   if (typeof text !== 'string') throw refuse(path, `is ${describe(text)}, not a string`)

@@ -62,10 +62,5 @@ export interface Inbox<in Tx> {
    *
    * @returns whether the handler ran
    */
-  readonly once: (
-    tx: Tx,
-    consumer: string,
-    messageId: string,
-    handler: () => Awaitable<void>,
-  ) => Awaitable<boolean>
+  readonly once: (tx: Tx, consumer: string, messageId: string, handler: () => Awaitable<void>) => Awaitable<boolean>
 }

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
-import { isUuid, uuidv7Generator } from '../src/index.ts'
 import { nextTick } from '../src/ids.ts'
+import { isUuid, uuidv7Generator } from '../src/index.ts'
 
 /** The fields of a version 7 UUID as RFC 9562, section 5.7, lays them out; the first 30 bits after the time count. */
 function fieldsOf(id: string) {
   const bits = BigInt(`0x${id.replaceAll('-', '')}`)
-  const field = (offset: bigint, width: bigint): number => Number((bits >> (128n - offset - width)) & ((1n << width) - 1n))
+  const field = (offset: bigint, width: bigint): number =>
+    Number((bits >> (128n - offset - width)) & ((1n << width) - 1n))
   return {
     milliseconds: field(0n, 48n),
     version: field(48n, 4n),
@@ -97,7 +98,9 @@ test('generators of many processes never mint an id twice, even at one instant',
 test('the same time and chance mint the same ids, so a simulation repeats', () => {
   const mint = (): readonly string[] => {
     let byte = 0
-    const random = (bytes: Uint8Array) => void bytes.forEach((_, i) => (bytes[i] = byte++))
+    const random = (bytes: Uint8Array): void => {
+      for (let i = 0; i < bytes.length; i++) bytes[i] = byte++
+    }
     return Array.from({ length: 500 }, uuidv7Generator({ now: () => 1_700_000_000_000, random }))
   }
   expect(mint()).toEqual(mint())

@@ -10,13 +10,18 @@ function says(parsed: unknown, value: unknown): boolean {
   if (value instanceof Date) return !Number.isNaN(value.getTime()) && parsed === value.toISOString()
   if (typeof parsed !== 'object' || parsed === null) return false
   if (Array.isArray(value)) {
-    return Array.isArray(parsed) && parsed.length === value.length && [...value].every((item, i) => says(parsed[i], item))
+    return (
+      Array.isArray(parsed) && parsed.length === value.length && [...value].every((item, i) => says(parsed[i], item))
+    )
   }
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
   const present = Object.entries(value).filter(([, property]) => property !== undefined)
   const found = new Map<string, unknown>(Object.entries(parsed))
-  return present.length === found.size && present.every(([key, property]) => found.has(key) && says(found.get(key), property))
+  return (
+    present.length === found.size &&
+    present.every(([key, property]) => found.has(key) && says(found.get(key), property))
+  )
 }
 
 function survivesJson(value: unknown): boolean {

@@ -60,7 +60,12 @@ test.each<[string, unknown, string, string]>([
   ['a toJSON() that gives a Date', { a: { toJSON: () => new Date(0) } }, 'payload.a', 'JSON cannot hold a Date'],
   ['an asynchronous toJSON()', { a: { toJSON: async () => 1 } }, 'payload.a', 'JSON cannot hold a Promise'],
   ['a fault inside what toJSON() gives', { a: { toJSON: () => ({ b: [1n] }) } }, 'payload.a.b[0]', 'no BigInt'],
-  ['what is nested too deep', nested(maxJsonDepth + 1), `payload${'[0]'.repeat(maxJsonDepth)}`, 'nested deeper than 256'],
+  [
+    'what is nested too deep',
+    nested(maxJsonDepth + 1),
+    `payload${'[0]'.repeat(maxJsonDepth)}`,
+    'nested deeper than 256',
+  ],
   ['a key that is no plain name', { 'a b': { '0': [1n] } }, 'payload["a b"]["0"][0]', 'JSON has no BigInt'],
   ['a key named __proto__', { ['__proto__']: { b: 1n } }, 'payload.__proto__.b', 'JSON has no BigInt'],
 ])('%s is refused, with its path', (_, payload, path, message) => {
@@ -85,7 +90,11 @@ test.each<[string, unknown, string]>([
     Object.defineProperty({ a: 1 }, Symbol('state'), { value: 1 }),
     '{"a":1}',
   ],
-  ['keys named __proto__ and constructor', JSON.parse('{"__proto__":1,"constructor":2}'), '{"__proto__":1,"constructor":2}'],
+  [
+    'keys named __proto__ and constructor',
+    JSON.parse('{"__proto__":1,"constructor":2}'),
+    '{"__proto__":1,"constructor":2}',
+  ],
   ['the deepest that is taken', nested(maxJsonDepth), `${'['.repeat(maxJsonDepth)}"core"${']'.repeat(maxJsonDepth)}`],
   ['a lone surrogate', { a: '\ud800' }, '{"a":"\\ud800"}'],
   ['minus zero, as zero', [-0], '[0]'],
@@ -111,7 +120,9 @@ test('toJSON speaks for its object, once, and is told its key as JSON.stringify 
       return this
     },
   }
-  expect(() => written({ itself })).toThrow(expect.objectContaining({ details: { index: 0, path: 'payload.itself.toJSON' } }))
+  expect(() => written({ itself })).toThrow(
+    expect.objectContaining({ details: { index: 0, path: 'payload.itself.toJSON' } }),
+  )
   class Money {
     cents = 5
     toJSON(): unknown {

@@ -105,15 +105,18 @@ test('headers named like parts of an object are headers', () => {
   ])
 })
 
-test.each(['type', 'aggregateType', 'aggregateId'])('a control character or lone surrogate in %s is refused', (name) => {
-  for (const character of ['\u0000', '\t', '\n', '\u001f', '\u007f', '\u0085', '\u009f']) {
-    const error = refused({ ...event, [name]: `a.b${character}` })
-    expect(error.details.path).toBe(name)
-    expect(error.message).toContain('control character')
-  }
-  expect(refused({ ...event, [name]: 'a.b\ud83d' }).message).toContain('lone surrogate')
-  expect(entriesFrom({ ...event, [name]: 'a.b😀ÿ' }, entryOptions)).toHaveLength(1)
-})
+test.each(['type', 'aggregateType', 'aggregateId'])(
+  'a control character or lone surrogate in %s is refused',
+  (name) => {
+    for (const character of ['\u0000', '\t', '\n', '\u001f', '\u007f', '\u0085', '\u009f']) {
+      const error = refused({ ...event, [name]: `a.b${character}` })
+      expect(error.details.path).toBe(name)
+      expect(error.message).toContain('control character')
+    }
+    expect(refused({ ...event, [name]: 'a.b\ud83d' }).message).toContain('lone surrogate')
+    expect(entriesFrom({ ...event, [name]: 'a.b😀ÿ' }, entryOptions)).toHaveLength(1)
+  },
+)
 
 test('no error says what the payload holds', () => {
   const text = 's3cret'.repeat(40)

@@ -46,12 +46,26 @@ test('the aggregate type is the text before the first dot', () => {
 test('a batch keeps the order given, each event its own id, and an id given twice stands twice', () => {
   const ids = [anId, '6fa459ea-ee8a-3ca4-894e-db77e160355e']
   const options = { newId: () => ids.shift() ?? expect.unreachable('two ids are enough'), now: () => 0 }
-  const entries = entriesFrom([{ ...placed, aggregateId: 'b' }, { ...placed, aggregateId: 'a' }], options)
+  const entries = entriesFrom(
+    [
+      { ...placed, aggregateId: 'b' },
+      { ...placed, aggregateId: 'a' },
+    ],
+    options,
+  )
   expect(entries.map((entry) => [entry.aggregateId, entry.id])).toEqual([
     ['b', anId],
     ['a', '6fa459ea-ee8a-3ca4-894e-db77e160355e'],
   ])
-  expect(entriesFrom([{ ...placed, id: anId }, { ...placed, id: anId }], entryOptions)).toHaveLength(2)
+  expect(
+    entriesFrom(
+      [
+        { ...placed, id: anId },
+        { ...placed, id: anId },
+      ],
+      entryOptions,
+    ),
+  ).toHaveLength(2)
 })
 
 test('an empty batch is no entries', () => {
@@ -162,9 +176,7 @@ test.each([
 test('the error names the place of the event in the batch', () => {
   const error = refused([placed, placed, { ...placed, payload: { lines: [{ price: 1n }] } }])
   expect(error.details).toEqual({ index: 2, path: 'payload.lines[0].price' })
-  expect(error.message).toBe(
-    'Event 2, payload.lines[0].price: JSON has no BigInt: pass a string. Nothing was written.',
-  )
+  expect(error.message).toBe('Event 2, payload.lines[0].price: JSON has no BigInt: pass a string. Nothing was written.')
 })
 
 test('a hole in the batch is refused, not skipped', () => {

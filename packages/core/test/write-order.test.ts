@@ -35,11 +35,7 @@ test('a batch is written by aggregate, then sequence, whatever order it was give
 
 test('events that the store numbers keep the order given within their aggregate', () => {
   const given = entriesOf({ type: 'order', id: '2' }, { type: 'order', id: '1' }, { type: 'order', id: '2' })
-  expect(places(inWriteOrder(given))).toEqual([
-    'order/1/{"index":1}',
-    'order/2/{"index":0}',
-    'order/2/{"index":2}',
-  ])
+  expect(places(inWriteOrder(given))).toEqual(['order/1/{"index":1}', 'order/2/{"index":0}', 'order/2/{"index":2}'])
 })
 
 test('the batch given stays as it was', () => {

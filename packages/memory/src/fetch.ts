@@ -36,7 +36,7 @@ function duePrefixes(state: State, partitions: ReadonlySet<number>, limitPerAggr
   }
   const ranked: { readonly rank: number; readonly prefix: Row[] }[] = []
   for (const prefixes of byPartition.values()) {
-    prefixes.sort(byHead).forEach((prefix, rank) => ranked.push({ rank, prefix }))
+    for (const [rank, prefix] of prefixes.sort(byHead).entries()) ranked.push({ rank, prefix })
   }
   return ranked.sort((a, b) => a.rank - b.rank || byHead(a.prefix, b.prefix)).map(({ prefix }) => prefix)
 }

@@ -11,7 +11,8 @@ import {
   uuidv7Generator,
 } from '@outbox/core'
 import { stage } from './enqueue.ts'
-import { addRow, moveRow, pendingRows } from './rows.ts'
+import { markPublished, outboxEntry } from './leased-source.ts'
+import { addRow, pendingRows } from './rows.ts'
 import { emptyState, type Row } from './state.ts'
 
 export interface RecordingOutbox extends Outbox<unknown> {
@@ -65,10 +66,7 @@ export function recordingOutbox(ids: IdSources = {}): RecordingOutbox {
     },
     async markPublished(ids, options) {
       options?.signal?.throwIfAborted()
-      for (const id of ids) {
-        const row = state.rows.get(id)
-        if (row?.state.kind === 'pending') moveRow(state, row, { kind: 'published', at: new Date(now()), since: 0 })
-      }
+      markPublished(state, ids)
     },
   }
 }
@@ -80,12 +78,14 @@ function isMany(events: OneOrMany<Enqueueable>): events is readonly Enqueueable[
 function asEvent(given: Enqueueable): DomainEvent {
   if (!('eventType' in given)) return given
   const { id, eventType, aggregateType, aggregateId, sequence, occurredAt, headers } = given
-  return { type: eventType, aggregateType, aggregateId, payload: JSON.parse(given.payload), sequence, id, occurredAt, headers }
-}
-
-function outboxEntry(row: Row): OutboxEntry {
-  const entry = { ...row.entry, occurredAt: new Date(row.entry.occurredAt) }
-  return row.state.kind === 'published'
-    ? { ...entry, published: true, publishedAt: new Date(row.state.at) }
-    : { ...entry, published: false, publishedAt: null }
+  return {
+    type: eventType,
+    aggregateType,
+    aggregateId,
+    payload: JSON.parse(given.payload),
+    sequence,
+    id,
+    occurredAt,
+    headers,
+  }
 }

@@ -1,4 +1,4 @@
-import { aggregateKey, type Awaitable, type DueEntry, type Publisher, type PublishOutcome } from '@outbox/core'
+import { type Awaitable, aggregateKey, type DueEntry, type Publisher, type PublishOutcome } from '@outbox/core'
 
 /**
  * What the script lets happen to an entry; nothing means published.
@@ -10,10 +10,7 @@ export type ScriptedOutcome =
   | { readonly status: 'unknown'; readonly error: unknown; readonly arrived: true }
   | undefined
 
-export type PublisherScript = (
-  entry: DueEntry,
-  options: { readonly signal: AbortSignal },
-) => Awaitable<ScriptedOutcome>
+export type PublisherScript = (entry: DueEntry, options: { readonly signal: AbortSignal }) => Awaitable<ScriptedOutcome>
 
 export interface RecordingPublisherOptions {
   /** default `recording` */
@@ -39,7 +36,10 @@ export interface RecordingPublisher extends Publisher {
  * It holds the contract of `Publisher`: order, one outcome per entry, an aggregate stops at its first failure. The
  * script is asked for each entry, one after the other, and may wait. If it throws, `publish` rejects as a whole.
  */
-export function recordingPublisher(script?: PublisherScript, options: RecordingPublisherOptions = {}): RecordingPublisher {
+export function recordingPublisher(
+  script?: PublisherScript,
+  options: RecordingPublisherOptions = {},
+): RecordingPublisher {
   const { name = 'recording', deduplicates = true, fences = false, maxPayloadBytes } = options
   const published: DueEntry[] = []
   const sent: DueEntry[] = []

@@ -63,6 +63,12 @@ export function pendingRows(state: State): Row[] {
   return [...state.aggregates.values()].flatMap((aggregate) => aggregate.pending).sort(byPosition)
 }
 
+export function countPending(state: State): number {
+  let count = 0
+  for (const aggregate of state.aggregates.values()) count += aggregate.pending.length
+  return count
+}
+
 export function byPosition(a: Row, b: Row): number {
   return a.position - b.position
 }

@@ -29,7 +29,7 @@ const rules: readonly Rule[] = [
   { pattern: /^(?:CLUSTERDOWN|MOVED|ASK|TRYAGAIN)\b/, status: 'unavailable', advice: 'the cluster is being rearranged' },
   { pattern: /^(?:NOAUTH|WRONGPASS)\b/, status: 'unavailable', advice: "it wants other credentials: see the client's username and password" },
   { pattern: /max number of clients/, status: 'unavailable', advice: 'it has reached maxclients' },
-  { pattern: /^NOPERM\b/, status: 'retry', advice: 'the ACL user lacks a command or a key that the README lists' },
+  { pattern: /^NOPERM\b|ACL failure|user executing the script can't run/, status: 'retry', advice: 'the ACL user lacks a command or a key that the README lists' },
   { pattern: /^WRONGTYPE\b/, status: 'retry', advice: 'the key is there and is no stream: rename one of the two' },
   { pattern: /^CROSSSLOT\b/, status: 'retry', advice: 'a proxy before it does not know {tags} in keys' },
   { pattern: /too large to be stored|exceeds maximum allowed size/, status: 'reject', advice: 'the entry is too large' },

@@ -34,7 +34,7 @@ for (const library of clients) {
     async function proxied(options: TestClientOptions = {}) {
       const client = library.connect(proxy.through(server.url), options)
       opened.push(client)
-      await client.ping()
+      await waitFor(() => client.status === 'ready', { what: 'the client to connect' })
       return client
     }
     /** how often the script ran */

@@ -23,6 +23,7 @@ describe('what an error means for an entry', () => {
     ['WRONGPASS invalid username-password pair or user is disabled.', 'unavailable'],
     ['ERR max number of clients reached', 'unavailable'],
     ["NOPERM User app has no permissions to run the 'xadd' command", 'retry'],
+    ["ERR ACL failure in script: User app has no permissions to run the 'xadd' command", 'retry'],
     ['WRONGTYPE Operation against a key holding the wrong kind of value', 'retry'],
     ["CROSSSLOT Keys in request don't hash to the same slot", 'retry'],
     ['ERR something that nobody has seen yet', 'retry'],

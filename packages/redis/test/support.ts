@@ -31,6 +31,8 @@ export interface TestClientOptions {
   readonly keyPrefix?: string
   readonly username?: string
   readonly password?: string
+  readonly enableReadyCheck?: boolean
+  readonly retryStrategy?: null
 }
 
 /** Both major versions of ioredis, behind one function; a test closes what it opens. */

@@ -13,6 +13,7 @@ import type { Capability } from '../capability.ts'
  *     limitsPayload: true,
  *     fences: { leftOut: 'the broker cannot compare' },
  *     fencesPartitions: { leftOut: 'the broker cannot compare' },
+ *     probes: true,
  *     refuses: true,
  *     outage: true,
  *     silence: { leftOut: 'no proxy here' },
@@ -45,6 +46,8 @@ export interface PublisherSuiteCapabilities {
   readonly fences: Capability
   /** So is one of another aggregate of the partition, or one under the same epoch by another holder. */
   readonly fencesPartitions: Capability
+  /** The publisher has `probe`. */
+  readonly probes: Capability
   /** The harness can make the broker refuse one aggregate: `refuse`. */
   readonly refuses: Capability
   /** The harness can take the broker away and bring it back: `outage`. */

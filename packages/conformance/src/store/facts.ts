@@ -20,17 +20,15 @@ export async function failure<Code extends ErrorCode>(
   code: Code,
   attempt: PromiseLike<unknown>,
 ): Promise<OutboxError<Code>> {
-  let thrown: unknown
-  try {
-    await attempt
-  } catch (error) {
-    thrown = error
-  }
-  expect(thrown, `expected an OutboxError '${code}', and nothing was thrown`).toBeDefined()
-  if (!OutboxError.is(thrown, code)) {
-    throw new Error(`Expected an OutboxError '${code}', got: ${describeError(thrown)}`, { cause: thrown })
-  }
-  return thrown
+  const [outcome] = await Promise.allSettled([attempt])
+  if (outcome.status === 'fulfilled') throw new Error(`Expected an OutboxError '${code}', and nothing was thrown.`)
+  return expectFailure(code, outcome.reason)
+}
+
+/** Shows that what was thrown is the outbox error of the given code. */
+export function expectFailure<Code extends ErrorCode>(code: Code, thrown: unknown): OutboxError<Code> {
+  if (OutboxError.is(thrown, code)) return thrown
+  throw new Error(`Expected an OutboxError '${code}', got: ${describeError(thrown)}`, { cause: thrown })
 }
 
 function describeError(error: unknown): string {

@@ -1,4 +1,4 @@
-import type { Awaitable, OutboxStore } from '@outbox/core'
+import type { Awaitable, LeasedSource, OutboxStore } from '@outbox/core'
 import type { Capability } from '../capability.ts'
 
 /**
@@ -50,8 +50,9 @@ export interface OpenedStore<Tx> {
    * Synchronous where the driver is.
    */
   savepoint<T>(tx: Tx, work: (tx: Tx) => Awaitable<T>): Awaitable<T>
-  /** Another store over the same outbox, as another process would have it: nothing is shared but the database. */
-  peer(): Promise<OutboxStore<Tx>>
+  /** Another store over the same outbox, as another process would have it: nothing is shared but the database. Only the
+   * relay's half of it is used. */
+  peer(): Promise<LeasedSource>
   /** Removes everything that `open` and `peer` made. */
   close(): Promise<void>
 }

@@ -44,9 +44,7 @@ export function receivedFromCloudEvent<Payload = unknown>(message: {
   readonly payloadText: string
 }): ReceivedEntry<Payload> {
   const { attribute, headers, payloadText } = message
-  if (attribute('specversion') !== '1.0') {
-    throw undecodable('specversion', 'is not 1.0: this is no CloudEvent that we know')
-  }
+  checkVersion(attribute)
   const fields: Record<WireField, () => string | undefined> = {
     id: () => attribute('id'),
     'event-type': () => attribute('type'),
@@ -57,6 +55,11 @@ export function receivedFromCloudEvent<Payload = unknown>(message: {
     'occurred-at': () => attribute('time'),
   }
   return receivedEntry({ field: (name) => fields[name](), headers, payloadText })
+}
+
+function checkVersion(attribute: (name: string) => string | undefined): void {
+  if (attribute('specversion') === '1.0') return
+  throw undecodable('specversion', 'is not 1.0: this is no CloudEvent that we know')
 }
 
 /** Undoes `/${encodeURIComponent(aggregateType)}`; any other source is somebody else's. */
@@ -83,6 +86,7 @@ export function receivedFromStructuredCloudEvent<Payload = unknown>(text: string
     const value = Object.hasOwn(event, name) ? event[name] : undefined
     return typeof value === 'string' ? value : undefined
   }
+  checkVersion(attribute)
   if (!Object.hasOwn(event, 'data')) throw undecodable('data', 'is missing')
   const headers = headersFrom(attribute('outboxheaders') ?? '{}')
   return receivedFromCloudEvent({ attribute, headers, payloadText: JSON.stringify(event['data']) })

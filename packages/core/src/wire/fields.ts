@@ -6,14 +6,7 @@ import { isUuid } from '../ids.ts'
  * The envelope on the wire, the same for every broker: these fields, the user's headers, and the payload's bytes.
  * A Redis entry carries them under these names, a NATS message as headers `Outbox-Event-Type` and so on.
  */
-export type WireField =
-  | 'id'
-  | 'event-type'
-  | 'aggregate-type'
-  | 'aggregate-id'
-  | 'sequence'
-  | 'epoch'
-  | 'occurred-at'
+export type WireField = 'id' | 'event-type' | 'aggregate-type' | 'aggregate-id' | 'sequence' | 'epoch' | 'occurred-at'
 
 /** A message as a consumer reads it. */
 export interface ReceivedEntry<Payload = unknown> extends Omit<EntryContent, 'payload'> {

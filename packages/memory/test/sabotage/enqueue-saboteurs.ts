@@ -56,7 +56,10 @@ export const enqueueSaboteurs: readonly Saboteur[] = [
         const batch = many(events)
         const receipts = await store.enqueue(tx, batch)
         const again = batch.filter((_, index) => receipts[index]?.duplicate)
-        await store.enqueue(tx, again.map(({ id: _, ...event }) => ({ ...event, sequence: undefined }) as Enqueueable))
+        await store.enqueue(
+          tx,
+          again.flatMap((event) => ('eventType' in event ? [] : { ...event, id: crypto.randomUUID() })),
+        )
         return receipts
       },
     }),
@@ -90,21 +93,28 @@ export const enqueueSaboteurs: readonly Saboteur[] = [
     breaks: 'a batch is written event by event, so that a bad one leaves the good ones before it',
     sabotage: (store) => ({
       enqueue: async (tx, events) => {
-        let failed: unknown
+        let failed: Error | undefined
         const receipts = []
         for (const event of many(events)) {
           try {
             receipts.push(...(await store.enqueue(tx, event)))
           } catch (error) {
+            if (!(error instanceof Error)) throw error
             failed = error
           }
         }
-        if (failed) await store.transaction((own) => store.enqueue(own, { type: 'a.b', aggregateId: 'leak', payload: 1 }))
+        if (failed)
+          await store.transaction((own) => store.enqueue(own, { type: 'a.b', aggregateId: 'leak', payload: 1 }))
         if (failed) throw failed
         return receipts
       },
     }),
-    caughtBy: ['bad-input.named', 'numbering.conflict', 'numbering.conflict-in-one-batch', 'numbering.mixed-in-one-transaction'],
+    caughtBy: [
+      'bad-input.named',
+      'numbering.conflict',
+      'numbering.conflict-in-one-batch',
+      'numbering.mixed-in-one-transaction',
+    ],
   },
   {
     breaks: 'errors are plain ones',

@@ -1,5 +1,6 @@
 import type { Lease } from '@outbox/core'
 import type { MemoryOutbox } from '../../src/index.ts'
+import { heldLeases } from './held-leases.ts'
 import type { Saboteur } from './run-check.ts'
 
 /** Stores that grant what they must not, or count crashes wrongly. */
@@ -58,13 +59,21 @@ export const leaseSaboteurs: readonly Saboteur[] = [
       const unsettled = new Set<string>()
       return {
         settle: async (request) => {
-          const batch = await store.fetch({ leases: request.leases, limit: 1e6, limitPerAggregate: 1e6, maxBytes: 1e12 })
+          const batch = await store.fetch({
+            leases: request.leases,
+            limit: 1e6,
+            limitPerAggregate: 1e6,
+            maxBytes: 1e12,
+          })
           for (const { id } of batch) unsettled.add(id)
           for (const { entry } of request.settlements) unsettled.delete(entry.id)
           return store.settle(request)
         },
         fetch: async (request) =>
-          (await store.fetch(request)).map((entry) => ({ ...entry, crashes: entry.crashes + (unsettled.has(entry.id) ? 1 : 0) })),
+          (await store.fetch(request)).map((entry) => ({
+            ...entry,
+            crashes: entry.crashes + (unsettled.has(entry.id) ? 1 : 0),
+          })),
       }
     },
     caughtBy: ['crashes.not-after-settle'],
@@ -73,7 +82,9 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     breaks: 'whatever is pending counts as in flight',
     sabotage: (store) => ({
       acquire: async (request) => {
-        const held = (await heldLeases(store)).filter((lease) => request.evict.some(({ holder }) => holder === lease.holder))
+        const held = (await heldLeases(store)).filter((lease) =>
+          request.evict.some(({ holder }) => holder === lease.holder),
+        )
         await store.fetch({ leases: held, limit: 1e6, limitPerAggregate: 1e6, maxBytes: 1e12 })
         return store.acquire(request)
       },
@@ -116,7 +127,10 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     sabotage: (store) => ({
       acquire: async (request) => {
         const { leases } = await store.poll({ holder: '' })
-        const claims = request.claims.map((claim) => ({ ...claim, epoch: leases[claim.partition]?.epoch ?? claim.epoch }))
+        const claims = request.claims.map((claim) => ({
+          ...claim,
+          epoch: leases[claim.partition]?.epoch ?? claim.epoch,
+        }))
         return store.acquire({ ...request, claims })
       },
     }),
@@ -165,8 +179,7 @@ export const leaseSaboteurs: readonly Saboteur[] = [
   {
     breaks: 'an epoch stays when the lease changes hands',
     sabotage: (store) => ({
-      acquire: async (request) =>
-        (await store.acquire(request)).map((lease) => ({ ...lease, epoch: 0 })).toReversed(),
+      acquire: async (request) => (await store.acquire(request)).map((lease) => ({ ...lease, epoch: 0 })).toReversed(),
     }),
     caughtBy: ['leases.grant', 'leases.every-grant-raises'],
   },
@@ -218,7 +231,10 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     sabotage: (store) => ({
       poll: async (request) => {
         const pending = await store.fetchUnpublished(1e6)
-        return { ...(await store.poll(request)), duePartitions: [...new Set(pending.map(({ partition }) => partition))] }
+        return {
+          ...(await store.poll(request)),
+          duePartitions: [...new Set(pending.map(({ partition }) => partition))],
+        }
       },
     }),
     caughtBy: ['leases.due-partitions'],
@@ -235,11 +251,6 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     caughtBy: ['leases.due-partitions'],
   },
 ]
-
-async function heldLeases(store: MemoryOutbox): Promise<readonly Lease[]> {
-  const { leases } = await store.poll({ holder: '' })
-  return leases.flatMap((lease) => (lease.holder === null ? [] : [{ ...lease, holder: lease.holder }]))
-}
 
 async function clearNotes(store: MemoryOutbox, held: readonly Lease[], holder: string): Promise<void> {
   await store.settle({ leases: held.filter((lease) => lease.holder === holder), settlements: [] })

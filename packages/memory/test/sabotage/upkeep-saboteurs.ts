@@ -46,7 +46,12 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
   {
     breaks: 'markPublished marks nothing',
     sabotage: () => ({ markPublished: async () => undefined }),
-    caughtBy: ['trait.mark-published', 'trait.mark-published-is-idempotent', 'upkeep.purge-marked', 'crashes.not-of-the-published'],
+    caughtBy: [
+      'trait.mark-published',
+      'trait.mark-published-is-idempotent',
+      'upkeep.purge-marked',
+      'crashes.not-of-the-published',
+    ],
   },
   {
     breaks: 'markPublished buries the dead',
@@ -86,7 +91,12 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
         },
       },
     }),
-    caughtBy: ['dead-letters.requeue', 'dead-letters.requeue-keeps-the-place', 'dead-letters.deduplication-id', 'order.block-in-the-middle'],
+    caughtBy: [
+      'dead-letters.requeue',
+      'dead-letters.requeue-keeps-the-place',
+      'dead-letters.deduplication-id',
+      'order.block-in-the-middle',
+    ],
   },
   {
     breaks: 'a requeued letter keeps its id for deduplication',

@@ -35,7 +35,13 @@ export const fencing: PublisherTopic = {
       promise: 'a newer owner is never fenced, whatever gap between the epochs',
       needs: ['fences'],
       async run({ entry, publish, received }) {
-        for (const [sequence, epoch] of [[1, 1], [2, 2], [3, 90], [4, 2 ** 40], [5, 2 ** 40]] as const) {
+        for (const [sequence, epoch] of [
+          [1, 1],
+          [2, 2],
+          [3, 90],
+          [4, 2 ** 40],
+          [5, 2 ** 40],
+        ] as const) {
           expect(await publish([under(entry('a', sequence), epoch)])).toEqual([{ status: 'published' }])
         }
         expect(places(await received())).toEqual(['a#1', 'a#2', 'a#3', 'a#4', 'a#5'])
@@ -53,12 +59,24 @@ export const fencing: PublisherTopic = {
     },
     {
       id: 'fencing.whole-partition',
-      promise: 'a newer owner of a partition fences an older one for every aggregate of it, also those it has not touched',
+      promise:
+        'a newer owner of a partition fences an older one for every aggregate of it, also those it has not touched',
       needs: ['fencesPartitions'],
       async run({ entry, publish, received }) {
         await publish([under(entry('a', 1), 5, 1)])
-        expect(await publish([under(entry('b', 1), 4, 1)])).toEqual([{ status: 'fenced', epoch: 5 }])
+        expect(statuses(await publish([under(entry('b', 1), 4, 1)]))).toEqual(['fenced'])
         expect(places(await received())).toEqual(['a#1'])
+      },
+    },
+    {
+      id: 'fencing.newest-epoch',
+      promise: 'who is fenced learns the newest epoch, where the broker tells it: claim the lease above that',
+      needs: ['fences'],
+      async run({ entry, publish }) {
+        await publish([under(entry('a', 1), 70)])
+        const [outcome] = await publish([under(entry('a', 2), 3)])
+        if (outcome?.status !== 'fenced') throw new Error(`The outcome is ${outcome?.status}, not fenced`)
+        expect([70, undefined]).toContain(outcome.epoch)
       },
     },
     {

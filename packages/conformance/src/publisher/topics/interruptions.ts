@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import type { Publisher } from '@outbox/core'
 import { expect } from 'vitest'
 import { places } from '../../places.ts'
 import { expectReceived, type PublisherTopic, statuses } from '../context.ts'
@@ -18,7 +19,8 @@ export const interruptions: PublisherTopic = {
     },
     {
       id: 'interruptions.aborted-meanwhile',
-      promise: 'after an abort in the middle, what is called published has arrived, and what is called not sent has not',
+      promise:
+        'after an abort in the middle, what is called published has arrived, and what is called not sent has not',
       async run({ entry, publish, received }) {
         const entries = Array.from({ length: 300 }, (_, n) => entry(`a-${n}`, 1))
         const controller = new AbortController()
@@ -105,15 +107,23 @@ export const interruptions: PublisherTopic = {
     },
     {
       id: 'interruptions.probe',
+      promise: 'the probe passes when the broker answers, and changes nothing there',
+      needs: ['probes'],
+      async run({ publisher, received }) {
+        await probe(publisher)
+        expect(await received()).toEqual([])
+      },
+    },
+    {
+      id: 'interruptions.probe-while-away',
       promise: 'the probe fails while the broker is away, and passes when it is back',
-      needs: ['outage'],
+      needs: ['probes', 'outage'],
       async run({ publisher, fault }) {
-        if (!publisher.probe) return
-        await publisher.probe({})
         const end = await fault('outage')
-        await expect(publisher.probe({ signal: AbortSignal.timeout(5000) })).rejects.toBeDefined()
+        const probed = probe(publisher, AbortSignal.timeout(5000))
+        await expect(probed, 'a probe of a broker that is away').rejects.toBeDefined()
         await end()
-        await untilAnswered(() => publisher.probe?.({}))
+        await untilAnswered(() => probe(publisher))
       },
     },
     {
@@ -147,10 +157,15 @@ async function untilPublished(publish: () => Promise<Statuses>): Promise<void> {
   }
 }
 
-async function untilAnswered(probe: () => Promise<void> | undefined): Promise<void> {
+async function untilAnswered(attempt: () => Promise<void>): Promise<void> {
   for (;;) {
-    const [answer] = await Promise.allSettled([probe()])
+    const [answer] = await Promise.allSettled([attempt()])
     if (answer.status === 'fulfilled') return
     await setTimeout(20)
   }
+}
+
+async function probe(publisher: Publisher, signal?: AbortSignal): Promise<void> {
+  if (!publisher.probe) throw new Error('The harness declares the capability, and the publisher has no probe().')
+  await publisher.probe(signal ? { signal } : {})
 }

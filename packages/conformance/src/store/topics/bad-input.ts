@@ -1,9 +1,9 @@
-import { limits, type Enqueueable } from '@outbox/core'
+import { type Awaitable, type Enqueueable, limits } from '@outbox/core'
 import { expect } from 'vitest'
+import { inTurn, isThenable } from '../../in-turn.ts'
 import { places } from '../../places.ts'
-import { inTurn } from '../../in-turn.ts'
 import { order } from '../events.ts'
-import { expectEmpty, failure } from '../facts.ts'
+import { expectEmpty, expectFailure, failure } from '../facts.ts'
 import type { StoreTopic } from '../store-check.ts'
 
 const circle: Record<string, unknown> = {}
@@ -46,7 +46,8 @@ export const badInput: StoreTopic = {
   checks: [
     {
       id: 'bad-input.named',
-      promise: 'an event that cannot be written is refused with its index and path, and nothing of the batch is written',
+      promise:
+        'an event that cannot be written is refused with its index and path, and nothing of the batch is written',
       async run({ store, commit }) {
         for (const [path, event] of badEvents) {
           // `as`: these are the mistakes of callers without types
@@ -88,22 +89,19 @@ export const badInput: StoreTopic = {
 }
 
 /** Tries an enqueue that must be refused as invalid, whether it throws or rejects. */
-function refusedEnqueue(attempt: () => unknown): unknown {
-  const refusal = async (error: unknown): Promise<void> => {
-    await failure('invalid-event', Promise.reject(error))
-  }
+function refusedEnqueue(attempt: () => Awaitable<unknown>): Awaitable<unknown> {
+  const accepted = new Error('an invalid event was accepted')
   try {
     const result = attempt()
-    return Promise.resolve(result).then(() => {
-      throw new Error('an invalid event was accepted')
-    }, refusal)
-  } catch (error) {
     // a synchronous driver's transaction must not be handed a promise
-    if (!isInvalidEvent(error)) throw error
-    return undefined
+    if (!isThenable(result)) throw accepted
+    return result.then(
+      () => {
+        throw accepted
+      },
+      (error: unknown) => expectFailure('invalid-event', error),
+    )
+  } catch (error) {
+    return expectFailure('invalid-event', error)
   }
-}
-
-function isInvalidEvent(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'invalid-event'
 }

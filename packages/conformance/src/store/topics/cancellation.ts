@@ -46,7 +46,8 @@ export const cancellation: StoreTopic = {
     },
     {
       id: 'cancellation.during-the-call',
-      promise: "a call whose signal aborts while it runs ends with the signal's reason or its result, and leaves the store working",
+      promise:
+        "a call whose signal aborts while it runs ends with the signal's reason or its result, and leaves the store working",
       async run({ store, commit }) {
         await commit(Array.from({ length: 200 }, (_, n) => order(`a-${n}`)))
         const relay = await startRelay(store)

@@ -215,7 +215,14 @@ export const deadLetters: StoreTopic = {
       id: 'dead-letters.odd-reasons',
       promise: 'a reason may be anything a broker says: empty, long, Unicode, with control characters or half a pair',
       async run({ store, commit }) {
-        const reasons = ['', `no "quotes" 'left' \\ %s $1 ?`, '🙈 Größe überschritten\n\tline 2', 'nul:\u0000.', 'half:\ud83d.', 'x'.repeat(50_000)]
+        const reasons = [
+          '',
+          `no "quotes" 'left' \\ %s $1 ?`,
+          '🙈 Größe überschritten\n\tline 2',
+          'nul:\u0000.',
+          'half:\ud83d.',
+          'x'.repeat(50_000),
+        ]
         await commit(reasons.map((_, index) => order(`a-${index}`)))
         const relay = await startRelay(store)
         const batch = await relay.fetch()

@@ -32,7 +32,7 @@ export const exactness: StoreTopic = {
       Number.MAX_SAFE_INTEGER,
       Number.MIN_VALUE,
       Number.MAX_VALUE,
-      -123456789.123456789,
+      -123456789.12345679,
     ]),
     payloadCheck('exactness.shapes', 'empty and odd values are unchanged, the order of keys too', [
       null,
@@ -152,7 +152,9 @@ export const exactness: StoreTopic = {
         const many = Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`h-${n}`, 'x'.repeat(n)]))
         await expectUnchanged(context, [
           order('a', { headers: { Traceparent: '00-ab-cd-01', traceparent: 'other case', '!#$%&*+-.^_`|~9': 'name' } }),
-          order('b', { headers: { empty: '', spaces: '  x  ', quotes: `"'\\`, unicode: '日本 😀 é', json: '{"a":[1]}' } }),
+          order('b', {
+            headers: { empty: '', spaces: '  x  ', quotes: `"'\\`, unicode: '日本 😀 é', json: '{"a":[1]}' },
+          }),
           order('c', { headers: JSON.parse('{"__proto__":"p","constructor":"c","toString":"t"}') }),
           order('d', { headers: many }),
           order('e', { headers: {} }),
@@ -219,7 +221,10 @@ async function expectUnchanged({ store, commit }: StoreContext, events: readonly
   const lent = await relay.fetch()
   compare(lent, 'fetch')
   await relay.settle(lent.map((entry) => dead(entry, 'skip')))
-  compare((await store.deadLetters.list({ limit: 1000 })).map(({ entry }) => entry), 'dead letter')
+  compare(
+    (await store.deadLetters.list({ limit: 1000 })).map(({ entry }) => entry),
+    'dead letter',
+  )
 }
 
 interface ComparedEntry {
@@ -247,5 +252,5 @@ function expectSame(entry: ComparedEntry, given: DomainEvent, way: string): void
   if (given.sequence !== undefined) expect(entry.sequence, way).toBe(given.sequence)
   if (given.occurredAt) expect(entry.occurredAt.getTime(), way).toBe(given.occurredAt.getTime())
   // by pairs: an own property named __proto__ is invisible to an equality of objects
-  expect(Object.entries(entry.headers).toSorted(), way).toEqual(Object.entries(given.headers ?? {}).toSorted())
+  expect(new Map(Object.entries(entry.headers)), way).toEqual(new Map(Object.entries(given.headers ?? {})))
 }

@@ -76,7 +76,8 @@ export const fencing: StoreTopic = {
     },
     {
       id: 'fencing.settle-by-the-evicted',
-      promise: 'an eviction alone takes no lease: until it is granted to another, its holder still settles or loses, never half',
+      promise:
+        'an eviction alone takes no lease: until it is granted to another, its holder still settles or loses, never half',
       async run({ store, commit }) {
         await commit(orders('a', 1))
         const relay = await startRelay(store)
@@ -156,7 +157,10 @@ async function expectLostAndUnchanged(
   const before = await store.fetchUnpublished(100)
   const due = (await store.poll({ holder: 'onlooker' })).duePartitions
   const { lost } = await store.settle({ leases, settlements: [settlement] })
-  expect(lost.toSorted((a, b) => a.partition - b.partition), settlement.outcome).toEqual(leases)
+  expect(
+    lost.toSorted((a, b) => a.partition - b.partition),
+    settlement.outcome,
+  ).toEqual(leases)
   expect(await store.fetchUnpublished(100), settlement.outcome).toEqual(before)
   expect((await store.poll({ holder: 'onlooker' })).duePartitions, settlement.outcome).toEqual(due)
   expect(await store.deadLetters.list({ limit: 10 }), settlement.outcome).toEqual([])

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { places } from '../../places.ts'
 import { inTurn } from '../../in-turn.ts'
+import { places } from '../../places.ts'
 import { account, order } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, startRelay } from '../test-relay.ts'

@@ -24,7 +24,12 @@ export const limitsTopic: StoreTopic = {
       promise: 'an entry larger than the limit of bytes is lent alone, and neither lost nor in the way for ever',
       async run({ store, commit }) {
         const [a = '', b = '', c = ''] = orderIdsIn(4, 3)
-        for (const [id, size] of [[a, 10], [b, 5000], [c, 10], [b, 10]] as const) {
+        for (const [id, size] of [
+          [a, 10],
+          [b, 5000],
+          [c, 10],
+          [b, 10],
+        ] as const) {
           await commit(order(id, { payload: 'x'.repeat(size) }))
         }
         const relay = await startRelay(store)

@@ -1,8 +1,8 @@
 import { expect } from 'vitest'
-import { places } from '../../places.ts'
 import { inTurn } from '../../in-turn.ts'
+import { places } from '../../places.ts'
 import { account, order, orders } from '../events.ts'
-import { expectEmpty, failure, sequencesOf, upTo } from '../facts.ts'
+import { expectEmpty, expectFailure, failure, sequencesOf, upTo } from '../facts.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { startRelay } from '../test-relay.ts'
 
@@ -23,8 +23,8 @@ export const numbering: StoreTopic = {
         )
         const entries = await store.fetchUnpublished(10)
         for (const { aggregateId, sequence, payload } of entries) expect(payload).toBe(`"${aggregateId}${sequence}"`)
-        expect(sequencesOf(entries, 'a').toSorted()).toEqual([1, 2, 3, 4])
-        expect(sequencesOf(entries, 'b').toSorted()).toEqual([1, 2])
+        expect(sequencesOf(entries, 'a').toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4])
+        expect(sequencesOf(entries, 'b').toSorted((a, b) => a - b)).toEqual([1, 2])
       },
     },
     {
@@ -124,7 +124,7 @@ export const numbering: StoreTopic = {
             await tx.enqueue(order(crosswise))
           } catch (error) {
             await tx.rollback()
-            return (await failure('busy', Promise.reject(error))).code
+            return expectFailure('busy', error).code
           }
           await tx.commit()
           return 'committed'
@@ -169,7 +169,8 @@ export const numbering: StoreTopic = {
     },
     {
       id: 'numbering.mixed',
-      promise: 'a type that one transaction lets the store number cannot be numbered by another, nor the other way round',
+      promise:
+        'a type that one transaction lets the store number cannot be numbered by another, nor the other way round',
       async run({ store, commit }) {
         await commit([order('a'), account('a', 1)])
         const given = { ...order('b'), sequence: 1 }
@@ -197,7 +198,8 @@ export const numbering: StoreTopic = {
     },
     {
       id: 'numbering.conflict',
-      promise: 'a sequence that another entry of the aggregate has is a typed conflict that says which, and nothing is written',
+      promise:
+        'a sequence that another entry of the aggregate has is a typed conflict that says which, and nothing is written',
       async run({ store, commit }) {
         await commit([account("o'brien", 1), account("o'brien", 2)])
         const attempt = commit([account('b', 1), account("o'brien", 3), account("o'brien", 2)])

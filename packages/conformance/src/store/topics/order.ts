@@ -1,7 +1,7 @@
 import type { DueEntry } from '@outbox/core'
 import { expect } from 'vitest'
-import { places } from '../../places.ts'
 import { inTurn } from '../../in-turn.ts'
+import { places } from '../../places.ts'
 import { account, order, orderIdsIn, orders } from '../events.ts'
 import { sequencesOf } from '../facts.ts'
 import type { StoreTopic } from '../store-check.ts'
@@ -95,7 +95,8 @@ export const orderTopic: StoreTopic = {
     },
     {
       id: 'order.head-waits',
-      promise: 'while the head of an aggregate waits, nothing of the aggregate is lent, new entries and lower ones neither',
+      promise:
+        'while the head of an aggregate waits, nothing of the aggregate is lent, new entries and lower ones neither',
       async run({ store, commit }) {
         await commit([account('a', 5), account('a', 6), account('b', 1)])
         const relay = await startRelay(store)

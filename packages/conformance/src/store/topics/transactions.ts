@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { places } from '../../places.ts'
 import { inTurn } from '../../in-turn.ts'
+import { places } from '../../places.ts'
 import type { CheckedTransaction } from '../context.ts'
 import { order } from '../events.ts'
 import { expectEmpty, failure } from '../facts.ts'

@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest'
+import { publisherTopics, storeTopics } from '../src/index.ts'
+
+for (const [suite, topics] of [
+  ['store', storeTopics],
+  ['publisher', publisherTopics],
+] as const) {
+  describe(`the ${suite} suite`, () => {
+    const checks = topics.flatMap((topic) =>
+      topic.checks.map(({ id, promise }) => ({ id, promise, topic: topic.name })),
+    )
+
+    it('gives every check an id of its own', () => {
+      expect(new Set(checks.map(({ id }) => id)).size).toBe(checks.length)
+    })
+
+    it('begins each id with its topic, so that a failure says where to look', () => {
+      for (const { id, topic } of checks) expect(id).toMatch(new RegExp(`^${topic.replace(' ', '-')}\\.[a-z0-9-]+$`))
+    })
+
+    it('says of every check what holds if it passes, in words', () => {
+      for (const { id, promise } of checks) expect(promise.split(' ').length, id).toBeGreaterThan(4)
+      expect(new Set(checks.map(({ promise }) => promise)).size).toBe(checks.length)
+    })
+  })
+}

@@ -1,0 +1,49 @@
+import type { DeadLetter } from '@outbox/core'
+import { dateIn, headersIn, numberIn, type Row, textIn } from './rows.ts'
+
+/** What is selected of an entry to lend or to show it, from the table named `alias`. */
+export function lentColumns(alias: string): string {
+  return `${contentColumns(alias)}, ${alias}.refused, ${alias}.crashes, ${alias}.requeues`
+}
+
+/**
+ * Sequences as float8, exact up to 2^53, and times as milliseconds since 1970: all drivers give these alike. The
+ * payload's text is selected, so that no driver parses it.
+ */
+export function contentColumns(alias: string): string {
+  return `${alias}.id::text as id, ${alias}.partition::int as partition, ${alias}.aggregate_type, ${alias}.aggregate_id,
+  ${alias}.event_type, ${alias}.sequence::float8 as sequence, ${alias}.payload::text as payload,
+  ${alias}.headers::text as headers, ${millisecondsOf(`${alias}.occurred_at`)} as occurred_at`
+}
+
+/** A time in SQL, as milliseconds since 1970. */
+export function millisecondsOf(time: string): string {
+  return `(extract(epoch from ${time}) * 1000)::float8`
+}
+
+type Content = Omit<DeadLetter['entry'], 'attempt' | 'crashes' | 'deduplicationId'>
+
+export function content(row: Row): Content {
+  return {
+    id: textIn(row, 'id'),
+    partition: numberIn(row, 'partition'),
+    aggregateType: textIn(row, 'aggregate_type'),
+    aggregateId: textIn(row, 'aggregate_id'),
+    eventType: textIn(row, 'event_type'),
+    sequence: numberIn(row, 'sequence'),
+    payload: textIn(row, 'payload'),
+    headers: headersIn(row, 'headers'),
+    occurredAt: dateIn(row, 'occurred_at'),
+  }
+}
+
+export function lentContent(row: Row): DeadLetter['entry'] {
+  const entry = content(row)
+  const requeues = numberIn(row, 'requeues')
+  return {
+    ...entry,
+    attempt: numberIn(row, 'refused') + 1,
+    crashes: numberIn(row, 'crashes'),
+    deduplicationId: requeues === 0 ? entry.id : `${entry.id}#${requeues}`,
+  }
+}

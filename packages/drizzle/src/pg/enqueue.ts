@@ -1,0 +1,203 @@
+import { mixedSequences, type NewEntry, OutboxError, type Receipt } from '@outbox/core'
+import { entriesToWrite, receiptsFor, type Stored } from '../shared/receipts.ts'
+import { translatedConflict } from './errors.ts'
+import { checkTransaction, finishedTransaction, type PgTransaction } from './handles.ts'
+import type { Names } from './names.ts'
+import { numberIn, type Row, textIn } from './rows.ts'
+import { type Session, sessionOf } from './session.ts'
+import { arrayOf, type Statement } from './statement.ts'
+
+/**
+ * How the insert itself tells that a transaction is open on its handle. A handle goes on working after its transaction
+ * has ended, and would commit every statement on its own; a look beforehand would not do, because the transaction may
+ * end between the look and the insert (the forgotten await).
+ *
+ * - `clock`: a statement that is a transaction of its own begins when that begins. No round trip. This holds for the
+ *   simple query protocol alone: with bound parameters the two times differ always. So the values of this one
+ *   statement are written into it.
+ * - `setting`: one that lasts until the end of the transaction, made by a statement of its own just before. For PGlite
+ *   and drivers that the outbox does not know.
+ */
+export type OpenCheck = 'clock' | 'setting'
+
+export interface EnqueueOptions {
+  readonly names: Names
+  readonly openCheck: OpenCheck
+  /** a notification in the caller's transaction: PostgreSQL delivers it at commit */
+  readonly notifies: boolean
+}
+
+export interface Enqueued {
+  readonly receipts: readonly Receipt[]
+  /** the transaction, if it wrote something; one can ask PostgreSQL later what became of it */
+  readonly transactionId: string | undefined
+}
+
+/**
+ * Writes a batch in the caller's transaction, in one statement whatever its size, so that it is written whole or not
+ * at all.
+ *
+ * A second statement runs only where another transaction wrote one of the ids, or used an aggregate type for the
+ * first time, at the same moment.
+ */
+export async function enqueue(
+  options: EnqueueOptions,
+  handle: PgTransaction,
+  entries: readonly NewEntry[],
+): Promise<Enqueued> {
+  checkTransaction(handle)
+  const toWrite = entriesToWrite(entries)
+  const stored = new Map<string, Stored>()
+  let transactionId: string | undefined
+  let missing = toWrite
+  for (let round = 1; missing.length > 0; round++) {
+    if (round > 3) throw metOthers()
+    const rows = await insert(options, sessionOf(handle), missing)
+    transactionId = ofKind(rows, 'open')[0] ?? transactionId
+    for (const row of rows) {
+      const kind = textIn(row, 'kind')
+      if (kind !== 'new' && kind !== 'known') continue
+      stored.set(textIn(row, 'key'), { sequence: numberIn(row, 'sequence'), isNew: kind === 'new' })
+    }
+    missing = missing.filter((entry) => !stored.has(entry.id))
+  }
+  const isNews = [...stored.values()].some(({ isNew }) => isNew)
+  return { receipts: receiptsFor(entries, toWrite, stored), transactionId: isNews ? transactionId : undefined }
+}
+
+async function insert(options: EnqueueOptions, session: Session, entries: readonly NewEntry[]): Promise<readonly Row[]> {
+  const rows = await insertGuarded(options, session, entries).catch((error: unknown) => {
+    throw translatedConflict(error, `${options.names.prefix}entries_sequence`, entries)
+  })
+  if (ofKind(rows, 'open').length === 0) throw finishedTransaction()
+  const [mixed] = ofKind(rows, 'mixed')
+  if (mixed !== undefined) throw mixedSequences(mixed)
+  return rows
+}
+
+async function insertGuarded(
+  { names, openCheck, notifies }: EnqueueOptions,
+  session: Session,
+  entries: readonly NewEntry[],
+): Promise<readonly Row[]> {
+  if (openCheck === 'clock') {
+    const isOpen = 'transaction_timestamp() <> statement_timestamp()'
+    return session.runInlined(insertStatement(names, entries, isOpen, notifies))
+  }
+  // a uuid of ours: nothing in it needs quoting
+  const mark = crypto.randomUUID()
+  await session.run({ text: `select set_config('outbox.transaction', $1::text, true)`, values: [mark] })
+  const isOpen = `current_setting('outbox.transaction', true) = '${mark}'`
+  return session.runInlined(insertStatement(names, entries, isOpen, notifies))
+}
+
+function ofKind(rows: readonly Row[], kind: string): string[] {
+  return rows.filter((row) => row['kind'] === kind).map((row) => textIn(row, 'key'))
+}
+
+function metOthers(): OutboxError<'busy'> {
+  return new OutboxError(
+    'busy',
+    'Other transactions keep writing and deleting entries with the ids of this batch: run the transaction again.',
+    { system: 'postgresql' },
+  )
+}
+
+/**
+ * Rows come back as (kind, key, sequence): `open` with the transaction's id unless the check failed, `mixed` with an
+ * aggregate type that is numbered the other way, `new` and `known` with an entry's id.
+ */
+function insertStatement(
+  { entries, sequences, meta, channel }: Names,
+  batch: readonly NewEntry[],
+  isOpen: string,
+  notifies: boolean,
+): Statement {
+  const numbering = new Map(batch.map((entry) => [entry.aggregateType, entry.sequence === undefined ? 'store' : 'caller']))
+  const text = `
+with given as materialized (
+  select *
+  from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+    $9::text[]) with ordinality as given
+    (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at, nth)
+  where ${isOpen}
+),
+-- How each aggregate type is numbered is written down once, by its first transaction. Others only read it: no lock
+-- on it is ever held by two producers.
+numbering as materialized (
+  select t.aggregate_type, t.numbered_by, m.value as written
+  from unnest($10::text[], $11::text[]) as t (aggregate_type, numbered_by)
+  left join ${meta} m on m.key = 'sequence-source:' || t.aggregate_type
+  where exists (select from given)
+),
+declared as (
+  insert into ${meta} (key, value)
+  select 'sequence-source:' || aggregate_type, numbered_by
+  from numbering
+  where written is null and not exists (select from numbering where written <> numbered_by)
+  order by aggregate_type
+  on conflict do nothing
+  returning key
+),
+-- false as well if another transaction declares a type at this moment: nothing is written, and this runs again
+agreed as materialized (
+  select (select count(*) from declared) + (select count(*) from numbering where written = numbered_by)
+    = (select count(*) from numbering) as holds
+),
+known as materialized (
+  select e.id, e.sequence from ${entries} e join given using (id)
+),
+fresh as materialized (
+  select g.*, count(*) over of_aggregate as of_batch, row_number() over (of_aggregate order by g.nth) as nth_of_batch
+  from given g
+  where (select holds from agreed) and not exists (select from known where known.id = g.id)
+  window of_aggregate as (partition by g.aggregate_type, g.aggregate_id)
+),
+-- The counters' rows stay locked until the transaction ends, so the order of numbers is the order of commits. They
+-- are locked in the order of the batch, which is the same for everybody.
+counted as (
+  insert into ${sequences} as s (aggregate_type, aggregate_id, last_sequence)
+  select aggregate_type, aggregate_id, of_batch from fresh where sequence is null and nth_of_batch = 1 order by nth
+  on conflict (aggregate_type, aggregate_id) do update set last_sequence = s.last_sequence + excluded.last_sequence
+  returning s.aggregate_type, s.aggregate_id, s.last_sequence
+),
+written as (
+  insert into ${entries}
+    (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at)
+  select f.id, f.partition, f.aggregate_type, f.aggregate_id, f.event_type,
+    coalesce(f.sequence, c.last_sequence - f.of_batch + f.nth_of_batch),
+    f.payload::json, f.headers::json, f.occurred_at::timestamptz
+  from fresh f
+  left join counted c
+    on c.aggregate_type = f.aggregate_type and c.aggregate_id = f.aggregate_id and f.sequence is null
+  order by f.nth
+  on conflict (id) do nothing
+  returning id, sequence
+)
+select 'open' as kind, pg_current_xact_id()::text as key, null::float8 as sequence where exists (select from given)
+union all
+select 'mixed', aggregate_type, null from numbering where written <> numbered_by
+union all
+select 'new', id::text, sequence::float8 from written
+union all
+select 'known', id::text, sequence::float8 from known${
+    notifies ? `\nunion all\nselect 'notified', pg_notify('${channel}', '')::text, null where exists (select from written)` : ''
+  }`
+  const column = <Name extends keyof NewEntry>(name: Name): NewEntry[Name][] => batch.map((entry) => entry[name])
+  return {
+    text,
+    values: [
+      arrayOf(column('id')),
+      arrayOf(column('partition')),
+      arrayOf(column('aggregateType')),
+      arrayOf(column('aggregateId')),
+      arrayOf(column('eventType')),
+      arrayOf(column('sequence').map((sequence) => sequence ?? null)),
+      arrayOf(column('payload')),
+      arrayOf(column('headers').map((headers) => JSON.stringify(headers))),
+      arrayOf(column('occurredAt').map((time) => time.toISOString())),
+      arrayOf(numbering.keys()),
+      arrayOf(numbering.values()),
+    ],
+  }
+}

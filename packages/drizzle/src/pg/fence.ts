@@ -1,0 +1,30 @@
+import type { Lease } from '@outbox/core'
+import { arrayOf, type Value } from './statement.ts'
+
+/**
+ * SQL for those of the given leases that stand, locked: the fence of every write under a lease.
+ *
+ * `acquire` takes the same locks, so whatever joins these rows happens wholly before a lease is taken over, or not at
+ * all. That they are locked, and joined, is what makes it hold: after a wait PostgreSQL looks again at a row that it
+ * locks, but not at one inside an `exists`. Locks are taken in the order of partitions, here and everywhere.
+ *
+ * @param first - the first of three placeholders, filled by `leaseValues`
+ * @param condition - a `where` clause of the caller's
+ */
+export function standingLeases(leases: string, first: number, condition: string = ''): string {
+  return `select l.partition, l.epoch, l.holder
+  from ${leases} l
+  join unnest($${first}::text::smallint[], $${first + 1}::text::bigint[], $${first + 2}::text::text[])
+    as given (partition, epoch, holder) using (partition, epoch, holder)
+  ${condition}
+  order by l.partition
+  for update of l`
+}
+
+export function leaseValues(leases: readonly Lease[]): readonly [Value, Value, Value] {
+  return [
+    arrayOf(leases.map((lease) => lease.partition)),
+    arrayOf(leases.map((lease) => lease.epoch)),
+    arrayOf(leases.map((lease) => lease.holder)),
+  ]
+}

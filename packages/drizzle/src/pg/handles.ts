@@ -1,0 +1,79 @@
+import { OutboxError } from '@outbox/core'
+
+/**
+ * A drizzle transaction on PostgreSQL, savepoints included: the `tx` of `db.transaction(async (tx) => …)`, of drizzle
+ * 0.45 or 1.0, over node-postgres, postgres-js or PGlite.
+ */
+export interface PgTransaction {
+  /** `never`: two versions of drizzle share no query type, and nobody but the outbox calls this */
+  execute(query: never): PromiseLike<unknown>
+  /** only a transaction has it: pass the `tx` of db.transaction(async (tx) => …), not `db` */
+  rollback(): never
+  /** only PostgreSQL's has it */
+  readonly selectDistinctOn: unknown
+}
+
+/** A drizzle database on PostgreSQL. Its driver's client, `$client`, is where the outbox listens. */
+export interface PgDatabase {
+  execute(query: never): PromiseLike<unknown>
+  /** a transaction has it: the outbox needs the database, which outlives every transaction */
+  readonly rollback?: never
+  readonly selectDistinctOn: unknown
+  readonly $client?: unknown
+}
+
+/**
+ * Names a handle as a transaction whose type says `db` although a transaction is open on it: a framework's
+ * transaction host, or a `drizzle(client)` after your own BEGIN.
+ *
+ * It is checked when it is used: without an open transaction `enqueue` writes nothing and throws.
+ */
+export function asTransaction(handle: PgDatabase): PgTransaction {
+  if (!isPgHandle(handle)) throw wrongHandle()
+  return Object.freeze({
+    execute: (query: never) => handle.execute(query),
+    rollback: () => {
+      throw new Error('This transaction was opened by other means: roll it back by the same.')
+    },
+    selectDistinctOn: handle.selectDistinctOn,
+  })
+}
+
+/** What the compiler refuses, refused at run time too, for callers whom it does not check. */
+export function checkTransaction(handle: unknown): asserts handle is PgTransaction {
+  if (!isPgHandle(handle)) throw wrongHandle()
+  if (!('rollback' in handle) || typeof handle.rollback !== 'function') {
+    throw new OutboxError(
+      'not-a-transaction',
+      'enqueue was given a database, not a transaction. Pass the tx of db.transaction(async (tx) => …), or name the handle with asTransaction(…) if a transaction is open on it. Nothing was written.',
+      { reason: 'no-transaction' },
+    )
+  }
+}
+
+/** The error for a handle on which no transaction is open (any more). */
+export function finishedTransaction(): OutboxError<'not-a-transaction'> {
+  return new OutboxError(
+    'not-a-transaction',
+    'No transaction is open on this handle: it has been committed or rolled back already, or was never begun. Is an await missing inside the callback of db.transaction? Nothing was written.',
+    { reason: 'finished' },
+  )
+}
+
+export function isPgHandle(handle: unknown): handle is PgDatabase {
+  return (
+    typeof handle === 'object' &&
+    handle !== null &&
+    'execute' in handle &&
+    typeof handle.execute === 'function' &&
+    'selectDistinctOn' in handle
+  )
+}
+
+function wrongHandle(): OutboxError<'not-a-transaction'> {
+  return new OutboxError(
+    'not-a-transaction',
+    "The handle is no drizzle transaction on PostgreSQL: pass the tx of db.transaction(async (tx) => …) of a database from 'drizzle-orm/node-postgres', 'drizzle-orm/postgres-js' or 'drizzle-orm/pglite'. Nothing was written.",
+    { reason: 'wrong-handle' },
+  )
+}

@@ -1,0 +1,1 @@
+export { setup, setupSql } from './setup.ts'

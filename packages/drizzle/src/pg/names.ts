@@ -1,0 +1,63 @@
+import { OutboxError, partitionHash } from '@outbox/core'
+
+/** Where the tables of an outbox are. */
+export interface Place {
+  /** default: wherever the connection's `search_path` finds the tables, usually `public` */
+  readonly schema?: string
+  /** in front of every table's and index's name; default `outbox_` */
+  readonly prefix?: string
+}
+
+export const tableKinds = ['entries', 'sequences', 'aggregates', 'relays', 'leases', 'meta'] as const
+export type TableKind = (typeof tableKinds)[number]
+
+/** The names of one outbox, the tables' ready to stand in SQL. */
+export interface Names extends Readonly<Record<TableKind, string>> {
+  readonly schema: string | undefined
+  readonly prefix: string
+  /** what a relay listens on */
+  readonly channel: string
+}
+
+export const defaultPrefix: string = 'outbox_'
+
+/**
+ * Checks a place and works out the names in it.
+ *
+ * @throws {OutboxError} `invalid-option` for a prefix or schema that cannot work
+ */
+export function namesIn(place: Place = {}): Names {
+  const { schema, prefix = defaultPrefix } = place
+  // 32 leaves room for the longest index name within PostgreSQL's 63 bytes
+  if (typeof prefix !== 'string' || !/^[a-z_][a-z0-9_]{0,31}$/.test(prefix)) {
+    throw new OutboxError(
+      'invalid-option',
+      `The option prefix must be up to 32 lower-case letters, digits and underscores, such as 'outbox_'.`,
+      { option: 'prefix' },
+    )
+  }
+  if (schema !== undefined && (typeof schema !== 'string' || !/^[^\0$]{1,63}$/.test(schema))) {
+    throw new OutboxError('invalid-option', `The option schema must be the name of a schema, such as 'messaging', without a dollar sign.`, {
+      option: 'schema',
+    })
+  }
+  const table = (kind: TableKind): string =>
+    schema === undefined ? quoted(`${prefix}${kind}`) : `${quoted(schema)}.${quoted(`${prefix}${kind}`)}`
+  return Object.freeze({
+    schema,
+    prefix,
+    entries: table('entries'),
+    sequences: table('sequences'),
+    aggregates: table('aggregates'),
+    relays: table('relays'),
+    leases: table('leases'),
+    meta: table('meta'),
+    // a hash, because a schema's name and a prefix may be longer together than a channel's name may be
+    channel: `outbox_wake_${partitionHash(schema ?? '', prefix).toString(16).padStart(8, '0')}`,
+  })
+}
+
+/** An identifier in SQL. */
+export function quoted(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`
+}

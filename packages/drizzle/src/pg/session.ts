@@ -1,0 +1,43 @@
+import type { CallOptions } from '@outbox/core'
+import { type SQL, sql } from 'drizzle-orm'
+import { untilAborted } from '../shared/abort.ts'
+import { translated } from './errors.ts'
+import type { PgDatabase, PgTransaction } from './handles.ts'
+import { type Row, rowsOf } from './rows.ts'
+import { inlined, partsOf, type Statement } from './statement.ts'
+
+/**
+ * The seam to the driver: everything that the store says to PostgreSQL goes through here. A package for a bare
+ * driver, or for another query builder, replaces this file.
+ */
+export interface Session {
+  /** Runs one statement, values bound. @throws what `translated` makes of the driver's error */
+  run(statement: Statement, options?: CallOptions): Promise<readonly Row[]>
+  /** Runs one statement, values written into it, so that it travels as one simple query. */
+  runInlined(statement: Statement): Promise<readonly Row[]>
+}
+
+export function sessionOf(handle: PgDatabase | PgTransaction): Session {
+  const execute = async (query: SQL): Promise<readonly Row[]> => {
+    try {
+      // `as never`: the parameter's type says that two versions of drizzle agree on none
+      return rowsOf(await handle.execute(query as never))
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+  return {
+    run: async (statement, options) => {
+      options?.signal?.throwIfAborted()
+      return untilAborted(execute(bound(statement)), options?.signal)
+    },
+    runInlined: (statement) => execute(sql.raw(inlined(statement))),
+  }
+}
+
+function bound(statement: Statement): SQL {
+  const { parts, between } = partsOf(statement)
+  return sql.join(
+    parts.flatMap((part, index) => (index === 0 ? [sql.raw(part)] : [sql.param(between[index - 1]), sql.raw(part)])),
+  )
+}

@@ -1,0 +1,51 @@
+import { type CallOptions, isUuid, type OutboxEntry, partitionCount } from '@outbox/core'
+import { content, contentColumns } from './content.ts'
+import type { Names } from './names.ts'
+import type { Session } from './session.ts'
+import { arrayOf } from './statement.ts'
+import { pendingStates } from './states.ts'
+
+/**
+ * `OutboxSource.fetchUnpublished`: the fronts of all partitions, each one range of the index `entries_scan`, merged.
+ */
+export async function fetchUnpublished(
+  session: Session,
+  { entries }: Names,
+  limit: number,
+  options?: CallOptions,
+): Promise<readonly OutboxEntry[]> {
+  const text = `
+with oldest as materialized (
+  select front.id, front.position
+  from generate_series(0, ${partitionCount - 1}) p (partition)
+  cross join (values ('pending'), ('parked')) s (state)
+  cross join lateral (
+    select e.id, e.position
+    from ${entries} e
+    where e.partition = p.partition and e.state = s.state
+    order by e.position
+    limit $1::text::bigint
+  ) front
+  order by front.position
+  limit $1::text::bigint
+)
+select ${contentColumns('e')}
+from oldest join ${entries} e using (id)
+where e.state in ${pendingStates}
+order by oldest.position`
+  const rows = await session.run({ text, values: [String(Math.max(0, Math.floor(limit)))] }, options)
+  return rows.map((row) => ({ ...content(row), published: false, publishedAt: null }))
+}
+
+/** `OutboxSource.markPublished`: no lease, no fence; dead entries stay dead. */
+export async function markPublished(
+  session: Session,
+  { entries }: Names,
+  ids: readonly string[],
+  options?: CallOptions,
+): Promise<void> {
+  const text = `
+update ${entries} set state = 'published', settled_at = now(), crashes = 0, reason = null
+where id = any($1::text::uuid[]) and state in ${pendingStates}`
+  await session.run({ text, values: [arrayOf(ids.filter(isUuid))] }, options)
+}

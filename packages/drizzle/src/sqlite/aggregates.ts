@@ -1,0 +1,42 @@
+import { aggregateKey } from '@outbox/core'
+import type { TableNames } from './names.ts'
+import { textOf } from './rows.ts'
+import { isPending } from './sql.ts'
+import { query, type Row, type Steps } from './steps.ts'
+
+export interface AggregateName {
+  readonly aggregateType: string
+  readonly aggregateId: string
+}
+
+export function aggregateOf(row: Row): AggregateName {
+  return { aggregateType: textOf(row, 'aggregate_type'), aggregateId: textOf(row, 'aggregate_id') }
+}
+
+/** Each aggregate once, in the form in which statements take a list of them: `[[type, id], …]` as JSON. */
+export function aggregateList(aggregates: readonly AggregateName[]): string {
+  const distinct = new Map(aggregates.map((name) => [aggregateKey(name), [name.aggregateType, name.aggregateId]]))
+  return JSON.stringify([...distinct.values()])
+}
+
+/**
+ * Removes the rows of those aggregates that are not blocked and for which no parked entry is left: what they have
+ * pending stands in the scan.
+ *
+ * Parked entries are the aggregate's lowest, nearly always, so the order index shows one at once if there is one.
+ */
+export function* dropIdleAggregates({ aggregates, entries }: TableNames, touched: readonly AggregateName[]): Steps<void> {
+  if (touched.length === 0) return
+  yield* query(
+    `DELETE FROM ${aggregates} AS a
+     WHERE rowid IN (
+         SELECT r.rowid FROM json_each(?) t
+         CROSS JOIN ${aggregates} r ON r.aggregate_type = t.value ->> 0 AND r.aggregate_id = t.value ->> 1)
+       AND blocked_by = '[]'
+       AND NOT EXISTS (
+         SELECT 1 FROM ${entries} e
+         WHERE e.aggregate_type = a.aggregate_type AND e.aggregate_id = a.aggregate_id
+           AND e.${isPending} AND e.state = 'parked')`,
+    aggregateList(touched),
+  )
+}

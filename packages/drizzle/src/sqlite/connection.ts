@@ -1,0 +1,110 @@
+import { type CallOptions, OutboxError } from '@outbox/core'
+import { translated } from './errors.ts'
+import type { SqliteClient, SqliteStatement } from './handles.ts'
+import { type Query, type Row, runSteps, type Steps } from './steps.ts'
+
+const pauseMs = 5
+
+/** Runs steps on better-sqlite3 connections; each statement is prepared once per connection. */
+export class Connections {
+  readonly #statements = new WeakMap<SqliteClient, Map<string, SqliteStatement>>()
+
+  /** Runs the steps within the transaction that is open on `client`. What they wrote before they threw is undone. */
+  runInside<Result>(client: SqliteClient, steps: Steps<Result>): Result {
+    return translated(() => {
+      this.#rows(client, savepoint)
+      try {
+        const result = runSteps((query) => this.#rows(client, query), steps)
+        this.#rows(client, releaseSavepoint)
+        return result
+      } catch (error) {
+        // some failures, such as a full disk, have ended the transaction already
+        if (client.inTransaction) {
+          this.#rows(client, rollbackToSavepoint)
+          this.#rows(client, releaseSavepoint)
+        }
+        throw error
+      }
+    })
+  }
+
+  /** Runs the steps in a transaction of their own, in one go. The connection must not be in one. */
+  runAlone<Result>(client: SqliteClient, access: Access, steps: Steps<Result>): Result {
+    return translated(() => {
+      this.#rows(client, access === 'write' ? beginImmediate : begin)
+      try {
+        const result = runSteps((query) => this.#rows(client, query), steps)
+        this.#rows(client, commit)
+        return result
+      } catch (error) {
+        if (client.inTransaction) this.#rows(client, rollback)
+        throw error
+      }
+    })
+  }
+
+  #rows(client: SqliteClient, query: Query): readonly Row[] {
+    const statement = this.#statement(client, query.text)
+    if (statement.reader) return statement.all(...query.values).filter(isRow)
+    statement.run(...query.values)
+    return []
+  }
+
+  #statement(client: SqliteClient, text: string): SqliteStatement {
+    const prepared = this.#statements.get(client) ?? new Map<string, SqliteStatement>()
+    this.#statements.set(client, prepared)
+    const known = prepared.get(text)
+    if (known) return known
+    const statement = client.prepare(text)
+    // rows mean the same whatever the user made the connection's default
+    statement.safeIntegers(false)
+    prepared.set(text, statement)
+    return statement
+  }
+}
+
+/** `write` takes the write lock of the file at once, and waits for it as long as the connection's `timeout` says. */
+export type Access = 'read' | 'write'
+
+const begin: Query = { text: 'BEGIN', values: [] }
+const beginImmediate: Query = { text: 'BEGIN IMMEDIATE', values: [] }
+const commit: Query = { text: 'COMMIT', values: [] }
+const rollback: Query = { text: 'ROLLBACK', values: [] }
+const savepoint: Query = { text: 'SAVEPOINT outbox_batch', values: [] }
+const rollbackToSavepoint: Query = { text: 'ROLLBACK TO outbox_batch', values: [] }
+const releaseSavepoint: Query = { text: 'RELEASE outbox_batch', values: [] }
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null
+}
+
+/** Runs one step of the relay's half: alone on the connection, in a transaction of its own. */
+export type Transact = <Result>(access: Access, steps: () => Steps<Result>, options?: CallOptions) => Promise<Result>
+
+/**
+ * The store's own transactions on the user's connection.
+ *
+ * They never run while the user has a transaction open on it, whose uncommitted rows they would see: they wait for
+ * its end, at most `maxWaitMs`. From the look at the connection to the commit nothing else can run in between.
+ *
+ * @throws {OutboxError} `busy` when the user's transaction lasts longer
+ */
+export function transactOn(client: SqliteClient, connections: Connections, maxWaitMs: number): Transact {
+  return async (access, steps, options) => {
+    const giveUpAt = performance.now() + maxWaitMs
+    for (;;) {
+      options?.signal?.throwIfAborted()
+      if (!translated(() => client.inTransaction)) return connections.runAlone(client, access, steps())
+      if (performance.now() >= giveUpAt) throw userTransactionOpen(maxWaitMs)
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    }
+  }
+}
+
+function userTransactionOpen(maxWaitMs: number): OutboxError<'busy'> {
+  return new OutboxError(
+    'busy',
+    `A transaction has been open on this SQLite connection for ${maxWaitMs} ms, and the outbox does not read inside it. End it sooner, or give sqliteOutbox a connection of its own.`,
+    { system: 'sqlite' },
+  )
+}

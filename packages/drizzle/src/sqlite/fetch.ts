@@ -1,0 +1,176 @@
+import { aggregateKey, type DueEntry, type FetchRequest, type Lease } from '@outbox/core'
+import { contentColumns, lentContentOf } from './content.ts'
+import { publishedAbove } from './late.ts'
+import { sourceOf, standing } from './leases.ts'
+import type { TableNames } from './names.ts'
+import { integerOf, textOf } from './rows.ts'
+import { type Candidate, findCandidates } from './scan.ts'
+import { isPending, nowMs } from './sql.ts'
+import { query, type Row, type Steps } from './steps.ts'
+
+export interface Batch {
+  readonly entries: readonly DueEntry[]
+  /** false: nothing was found so far, and there is more to look through */
+  readonly isComplete: boolean
+}
+
+const nothing: Batch = { entries: [], isComplete: true }
+
+/**
+ * `LeasedSource.fetch`, as one transaction that holds the write lock.
+ *
+ * A first scan finds the aggregates that come into the batch; then each of these is read from its lowest pending
+ * sequence on. So the position of an entry only decides which aggregates come first, never what is lent of one.
+ */
+export function* fetch(names: TableNames, request: FetchRequest): Steps<Batch> {
+  const leases = new Map((yield* standing(names, request.leases)).map((lease) => [lease.partition, lease]))
+  if (leases.size === 0 || request.limit < 1 || request.limitPerAggregate < 1) return nothing
+  const partitions = [...leases.keys()]
+  const suspect = yield* oldestSuspect(names, partitions)
+  if (suspect !== undefined) {
+    return { entries: yield* lend(names, leases, [suspect]), isComplete: true }
+  }
+  const { candidates, isComplete } = yield* findCandidates(names, partitions, request)
+  const positions = cut(yield* prefixes(names, candidates, request), request)
+  return { entries: yield* lend(names, leases, positions), isComplete }
+}
+
+/**
+ * The oldest entry that a relay may have died of, if it is the head of its aggregate and due: it is lent alone.
+ *
+ * Plan: the index of suspects is nearly always empty.
+ */
+function* oldestSuspect({ entries, aggregates }: TableNames, partitions: readonly number[]): Steps<number | undefined> {
+  const [row] = yield* query(
+    `SELECT e.position FROM ${entries} e
+     WHERE e.crashes > 0 AND e.${isPending} AND e.partition IN (SELECT value FROM json_each(?))
+       AND NOT EXISTS (
+         SELECT 1 FROM ${aggregates} a
+         WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id
+           AND (a.blocked_by <> '[]' OR a.waiting_until > ${nowMs}))
+       AND NOT EXISTS (
+         SELECT 1 FROM ${entries} h
+         WHERE h.aggregate_type = e.aggregate_type AND h.aggregate_id = e.aggregate_id
+           AND h.sequence < e.sequence AND h.${isPending})
+     ORDER BY e.position LIMIT 1`,
+    JSON.stringify(partitions),
+  )
+  return row && integerOf(row, 'position')
+}
+
+/** What the cut needs to know of an entry. */
+interface Place {
+  readonly position: number
+  readonly payloadBytes: number
+  readonly crashes: number
+}
+
+/** For each candidate, in order, the beginning of its pending entries by sequence: as much as the batch may need. */
+function* prefixes(
+  names: TableNames,
+  candidates: readonly Candidate[],
+  { limit, limitPerAggregate }: FetchRequest,
+): Steps<readonly (readonly Place[])[]> {
+  if (candidates.length === 0) return []
+  let depth = Math.min(limitPerAggregate, Math.ceil(limit / candidates.length))
+  for (;;) {
+    const found = yield* prefixesTo(names, candidates, depth)
+    const isEnough = found.reduce((sum, prefix) => sum + prefix.length, 0) >= limit
+    if (isEnough || depth === limitPerAggregate || found.every((prefix) => prefix.length < depth)) return found
+    depth = Math.min(limitPerAggregate, depth * 4)
+  }
+}
+
+/** Plan: per candidate one range of the order index, which ends after `depth` rows. */
+function* prefixesTo(
+  { entries }: TableNames,
+  candidates: readonly Candidate[],
+  depth: number,
+): Steps<readonly (readonly Place[])[]> {
+  const rows = yield* query(
+    `SELECT c.key AS candidate, e.position, e.payload_bytes, e.crashes
+     FROM json_each(?) c CROSS JOIN ${entries} e ON e.position IN (
+       SELECT position FROM ${entries}
+       WHERE aggregate_type = c.value ->> 0 AND aggregate_id = c.value ->> 1 AND ${isPending}
+       ORDER BY sequence LIMIT ?)
+     ORDER BY c.key, e.sequence`,
+    JSON.stringify(candidates.map(({ aggregateType, aggregateId }) => [aggregateType, aggregateId])),
+    depth,
+  )
+  const found: Place[][] = candidates.map(() => [])
+  for (const row of rows) found[integerOf(row, 'candidate')]?.push(placeOf(row))
+  return found
+}
+
+function placeOf(row: Row): Place {
+  return {
+    position: integerOf(row, 'position'),
+    payloadBytes: integerOf(row, 'payload_bytes'),
+    crashes: integerOf(row, 'crashes'),
+  }
+}
+
+/**
+ * Takes the first entry of every aggregate, then the second of every one, and so on, until the batch is full. An
+ * aggregate ends at an entry that does not fit any more, and before one that a relay may have died of.
+ *
+ * @returns positions: aggregates by age, the entries of each in sequence
+ */
+export function cut(
+  given: readonly (readonly Place[])[],
+  { limit, maxBytes }: Pick<FetchRequest, 'limit' | 'maxBytes'>,
+): readonly number[] {
+  const aggregates = given.map((prefix) => ({ prefix, taken: [] as number[] }))
+  let open = aggregates
+  let count = 0
+  let bytes = 0
+  while (open.length > 0 && count < limit) {
+    open = open.filter(({ prefix, taken }) => {
+      const place = prefix[taken.length]
+      if (!place || count >= limit || (place.crashes > 0 && taken.length > 0)) return false
+      if (count > 0 && bytes + place.payloadBytes > maxBytes) return false
+      taken.push(place.position)
+      count += 1
+      bytes += place.payloadBytes
+      return true
+    })
+  }
+  return aggregates
+    .map(({ taken }) => taken)
+    .sort(([a = 0], [b = 0]) => a - b)
+    .flat()
+}
+
+/** Reads the entries, in the order given, and notes them under their leases; the other leases' notes are cleared. */
+function* lend(
+  names: TableNames,
+  leases: ReadonlyMap<number, Lease>,
+  positions: readonly number[],
+): Steps<readonly DueEntry[]> {
+  const rows = yield* query(
+    `SELECT ${contentColumns} FROM json_each(?) p CROSS JOIN ${names.entries} e ON e.position = p.value ORDER BY p.key`,
+    JSON.stringify(positions),
+  )
+  const ids = new Map<number, string[]>([...leases.keys()].map((partition) => [partition, []]))
+  for (const row of rows) ids.get(integerOf(row, 'partition'))?.push(textOf(row, 'id'))
+  yield* query(
+    `UPDATE ${names.leases} SET in_flight = n.value ->> 1 FROM json_each(?) n
+     WHERE partition = n.value ->> 0 AND in_flight <> n.value ->> 1`,
+    JSON.stringify([...ids].map(([partition, noted]) => [partition, JSON.stringify(noted)])),
+  )
+  if (rows.length === 0) return []
+  const source = yield* sourceOf(names)
+  const lent = rows.map((row) => ({
+    content: lentContentOf(row),
+    partition: integerOf(row, 'partition'),
+    position: integerOf(row, 'position'),
+    // a requeued entry was there in time: it died, and others were let past
+    mayBeLate: integerOf(row, 'requeues') === 0,
+  }))
+  const published = yield* publishedAbove(names, lent)
+  return lent.flatMap(({ content, partition, mayBeLate }) => {
+    const lease = leases.get(partition)
+    const isLate = mayBeLate && content.sequence < (published.get(aggregateKey(content)) ?? -1)
+    return lease ? [{ ...content, lease, source, isLate }] : []
+  })
+}

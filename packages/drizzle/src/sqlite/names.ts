@@ -1,0 +1,38 @@
+import { OutboxError } from '@outbox/core'
+
+/** What the tables of one outbox are called. They share a prefix, so that several outboxes fit into one file. */
+export interface TableNames {
+  readonly prefix: string
+  readonly entries: string
+  readonly sequences: string
+  readonly aggregates: string
+  readonly relays: string
+  readonly leases: string
+  readonly meta: string
+}
+
+export const defaultPrefix: string = 'outbox_'
+
+/**
+ * The names of all tables under one prefix.
+ *
+ * @throws {OutboxError} `invalid-option` unless the prefix is an identifier that needs no quotes
+ */
+export function tableNames(prefix: string = defaultPrefix): TableNames {
+  if (!/^[a-z_][a-z0-9_]{0,31}$/.test(prefix) || prefix.startsWith('sqlite_')) {
+    throw new OutboxError(
+      'invalid-option',
+      "The option prefix must be up to 32 lower-case letters, digits and underscores, such as 'outbox_'; 'sqlite_' is SQLite's own.",
+      { option: 'prefix' },
+    )
+  }
+  return {
+    prefix,
+    entries: `${prefix}entries`,
+    sequences: `${prefix}sequences`,
+    aggregates: `${prefix}aggregates`,
+    relays: `${prefix}relays`,
+    leases: `${prefix}leases`,
+    meta: `${prefix}meta`,
+  }
+}

@@ -1,0 +1,198 @@
+import { aggregateKey, type FetchRequest } from '@outbox/core'
+import { type AggregateName, aggregateOf } from './aggregates.ts'
+import type { TableNames } from './names.ts'
+import { booleanOf, integerOf } from './rows.ts'
+import { isPending, nowMs } from './sql.ts'
+import { query, type Row, type Steps } from './steps.ts'
+
+/** An aggregate that has something due. */
+export interface Candidate extends AggregateName {
+  readonly partition: number
+  /** of its oldest entry: older aggregates come first */
+  readonly position: number
+}
+
+export interface Found {
+  /** in the order in which they come into the batch */
+  readonly candidates: readonly Candidate[]
+  /** false: there was more to walk through; what stood in the way is parked now */
+  readonly isComplete: boolean
+}
+
+type Limits = Pick<FetchRequest, 'limit' | 'limitPerAggregate'>
+
+/** Entries that one scan looks at, at most: some 10 ms. */
+const walkLimit = 4096
+/** A partition that shows this many aggregates is not kept from the batch by any one of them. */
+const enoughAggregates = 4
+/** An aggregate with more entries than this in one scan is not walked through a second time. */
+const longBacklog = 256
+const smallestPage = 16
+const largestPage = 1024
+
+/**
+ * Finds aggregates that are due: those with entries that are pending in the scanned index, and those that stand in
+ * the table of aggregates because they waited, were blocked, or have a long backlog, and whose time has come.
+ *
+ * A row in that table takes the place of the aggregate's entries: those that the scan meets are parked, once, and are
+ * never in its way again.
+ */
+export function* findCandidates(names: TableNames, partitions: readonly number[], limits: Limits): Steps<Found> {
+  const represented = yield* dueAggregates(names, partitions, limits)
+  const walks = partitions.map(startWalk)
+  const isComplete = yield* walkPending(names, walks, limits)
+  const inTheWay = walks.flatMap((walk) => walk.represented)
+  for (const walk of walks) inTheWay.push(...(yield* represent(names, walk, limits)))
+  yield* park(names, inTheWay)
+  const pending = walks.flatMap((walk) => [...walk.aggregates.values()].map(({ candidate }) => candidate))
+  return { candidates: inTurns(pending, represented).slice(0, limits.limit), isComplete }
+}
+
+/**
+ * The first of each partition, then the second of each, and so on, from both sources alike: no partition keeps
+ * another out of the batch, nor aggregates that failed those that never did, nor the other way round.
+ */
+function inTurns(...sources: readonly (readonly Candidate[])[]): readonly Candidate[] {
+  const ranked = sources.flatMap((candidates) => {
+    const ranks = new Map<number, number>()
+    return candidates.map((candidate) => {
+      const rank = ranks.get(candidate.partition) ?? 0
+      ranks.set(candidate.partition, rank + 1)
+      return { candidate, rank }
+    })
+  })
+  ranked.sort((a, b) => a.rank - b.rank || a.candidate.position - b.candidate.position)
+  return ranked.map(({ candidate }) => candidate)
+}
+
+function* dueAggregates(names: TableNames, partitions: readonly number[], limits: Limits): Steps<readonly Candidate[]> {
+  const { aggregates, entries } = names
+  const rows = yield* query(
+    `SELECT a.partition, a.aggregate_type, a.aggregate_id, (
+         SELECT e.position FROM ${entries} e
+         WHERE e.aggregate_type = a.aggregate_type AND e.aggregate_id = a.aggregate_id AND e.${isPending}
+         ORDER BY e.sequence LIMIT 1) AS position
+     FROM json_each(?) p JOIN ${aggregates} a ON a.rowid IN (
+       SELECT rowid FROM ${aggregates}
+       WHERE partition = p.value AND blocked_by = '[]' AND waiting_until <= ${nowMs}
+       ORDER BY waiting_until LIMIT ?)
+     ORDER BY a.waiting_until, position`,
+    JSON.stringify(partitions),
+    limits.limit,
+  )
+  return rows.filter((row) => row['position'] !== null).map(candidateOf)
+}
+
+/** How far the scan has come in one partition. */
+interface Walk {
+  readonly partition: number
+  /** open: there may be more; ended: it has met the last pending entry */
+  status: 'open' | 'ended'
+  after: number
+  /** due, by aggregate, oldest first, with the entries met */
+  readonly aggregates: Map<string, { readonly candidate: Candidate; readonly positions: number[] }>
+  /** entries met whose aggregate stands in the table of aggregates */
+  readonly represented: number[]
+}
+
+function startWalk(partition: number): Walk {
+  return { partition, status: 'open', after: 0, aggregates: new Map(), represented: [] }
+}
+
+/** A few aggregates fill all that was seen of the partition, and there is more. */
+function isDominated(walk: Walk): boolean {
+  return walk.status === 'open' && walk.aggregates.size < enoughAggregates
+}
+
+/**
+ * Walks through the partitions side by side, page by page, until the batch can be filled and every partition has
+ * shown enough aggregates, or all of its entries. @returns false when the limit ended it before
+ */
+function* walkPending(names: TableNames, walks: readonly Walk[], limits: Limits): Steps<boolean> {
+  let page = Math.min(largestPage, Math.max(smallestPage, Math.ceil(limits.limit / walks.length)))
+  for (let walked = 0; ; page = Math.min(largestPage, page * 2)) {
+    const goOn = walks.filter((walk) => (isFilled(walks, limits) ? isDominated(walk) : walk.status === 'open'))
+    if (goOn.length === 0) return true
+    if (walked >= walkLimit) return false
+    const perPartition = Math.min(page, Math.max(smallestPage, Math.ceil((walkLimit - walked) / goOn.length)))
+    walked += yield* nextPage(names, goOn, perPartition)
+  }
+}
+
+function isFilled(walks: readonly Walk[], { limit, limitPerAggregate }: Limits): boolean {
+  let capacity = 0
+  for (const { aggregates } of walks) {
+    for (const { positions } of aggregates.values()) capacity += Math.min(positions.length, limitPerAggregate)
+  }
+  return capacity >= limit
+}
+
+/** Plan: the positions of each page come from the scan index alone, the rows by their key. */
+function* nextPage({ entries, aggregates }: TableNames, walks: readonly Walk[], size: number): Steps<number> {
+  const rows = yield* query(
+    `SELECT e.partition, e.position, e.aggregate_type, e.aggregate_id, EXISTS (
+         SELECT 1 FROM ${aggregates} a
+         WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id) AS is_represented
+     FROM json_each(?) p CROSS JOIN ${entries} e ON e.position IN (
+       SELECT position FROM ${entries}
+       WHERE state = 'pending' AND partition = p.value ->> 0 AND position > p.value ->> 1
+       ORDER BY position LIMIT ?)
+     ORDER BY e.position`,
+    JSON.stringify(walks.map(({ partition, after }) => [partition, after])),
+    size,
+  )
+  const met = new Map<number, Row[]>(walks.map(({ partition }) => [partition, []]))
+  for (const row of rows) met.get(integerOf(row, 'partition'))?.push(row)
+  for (const walk of walks) {
+    const page = met.get(walk.partition) ?? []
+    if (page.length < size) walk.status = 'ended'
+    for (const row of page) meet(walk, row)
+  }
+  return rows.length
+}
+
+function meet(walk: Walk, row: Row): void {
+  const candidate = candidateOf(row)
+  walk.after = candidate.position
+  if (booleanOf(row, 'is_represented')) {
+    walk.represented.push(candidate.position)
+    return
+  }
+  const key = aggregateKey(candidate)
+  const known = walk.aggregates.get(key)
+  if (known) known.positions.push(candidate.position)
+  else walk.aggregates.set(key, { candidate, positions: [candidate.position] })
+}
+
+function candidateOf(row: Row): Candidate {
+  return { ...aggregateOf(row), partition: integerOf(row, 'partition'), position: integerOf(row, 'position') }
+}
+
+/**
+ * Gives aggregates whose backlog keeps others out of sight a row of their own, due now, so that the next scan gets
+ * past them, and what is enqueued from now on is born parked. @returns the entries that the rows stand for
+ */
+function* represent({ aggregates }: TableNames, walk: Walk, limits: Limits): Steps<readonly number[]> {
+  const longest = isDominated(walk) ? 0 : Math.max(longBacklog, limits.limitPerAggregate)
+  const inTheWay: number[] = []
+  for (const { candidate, positions } of walk.aggregates.values()) {
+    if (positions.length <= longest) continue
+    yield* query(
+      `INSERT INTO ${aggregates} (aggregate_type, aggregate_id, partition, waiting_until) VALUES (?, ?, ?, ${nowMs})
+       ON CONFLICT DO NOTHING`,
+      candidate.aggregateType,
+      candidate.aggregateId,
+      candidate.partition,
+    )
+    inTheWay.push(...positions)
+  }
+  return inTheWay
+}
+
+function* park({ entries }: TableNames, positions: readonly number[]): Steps<void> {
+  if (positions.length === 0) return
+  yield* query(
+    `UPDATE ${entries} SET state = 'parked' WHERE position IN (SELECT value FROM json_each(?)) AND state = 'pending'`,
+    JSON.stringify(positions),
+  )
+}

@@ -1,0 +1,39 @@
+import { describeStore } from '@outbox/conformance'
+import { drizzle as drizzleRc } from 'drizzle-orm-rc/better-sqlite3'
+import { sqliteOutbox } from '../src/sqlite/index.ts'
+import { newOutboxFile, type TestTransaction } from './sqlite-files.ts'
+
+const capabilities = {
+  concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and better-sqlite3 is synchronous' },
+} as const
+
+describeStore<TestTransaction>('SQLite, drizzle 0.45', {
+  capabilities,
+  async open() {
+    const file = newOutboxFile()
+    return {
+      store: sqliteOutbox({ db: file.db }),
+      transaction: async (work) => file.db.transaction(work),
+      savepoint: (tx, work) => tx.transaction(work),
+      peer: async () => sqliteOutbox({ db: file.connect() }),
+      close: async () => file.remove(),
+    }
+  },
+})
+
+type Database = ReturnType<typeof drizzleRc>
+
+describeStore<Parameters<Parameters<Database['transaction']>[0]>[0]>('SQLite, drizzle 1.0', {
+  capabilities,
+  async open() {
+    const file = newOutboxFile()
+    const db = drizzleRc({ client: file.db.$client })
+    return {
+      store: sqliteOutbox({ db }),
+      transaction: async (work) => db.transaction(work),
+      savepoint: (tx, work) => tx.transaction(work),
+      peer: async () => sqliteOutbox({ db: drizzleRc({ client: file.connect().$client }) }),
+      close: async () => file.remove(),
+    }
+  },
+})

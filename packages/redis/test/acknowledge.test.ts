@@ -1,0 +1,116 @@
+import { describeWith, type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { redisPublisher } from '../src/index.ts'
+import { arrivals, connect, entriesOf, errorOf, messageOf, publish, servers, statuses, statusOf } from './support.ts'
+
+for (const { name, need, start } of servers) {
+  describeWith(need, `waiting for replicas of ${name}`, () => {
+    let primary: OwnServer
+    let replica: OwnServer
+    let client: ReturnType<typeof connect>
+    beforeAll(async () => {
+      primary = await start({ 'repl-diskless-sync-delay': '0' })
+      replica = await start()
+      client = connect(primary.url)
+      using follower = connect(replica.url)
+      await follower.replicaof(primary.host, primary.port)
+      await waitFor(async () => (await client.wait(1, 10)) === 1, { what: 'the replica to follow' })
+    })
+    beforeEach(() => client.flushall())
+    afterEach(() => replica.continue())
+    afterAll(async () => {
+      client.disconnect()
+      await replica[Symbol.asyncDispose]()
+      await primary[Symbol.asyncDispose]()
+    })
+
+    it('an entry counts as published once so many have it', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 5_000 } })
+      const entries = entriesOf('1', [1, 2])
+      expect(await statuses(publisher, entries)).toEqual(['published', 'published'])
+      expect(await statuses(publisher, entries)).toEqual(['duplicate', 'duplicate'])
+    })
+
+    it('too few leave it unknown, and so does a repeat, until the replica has caught up', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 50 } })
+      const entries = entriesOf('1', [1, 2])
+      replica.pause()
+      const outcomes = await publish(publisher, entries)
+      expect(outcomes.map(statusOf)).toEqual(['unknown', 'unknown'])
+      expect(messageOf(outcomes[0])).toMatch(/after 50 ms it was on 0 of 1 replicas/)
+      expect(await statuses(publisher, entries)).toEqual(['unknown', 'unknown'])
+      replica.continue()
+      await waitFor(async () => (await statuses(publisher, entries))[0] === 'duplicate', { what: 'the replica' })
+      expect(await arrivals(client, 'orders')).toEqual(['1/1', '1/2'])
+    })
+
+    it('a repeat on a new connection is not taken for acknowledged, though that connection wrote nothing before', async () => {
+      const acknowledge = { replicas: 1, timeoutMs: 50 }
+      const entries = entriesOf('1', [1])
+      replica.pause()
+      expect(await statuses(redisPublisher({ client, stream: 'orders', acknowledge }), entries)).toEqual(['unknown'])
+      using fresh = connect(primary.url)
+      expect(await statuses(redisPublisher({ client: fresh, stream: 'orders', acknowledge }), entries)).toEqual(['unknown'])
+    })
+
+    it('what was refused stays refused: only what was written waits', async () => {
+      await client.set('bad', 'no stream')
+      const publisher = redisPublisher({
+        client,
+        stream: (entry) => (entry.aggregateId === '1' ? 'bad' : 'good'),
+        acknowledge: { replicas: 1, timeoutMs: 5_000 },
+      })
+      expect(await statuses(publisher, [...entriesOf('1', [1]), ...entriesOf('2', [1])])).toEqual(['retry', 'published'])
+    })
+
+    it('a server that forgot the script is told again', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 5_000 } })
+      await client.script('FLUSH')
+      expect(await statuses(publisher, entriesOf('1', [1]))).toEqual(['published'])
+    })
+
+    it('a connection that breaks meanwhile leaves it unknown', async () => {
+      await using proxy = await startTcpProxy(primary.url)
+      using proxied = connect(proxy.through(primary.url), { autoResendUnfulfilledCommands: false })
+      const acknowledge = { replicas: 1, timeoutMs: 5_000 }
+      const publisher = redisPublisher({ client: proxied, stream: 'orders', acknowledge })
+      await publish(publisher, entriesOf('0', [1]))
+      proxy.holdAnswers()
+      const publishing = publish(publisher, entriesOf('1', [1]))
+      await waitFor(async () => (await client.xlen('orders')) === 2, { what: 'the entry to be written' })
+      proxy.reset()
+      expect((await publishing).map(statusOf)).toEqual(['unknown'])
+    })
+  })
+}
+
+for (const { name, need, start } of servers.filter(({ need: { version } }) => version === undefined)) {
+  describeWith(need, `waiting for the disk of ${name}`, () => {
+    it('an entry counts as published once it is on the disk', async () => {
+      await using server = await start({ appendonly: 'yes', appendfsync: 'always' })
+      using client = connect(server.url)
+      const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { fsync: 'local', timeoutMs: 5_000 } })
+      expect(await publisher.check?.({ retryHorizonMs: 1 })).toEqual([])
+      expect(await statuses(publisher, entriesOf('1', [1]))).toEqual(['published'])
+    })
+
+    it('the disks of replicas that are not there leave it unknown', async () => {
+      await using server = await start({ appendonly: 'yes', appendfsync: 'always' })
+      using client = connect(server.url)
+      const acknowledge = { fsync: 'all', replicas: 1, timeoutMs: 50 } as const
+      const [outcome] = await publish(redisPublisher({ client, stream: 'orders', acknowledge }), entriesOf('1', [1]))
+      expect(outcome?.status).toBe('unknown')
+      expect(messageOf(outcome)).toMatch(/0 of 1 replicas/)
+    })
+
+    it('a server without an append-only file is found at start', async () => {
+      await using server = await start()
+      using client = connect(server.url)
+      const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { fsync: 'local', timeoutMs: 50 } })
+      expect(await errorOf(Promise.resolve(publisher.check?.({ retryHorizonMs: 1 })))).toMatchObject({
+        code: 'setup-required',
+        message: expect.stringMatching(/set `appendonly yes`/),
+      })
+    })
+  })
+}
