@@ -14,7 +14,7 @@ import { openBroker, openStore, type World } from './world.ts'
 
 const lookEveryMs = 100
 /** between two kills, milliseconds, at random */
-const killGap = { least: 300, spread: 1_200 }
+const killGap = { least: 1_200, spread: 1_600 }
 
 /** @returns whether nothing was lost, nothing came out of order, nothing leaked, and every repeat is explained */
 async function demo(options: DemoOptions): Promise<boolean> {
@@ -34,7 +34,7 @@ async function demo(options: DemoOptions): Promise<boolean> {
   console.log(
     `${options.store} → ${options.broker}: ${options.events} events over ${options.aggregates} orders, ${options.kills} kills, seed ${options.seed}`,
   )
-  const relays = new RelayProcesses(world)
+  using relays = new RelayProcesses(world)
   await underFire(world, relays, store)
   await relays.stop()
   const result = audit(await store.committed(), await broker.readBack(), relays.interrupted)
@@ -60,7 +60,7 @@ async function underFire(world: World, relays: RelayProcesses, store: DemoStore)
   const wanted = world.options.relays
   const random = seededRandom(seed + 1)
   const display = new ProgressDisplay(process.stdout)
-  const durationMs = Math.max(4_000, kills * (killGap.least + killGap.spread / 2) * 1.2)
+  const durationMs = Math.max(4_000, kills * (killGap.least + killGap.spread / 2))
   for (let started = 0; started < Math.max(1, wanted - 1); started++) relays.add()
   let isProducing = true
   let failure: unknown
@@ -76,6 +76,7 @@ async function underFire(world: World, relays: RelayProcesses, store: DemoStore)
     const committed = await store.count()
     const { pending } = await store.outbox.stats()
     const progress = { committed, pending, events, relays: relays.size, kills: relays.kills }
+    if (relays.failure) throw relays.failure
     if (relays.size < wanted && committed * 2 >= events) relays.add() // the last relay joins half-way
     if (relays.kills < kills && performance.now() >= killAt) {
       await relays.killOne(random)
@@ -96,6 +97,6 @@ try {
   if (options === 'help') console.log(help)
   else process.exitCode = (await demo(options)) ? 0 : 1
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error)
+  console.error(error instanceof Error && error.name !== 'TypeError' ? error.message : error)
   process.exitCode = 1
 }

@@ -22,13 +22,16 @@ export async function runProducers(world: World, durationMs: number): Promise<vo
 }
 
 /** The relay processes: some of them are killed, each is replaced at once under a new name. */
-export class RelayProcesses {
+export class RelayProcesses implements Disposable {
   readonly #world: World
   readonly #alive = new Map<string, ChildProcess>()
   /** relays that ended with batches in hand */
   readonly interrupted = new Set<string>()
   kills = 0
+  /** why a relay ended by itself, which none should */
+  failure: Error | undefined
   #started = 0
+  #isStopping = false
 
   constructor(world: World) {
     this.#world = world
@@ -42,6 +45,9 @@ export class RelayProcesses {
     const name = `relay-${++this.#started}`
     const child = start('./relay.ts', [this.#world, name])
     child.on('message', () => this.interrupted.add(name))
+    child.on('exit', (code) => {
+      if (this.#alive.get(name) === child && !this.#isStopping) this.failure = new Error(`${name} ended with code ${code}`)
+    })
     this.#alive.set(name, child)
   }
 
@@ -58,8 +64,14 @@ export class RelayProcesses {
     this.add()
   }
 
+  /** Ends those that are left when the demo fails. */
+  [Symbol.dispose](): void {
+    for (const child of this.#alive.values()) child.kill('SIGKILL')
+  }
+
   /** SIGTERM for all; each finishes what it has in hand. @throws {Error} when one fails */
   async stop(): Promise<void> {
+    this.#isStopping = true
     const codes = await Promise.all(
       [...this.#alive.values()].map(async (child) => {
         const gone = once(child, 'exit')

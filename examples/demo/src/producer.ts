@@ -35,6 +35,7 @@ async function produce(world: World, index: number, durationMs: number): Promise
 }
 
 const [world, index, durationMs] = JSON.parse(process.argv[2] ?? '[]') as [World, number, number]
-process.once('disconnect', () => process.exit(1)) // the demo itself is gone
+const giveUp = (): never => process.exit(1)
+process.once('disconnect', giveUp) // the demo itself is gone
 await produce(world, index, durationMs)
-process.disconnect()
+process.off('disconnect', giveUp).disconnect()

@@ -13,9 +13,9 @@ async function relay(world: World, name: string): Promise<void> {
     publisher: broker.publisher,
     batchSize: 100,
     // short, so that a demo need not wait long for the dead to be noticed
-    leaseMs: 1_500,
-    pollIntervalMs: 200,
-    publishTimeoutMs: 1_000,
+    leaseMs: 900,
+    pollIntervalMs: 150,
+    publishTimeoutMs: 700,
     on: {
       leasesLost: () => process.send?.({ interrupted: name }),
       dead: ({ entry, reason }) => console.error(`${name}: dead letter ${entry.id}: ${reason}`),
