@@ -4,7 +4,6 @@ import { ClosingLineReporter } from './tooling/services/src/vitest-reporter.ts'
 /** The workspace's packages resolve to their source, so that no build is needed to test. */
 const sourceConditions = ['@outbox/source', 'module', 'node', 'development|production']
 
-// biome-ignore lint/style/noDefaultExport: vitest reads its configuration from the default export
 export default defineConfig({
   resolve: { conditions: sourceConditions },
   ssr: { resolve: { conditions: sourceConditions } },

@@ -143,10 +143,10 @@ function faultInRecord(record: object, ancestors: object[]): JsonFault | undefin
   return undefined
 }
 
-const lossyKinds =
-  /^(?:Map|Set|Weak\w+|RegExp|Error|Date|Promise|Boolean|Number|String|BigInt|Symbol|DataView|\w*ArrayBuffer|\w+Array)$/
+/** Those that may have properties beside what they hold. */
+const lossyKinds = /^(?:Map|Set|Error|String|\w+Array)$/
 
-/** Built-in objects keep what they hold where JSON does not look; those not listed give themselves away by looking empty. */
+/** Built-in objects keep what they hold where JSON does not look: most of them look empty. */
 function isLossy(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null) return false

@@ -49,6 +49,15 @@ test.each<[string, unknown, string, string]>([
   ['bytes', { a: new Uint8Array([1]) }, 'payload.a', 'JSON cannot hold a Uint8Array'],
   ['a buffer', { a: new ArrayBuffer(8) }, 'payload.a', 'JSON cannot hold an ArrayBuffer'],
   ['a DataView', { a: new DataView(new ArrayBuffer(8)) }, 'payload.a', 'JSON cannot hold a DataView'],
+  [
+    'an Error with a property',
+    { a: Object.assign(new Error(), { code: 1 }) },
+    'payload.a',
+    'JSON cannot hold an Error',
+  ],
+  ['a Map with a property', { a: Object.assign(new Map(), { code: 1 }) }, 'payload.a', 'JSON cannot hold a Map'],
+  ['a Set with a property', { a: Object.assign(new Set(), { code: 1 }) }, 'payload.a', 'JSON cannot hold a Set'],
+  ['boxed text', { a: Object('text') }, 'payload.a', 'JSON cannot hold a String'],
   ['a boxed NaN', { a: Object(Number.NaN) }, 'payload.a', 'JSON cannot hold a Number'],
   ['a boxed BigInt', { a: Object(1n) }, 'payload.a', 'JSON cannot hold a BigInt'],
   ['search parameters', { a: new URLSearchParams('a=s3cret') }, 'payload.a', 'JSON cannot hold a URLSearchParams'],
@@ -114,6 +123,15 @@ test('toJSON speaks for its object, once, and is told its key as JSON.stringify 
   const keyed = { toJSON: (key: string) => `<${key}>` }
   expect(written({ a: keyed, list: [keyed] })).toBe('{"a":"<a>","list":["<0>"]}')
   expect(written(keyed)).toBe('"<>"')
+  const told: string[] = []
+  const listening = {
+    toJSON(key: string): string {
+      told.push(key)
+      return 'x'
+    },
+  }
+  written({ a: listening, list: [listening] })
+  expect(told, 'first by the check, then by JSON.stringify').toEqual(['a', '0', 'a', '0'])
   const itself = {
     cents: 5,
     toJSON() {

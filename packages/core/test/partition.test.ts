@@ -17,9 +17,9 @@ let vectors: readonly Vector[] = []
 
 beforeAll(async () => {
   document = await readFile(new URL('../../../docs/partition-hash.md', import.meta.url), 'utf8')
-  const rows = document.matchAll(
-    /^\| `(?<type>.+?)` \| `(?<id>.+?)` \| `(?<hash>[0-9a-f]{8})` \| (?<partition>\d+) \|$/gm,
-  )
+  const rows = document
+    .replaceAll(/ +\|/g, ' |')
+    .matchAll(/^\| `(?<type>.+?)` \| `(?<id>.+?)` \| `(?<hash>[0-9a-f]{8})` \| (?<partition>\d+) \|$/gm)
   vectors = [...rows].map(({ groups }) => ({
     type: groups?.['type'] ?? '',
     id: groups?.['id'] ?? '',

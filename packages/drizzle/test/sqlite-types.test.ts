@@ -1,5 +1,5 @@
-import { event } from '@outbox/core'
 import type { Receipt } from '@outbox/core'
+import { event } from '@outbox/core'
 import type { LibSQLDatabase } from 'drizzle-orm/libsql'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { drizzle as drizzleRc } from 'drizzle-orm-rc/better-sqlite3'
@@ -7,8 +7,11 @@ import { expectTypeOf, test } from 'vitest'
 import { asTransaction, type SqliteOutbox, setup, sqliteOutbox } from '../src/sqlite/index.ts'
 import { newOutboxFile } from './sqlite-files.ts'
 
-type TransactionOf<Database extends { transaction: (work: never) => unknown }> =
-  Parameters<Database['transaction']>[0] extends (tx: infer Tx) => unknown ? Tx : never
+type TransactionOf<Database extends { transaction: (work: never) => unknown }> = Parameters<
+  Database['transaction']
+>[0] extends (tx: infer Tx) => unknown
+  ? Tx
+  : never
 
 const placed = event('order.placed', { aggregateId: '1', payload: { total: 3 } })
 
@@ -57,6 +60,8 @@ function wrongHandles(
   // @ts-expect-error the receipts of a synchronous driver are no promise
   const promise: Promise<unknown> = db.transaction((tx) => outbox.enqueue(tx, placed))
   void promise
+  // @ts-expect-error drizzle 1.0 refuses an async callback with a synchronous driver
+  rc.transaction(async (tx) => outbox.enqueue(tx, placed))
 }
 
 /** Only compiled: what it calls would throw. */

@@ -21,19 +21,27 @@ describeStore<TestTransaction>('SQLite, drizzle 0.45', {
   },
 })
 
-type Database = ReturnType<typeof drizzleRc>
+type TransactionRc = Parameters<Parameters<ReturnType<typeof drizzleRc>['transaction']>[0]>[0]
 
-describeStore<Parameters<Parameters<Database['transaction']>[0]>[0]>('SQLite, drizzle 1.0', {
+describeStore<TransactionRc>('SQLite, drizzle 1.0', {
   capabilities,
   async open() {
     const file = newOutboxFile()
     const db = drizzleRc({ client: file.db.$client })
     return {
       store: sqliteOutbox({ db }),
-      transaction: async (work) => db.transaction(work),
-      savepoint: (tx, work) => tx.transaction(work),
+      transaction: async (work) => resultOf((run) => db.transaction((tx) => run(() => work(tx)))),
+      savepoint: (tx, work) => resultOf((run) => tx.transaction((inner) => run(() => work(inner)))),
       peer: async () => sqliteOutbox({ db: drizzleRc({ client: file.connect().$client }) }),
       close: async () => file.remove(),
     }
   },
 })
+
+/** Carries a result out of a callback: drizzle 1.0 takes none, by type, that might return a promise. */
+function resultOf<T>(begin: (run: (work: () => T) => void) => void): T {
+  const results: T[] = []
+  begin((work) => void results.push(work()))
+  for (const result of results) return result
+  throw new Error('the callback was not called')
+}

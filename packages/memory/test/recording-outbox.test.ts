@@ -1,6 +1,6 @@
 import { type Enqueue, entryFromEnvelope, event } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
-import { recordingOutbox } from '../src/index.ts'
+import { memoryOutbox, recordingOutbox } from '../src/index.ts'
 
 interface SomeTransaction {
   readonly query: (text: string) => Promise<void>
@@ -26,6 +26,12 @@ describe('recordingOutbox', () => {
     await new Orders(outbox).place(tx, '7')
     expect(outbox.events).toEqual([event('order.placed', { aggregateId: '7', payload: { id: '7' } })])
     expect(outbox.entries).toMatchObject([{ eventType: 'order.placed', sequence: 1, payload: '{"id":"7"}' }])
+  })
+
+  it('is what such code is tested with: the memory store takes transactions of its own only, and does not compile', () => {
+    // @ts-expect-error a MemoryTransaction is no transaction of another database
+    const orders = new Orders(memoryOutbox())
+    expect(orders).toBeDefined()
   })
 
   it('hands out receipts like a store: numbered per aggregate, duplicates named', () => {

@@ -26,7 +26,9 @@ export function waitCommands({ replicas = 0, fsync, timeoutMs }: Acknowledge): r
     commands.push({
       command: ['wait', replicas, timeoutMs],
       shortfall: (reply) =>
-        Number(reply) >= replicas ? undefined : `after ${timeoutMs} ms it was on ${Number(reply)} of ${replicas} replicas`,
+        Number(reply) >= replicas
+          ? undefined
+          : `after ${timeoutMs} ms it was on ${Number(reply)} of ${replicas} replicas`,
     })
   }
   return commands

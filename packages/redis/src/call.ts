@@ -41,7 +41,8 @@ export function scriptCall(
  * @throws {Error} when the reply is not one of ours: then nothing is known
  */
 export function outcomesFrom(reply: unknown, count: number, system: string): readonly PublishOutcome[] {
-  if (!Array.isArray(reply) || reply.length < count) throw new Error('the script answered with something else than results')
+  if (!Array.isArray(reply) || reply.length < count)
+    throw new Error('the script answered with something else than results')
   const results: readonly unknown[] = reply
   return results.slice(0, count).map((result) => outcomeFrom(String(result), system))
 }

@@ -57,7 +57,8 @@ export async function checkSetup(
 
 function checkClient({ settings: { client }, require, warn }: Check): void {
   const { autoResendUnfulfilledCommands, maxRetriesPerRequest, retryStrategy } = client.options
-  require(client.status !== 'end', 'the client is closed, or its retryStrategy gave up: pass one that stays, `new Redis()`')
+  require(client.status !==
+    'end', 'the client is closed, or its retryStrategy gave up: pass one that stays, `new Redis()`')
   if (client.isCluster) return
   if ('retryStrategy' in client.options && typeof retryStrategy !== 'function') {
     warn('the client never connects again once its connection is lost: leave retryStrategy out')
@@ -76,7 +77,8 @@ async function checkStream(stream: string, { ask, require, settings: { name } }:
   } catch (error) {
     throw errorFromCommand(error, name)
   }
-  require(type === 'none' || type === 'stream', `the key '${stream}' holds a ${String(type)}, not a stream: name another`)
+  require(type === 'none' ||
+    type === 'stream', `the key '${stream}' holds a ${String(type)}, not a stream: name another`)
 }
 
 async function checkServer(check: Check): Promise<void> {
@@ -95,16 +97,23 @@ async function checkServer(check: Check): Promise<void> {
   if (value('maxmemory') !== '0' && policy.startsWith('allkeys-')) {
     warn(`maxmemory-policy ${policy} deletes streams, fences and dedupe keys when memory is short: write noeviction`)
   } else if (value('maxmemory') !== '0' && policy.startsWith('volatile-')) {
-    warn(`maxmemory-policy ${policy} deletes dedupe keys when memory is short, so repeats come through: write noeviction`)
+    warn(
+      `maxmemory-policy ${policy} deletes dedupe keys when memory is short, so repeats come through: write noeviction`,
+    )
   }
 
   const hasAppendOnlyFile = value('aof_enabled') === '1'
   if (acknowledge?.fsync !== undefined) {
-    require(isAtLeast(version, oldestFsyncVersion), `acknowledge.fsync needs Redis ${oldestFsyncVersion}, this is ${version}`)
+    require(isAtLeast(
+      version,
+      oldestFsyncVersion,
+    ), `acknowledge.fsync needs Redis ${oldestFsyncVersion}, this is ${version}`)
     require(hasAppendOnlyFile, 'acknowledge.fsync needs an append-only file: set `appendonly yes`')
   }
   if (!hasAppendOnlyFile && (await savesNothing(check))) {
-    warn('the server keeps nothing on disk (appendonly no, save ""): a restart loses the stream, entries included that were published')
+    warn(
+      'the server keeps nothing on disk (appendonly no, save ""): a restart loses the stream, entries included that were published',
+    )
   }
 }
 

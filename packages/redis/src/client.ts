@@ -1,4 +1,4 @@
-import { OutboxError, unavailable } from '@outbox/core'
+import { type OutboxError, unavailable } from '@outbox/core'
 
 /** An argument of a command. */
 export type RedisArgument = string | number

@@ -38,7 +38,11 @@ export function decodeRedisEntry<Payload = unknown>(item: unknown): ReceivedEntr
   const payloadText = fields.get(payloadField)
   if (payloadText === undefined) throw undecodable(payloadField, 'is missing: no outbox publisher wrote this item')
   return isCloudEvent
-    ? receivedFromCloudEvent<Payload>({ attribute: (name) => fields.get(cloudEventPrefix + name), headers, payloadText })
+    ? receivedFromCloudEvent<Payload>({
+        attribute: (name) => fields.get(cloudEventPrefix + name),
+        headers,
+        payloadText,
+      })
     : receivedEntry<Payload>({ field: (name) => fields.get(name), headers, payloadText })
 }
 

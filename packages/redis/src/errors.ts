@@ -20,19 +20,39 @@ interface Rule {
  */
 const rules: readonly Rule[] = [
   { pattern: /^OOM\b/, status: 'unavailable', advice: 'it has reached maxmemory: raise it, or trim streams' },
-  { pattern: /^READONLY\b/, status: 'unavailable', advice: 'it is a replica: connect to the primary, or wait for the fail-over' },
+  {
+    pattern: /^READONLY\b/,
+    status: 'unavailable',
+    advice: 'it is a replica: connect to the primary, or wait for the fail-over',
+  },
   { pattern: /^LOADING\b/, status: 'unavailable', advice: 'it is loading its data' },
   { pattern: /^MISCONF\b/, status: 'unavailable', advice: 'it cannot save to disk' },
   { pattern: /^MASTERDOWN\b/, status: 'unavailable', advice: 'it is a replica without its primary' },
   { pattern: /^NOREPLICAS\b/, status: 'unavailable', advice: 'it has fewer replicas than min-replicas-to-write' },
   { pattern: /^BUSY\b/, status: 'unavailable', advice: 'a script keeps it busy' },
-  { pattern: /^(?:CLUSTERDOWN|MOVED|ASK|TRYAGAIN)\b/, status: 'unavailable', advice: 'the cluster is being rearranged' },
-  { pattern: /^(?:NOAUTH|WRONGPASS)\b/, status: 'unavailable', advice: "it wants other credentials: see the client's username and password" },
+  {
+    pattern: /^(?:CLUSTERDOWN|MOVED|ASK|TRYAGAIN)\b/,
+    status: 'unavailable',
+    advice: 'the cluster is being rearranged',
+  },
+  {
+    pattern: /^(?:NOAUTH|WRONGPASS)\b/,
+    status: 'unavailable',
+    advice: "it wants other credentials: see the client's username and password",
+  },
   { pattern: /max number of clients/, status: 'unavailable', advice: 'it has reached maxclients' },
-  { pattern: /^NOPERM\b|ACL failure|user executing the script can't run/, status: 'retry', advice: 'the ACL user lacks a command or a key that the README lists' },
+  {
+    pattern: /^NOPERM\b|ACL failure|user executing the script can't run/,
+    status: 'retry',
+    advice: 'the ACL user lacks a command or a key that the README lists',
+  },
   { pattern: /^WRONGTYPE\b/, status: 'retry', advice: 'the key is there and is no stream: rename one of the two' },
   { pattern: /^CROSSSLOT\b/, status: 'retry', advice: 'a proxy before it does not know {tags} in keys' },
-  { pattern: /too large to be stored|exceeds maximum allowed size/, status: 'reject', advice: 'the entry is too large' },
+  {
+    pattern: /too large to be stored|exceeds maximum allowed size/,
+    status: 'reject',
+    advice: 'the entry is too large',
+  },
 ]
 
 /** The meaning of an error that the server answered with: nothing was written for the entry. */
@@ -68,7 +88,10 @@ export function failureFromCommand(error: unknown, system: string): Failure {
 
 /** The outcome of a command that was sent and has no answer. */
 export function unanswered(reason: string, system: string): Failure {
-  return { status: 'unknown', error: new Error(`'${system}' got no answer from Redis and may have delivered: ${reason}`) }
+  return {
+    status: 'unknown',
+    error: new Error(`'${system}' got no answer from Redis and may have delivered: ${reason}`),
+  }
 }
 
 /** The error for a check or a probe: `unavailable` where waiting may help, `setup-required` where it does not. */

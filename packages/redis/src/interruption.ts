@@ -4,6 +4,8 @@ import type { RedisClient } from './client.ts'
 export interface Interruption {
   /** resolves with the reason, or never */
   readonly promise: Promise<string>
+  /** nothing more may be sent: what the caller was told would no longer hold */
+  readonly hasHappened: boolean
   readonly dispose: () => void
 }
 
@@ -19,14 +21,22 @@ export function watchForInterruption(client: RedisClient, signal: AbortSignal): 
   const promise = new Promise<string>((resolve) => {
     end = resolve
   })
-  const onAbort = (): void => end('it was told to stop waiting')
-  const onClose = (): void => end('the connection was lost')
+  let hasHappened = false
+  const interrupt = (reason: string): void => {
+    hasHappened = true
+    end(reason)
+  }
+  const onAbort = (): void => interrupt('it was told to stop waiting')
+  const onClose = (): void => interrupt('the connection was lost')
   const forgets = !client.isCluster && client.options.autoResendUnfulfilledCommands === false
   signal.addEventListener('abort', onAbort)
   if (signal.aborted) onAbort()
   if (forgets) client.on('close', onClose)
   return {
     promise,
+    get hasHappened() {
+      return hasHappened
+    },
     dispose: () => {
       signal.removeEventListener('abort', onAbort)
       client.off('close', onClose)

@@ -28,7 +28,9 @@ export function streamKeys(stream: string, keyPrefix = ''): StreamKeys {
     throw new OutboxError(
       'invalid-option',
       `redisPublisher: the stream name ${JSON.stringify(keyPrefix + stream)} cannot be used: ${
-        stream === '' ? 'it is empty' : "it has a '{' or '}' that makes no {tag}, so no other key can share its cluster slot"
+        stream === ''
+          ? 'it is empty'
+          : "it has a '{' or '}' that makes no {tag}, so no other key can share its cluster slot"
       }. Write a name like 'orders' or '{shop}:orders'.`,
       { option: 'stream' },
     )
@@ -42,7 +44,7 @@ export function streamKeys(stream: string, keyPrefix = ''): StreamKeys {
 }
 
 /** The part of a key that decides its slot: between the first `{` and the next `}` if that is not empty, else all. */
-export function hashedPart(key: string): string {
+function hashedPart(key: string): string {
   const open = key.indexOf('{')
   const close = open === -1 ? -1 : key.indexOf('}', open + 1)
   return close > open + 1 ? key.slice(open + 1, close) : key

@@ -24,7 +24,7 @@ export interface RedisPublisherOptions {
   readonly name?: string
   /** default 'fields' */
   readonly format?: RedisFormat
-  /** how long a repeat of an id is dropped, default 3,600,000 ms (an hour); costs some 200 bytes an entry meanwhile */
+  /** how long a repeat of an id is dropped, default 3,600,000 ms (an hour); costs some 160 bytes an entry meanwhile */
   readonly dedupeWindowMs?: number
   /**
    * Trims the stream to about this many entries, the oldest first, default never.
@@ -61,7 +61,8 @@ export function settingsFrom(options: RedisPublisherOptions): RedisSettings {
   const { format = defaults.format, dedupeWindowMs = defaults.dedupeWindowMs } = options
   requireClient(client)
   if (typeof stream === 'string') streamKeys(stream, client.options.keyPrefix)
-  else if (typeof stream !== 'function') throw invalid('stream', "is missing: write a name like 'orders', or a function")
+  else if (typeof stream !== 'function')
+    throw invalid('stream', "is missing: write a name like 'orders', or a function")
   if (!formats.includes(format)) throw invalid('format', `is none of ${formats.join(', ')}`)
   requireCount('dedupeWindowMs', dedupeWindowMs, 'milliseconds')
   if (maxLength !== undefined) requireCount('maxLength', maxLength, 'entries')
@@ -79,7 +80,8 @@ function requireClient(client: unknown): void {
     'options' in client &&
     typeof client.options === 'object' &&
     methods.every((method) => method in client && typeof Reflect.get(client, method) === 'function')
-  if (!isClient) throw invalid('client', "is no ioredis client: write `import { Redis } from 'ioredis'` and `new Redis()`")
+  if (!isClient)
+    throw invalid('client', "is no ioredis client: write `import { Redis } from 'ioredis'` and `new Redis()`")
 }
 
 function requireAcknowledge({ replicas, fsync, timeoutMs }: Acknowledge, client: RedisClient): void {

@@ -1,16 +1,24 @@
-import { type DueEntry, groupByAggregate, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
+import {
+  aggregateKey,
+  type DueEntry,
+  groupByAggregate,
+  OutboxError,
+  type Publisher,
+  type PublishOutcome,
+  permanent,
+} from '@outbox/core'
 import { scriptCall } from './call.ts'
 import { checkSetup } from './check.ts'
 import { becomesReady, notConnected } from './client.ts'
-import { watchForInterruption } from './interruption.ts'
-import { streamKeys, type StreamKeys } from './keys.ts'
+import { type Interruption, watchForInterruption } from './interruption.ts'
+import { type StreamKeys, streamKeys } from './keys.ts'
 import { type RedisPublisherOptions, type RedisSettings, settingsFrom } from './options.ts'
 import { probe } from './probe.ts'
-import { type Sent, send } from './send.ts'
+import { send } from './send.ts'
 import { type Group, nextWave, type Wave } from './waves.ts'
 
 /** Well below the 512 MB that Redis takes for one value: a larger one would break the connection, not be refused. */
-const maxPayloadBytes = 128 * 1024 * 1024
+const maxPayloadBytes = 64 * 1024 * 1024
 
 /**
  * Makes a publisher to Redis Streams, through your ioredis client.
@@ -34,6 +42,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
   const { client, name, stream, dedupeWindowMs } = settings
   const keysOf = (streamName: string): StreamKeys => streamKeys(streamName, client.options.keyPrefix)
   const streamOf = (entry: DueEntry): string => {
+    requireSize(entry, name)
     const streamName = typeof stream === 'string' ? stream : checkedName(stream(entry))
     return keysOf(streamName).stream
   }
@@ -48,19 +57,21 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
       const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
       let aggregates = groupByAggregate(entries)
       if (!(await becomesReady(client, signal))) {
-        if (!signal.aborted) settleHeads(outcomes, aggregates, { status: 'unavailable', error: notConnected(client, name) })
-        return outcomes
+        if (!signal.aborted) outcomes.fill({ status: 'unavailable', error: notConnected(client, name) })
+        return stoppedAtFailure(entries, outcomes)
       }
       const interruption = watchForInterruption(client, signal)
       try {
         while (aggregates.length > 0 && !signal.aborted) {
           const wave = nextWave(entries, aggregates, streamOf)
-          for (const { index, error } of wave.unroutable) outcomes[index] = { status: 'retry', error }
+          for (const { index, error } of wave.unroutable) {
+            outcomes[index] = { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
+          }
           await Promise.all(
             wave.groups.map(async (group) => {
               const keys = keysOf(group.stream)
               lastKeys = keys
-              await sendGroup(group, keys, entries, outcomes, settings, interruption.promise)
+              await sendGroup(group, keys, entries, outcomes, settings, interruption)
             }),
           )
           aggregates = remaining(aggregates, wave, outcomes)
@@ -68,7 +79,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
       } finally {
         interruption.dispose()
       }
-      return outcomes
+      return stoppedAtFailure(entries, outcomes)
     },
 
     check: (call) => checkSetup(settings, lastKeys, call),
@@ -78,9 +89,22 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
 
 function checkedName(stream: unknown): string {
   if (typeof stream === 'string') return stream
-  throw new OutboxError('invalid-option', `redisPublisher: the stream function returned ${typeof stream}, not a name.`, {
-    option: 'stream',
-  })
+  throw new OutboxError(
+    'invalid-option',
+    `redisPublisher: the stream function returned ${typeof stream}, not a name.`,
+    {
+      option: 'stream',
+    },
+  )
+}
+
+function requireSize({ payload }: DueEntry, name: string): void {
+  // a character is three bytes at most: short payloads are not measured
+  if (payload.length * 3 <= maxPayloadBytes) return
+  const bytes = Buffer.byteLength(payload)
+  if (bytes > maxPayloadBytes) {
+    throw permanent(`The payload is ${bytes} bytes; '${name}' takes ${maxPayloadBytes} at most.`, { system: name })
+  }
 }
 
 async function sendGroup(
@@ -89,29 +113,30 @@ async function sendGroup(
   entries: readonly DueEntry[],
   outcomes: PublishOutcome[],
   settings: RedisSettings,
-  interrupted: Promise<string>,
+  interruption: Interruption,
 ): Promise<void> {
   const group = indexes.flatMap((index) => entries[index] ?? [])
-  const call = scriptCall(group, source, keys, settings)
-  const sent: Sent = await send(call, group.length, settings, interrupted)
-  if (sent.kind === 'none') {
-    const heads = groupByAggregate(group).map((places) => places.flatMap((place) => indexes[place] ?? []))
-    settleHeads(outcomes, heads, sent.outcome)
-    return
-  }
+  const sent = await send(scriptCall(group, source, keys, settings), group.length, settings, interruption)
   indexes.forEach((index, place) => {
-    const outcome = sent.kind === 'unknown' ? sent.outcome : sent.outcomes[place]
+    const outcome = sent[place]
     if (outcome !== undefined) outcomes[index] = outcome
   })
 }
 
-/** Gives the first entry of every aggregate this outcome; the others stay `notSent`. */
-function settleHeads(
-  outcomes: PublishOutcome[],
-  aggregates: readonly (readonly number[])[],
-  outcome: PublishOutcome,
-): void {
-  for (const [head] of aggregates) if (head !== undefined) outcomes[head] = outcome
+/** The publisher's contract: behind the first entry of an aggregate that is not published, the rest is `notSent`. */
+function stoppedAtFailure(
+  entries: readonly DueEntry[],
+  outcomes: readonly PublishOutcome[],
+): readonly PublishOutcome[] {
+  const stopped = new Set<string>()
+  return outcomes.map((outcome, index) => {
+    const entry = entries[index]
+    if (entry === undefined) return outcome
+    const key = aggregateKey(entry)
+    if (stopped.has(key)) return { status: 'notSent' }
+    if (outcome.status !== 'published') stopped.add(key)
+    return outcome
+  })
 }
 
 /** The aggregates that go on in the next wave: those that have entries left, and none that failed. */

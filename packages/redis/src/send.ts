@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import type { PublishOutcome } from '@outbox/core'
+import { OutboxError, type PublishOutcome } from '@outbox/core'
 import { type WaitCommand, waitCommands } from './acknowledge.ts'
 import { missingMark, outcomesFrom, type ScriptCall } from './call.ts'
 import { isReady, notConnected } from './client.ts'
 import { failureFromCommand, isReply, unanswered } from './errors.ts'
+import type { Interruption } from './interruption.ts'
 import type { RedisSettings } from './options.ts'
 import { publishScript } from './script.ts'
 
@@ -15,36 +16,30 @@ interface Answer {
   readonly shortfall: string | undefined
 }
 
-/** What became of a script call: an outcome per entry, or one for all of them. */
-export type Sent =
-  | { readonly kind: 'each'; readonly outcomes: readonly PublishOutcome[] }
-  /** refused, or never sent: holds for the first entry of every aggregate */
-  | { readonly kind: 'none'; readonly outcome: PublishOutcome }
-  /** no answer: holds for every entry */
-  | { readonly kind: 'unknown'; readonly outcome: PublishOutcome }
-
 /**
  * Calls the script once for `count` entries. Never rejects.
  *
- * Nothing goes into the client's queue of commands for later: without a connection the answer is `unavailable`.
+ * Nothing goes into the client's queue of commands for later: without a connection the outcome is `unavailable`.
  *
- * @param interrupted - resolves with the reason when the answer is to be waited for no longer
+ * @param interruption - once it happens, the answer is not waited for, and nothing more is sent
+ * @returns one outcome per entry; a failure of the call as a whole is everybody's
  */
 export async function send(
   call: ScriptCall,
   count: number,
   settings: RedisSettings,
-  interrupted: Promise<string>,
-): Promise<Sent> {
+  interruption: Interruption,
+): Promise<readonly PublishOutcome[]> {
   const { client, name } = settings
-  if (!isReady(client)) return { kind: 'none', outcome: { status: 'unavailable', error: notConnected(client, name) } }
+  const all = (outcome: PublishOutcome): readonly PublishOutcome[] => new Array<PublishOutcome>(count).fill(outcome)
+  if (!isReady(client)) return all({ status: 'unavailable', error: notConnected(client, name) })
   try {
-    const answer = await Promise.race([run(call, settings), interrupted])
-    if (typeof answer === 'string') return { kind: 'unknown', outcome: unanswered(answer, name) }
-    return { kind: 'each', outcomes: outcomesWith(answer, count, name) }
+    const answer = await Promise.race([run(call, settings, interruption), interruption.promise])
+    return typeof answer === 'string' ? all(unanswered(answer, name)) : outcomesWith(answer, count, name)
   } catch (error) {
-    const outcome = failureFromCommand(error, name)
-    return { kind: outcome.status === 'unknown' ? 'unknown' : 'none', outcome }
+    return all(
+      OutboxError.is(error, 'unavailable') ? { status: 'unavailable', error } : failureFromCommand(error, name),
+    )
   }
 }
 
@@ -55,12 +50,12 @@ function outcomesWith({ reply, shortfall }: Answer, count: number, name: string)
   return outcomes.map((outcome) => (outcome.status === 'published' ? unanswered(shortfall, name) : outcome))
 }
 
-async function run(call: ScriptCall, settings: RedisSettings): Promise<Answer> {
+async function run(call: ScriptCall, settings: RedisSettings, interruption: Interruption): Promise<Answer> {
   try {
     return await execute(call, 'evalsha', digest, settings)
   } catch (error) {
     // the server does not know the script: nothing happened, and EVAL makes it known
-    if (!isReply(error) || !error.message.startsWith('NOSCRIPT')) throw error
+    if (!isReply(error) || !error.message.startsWith('NOSCRIPT') || interruption.hasHappened) throw error
     if (!isReady(settings.client)) throw notConnected(settings.client, settings.name)
     return execute(call, 'eval', publishScript, settings)
   }

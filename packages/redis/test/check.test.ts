@@ -27,7 +27,9 @@ for (const { name, need, start } of servers) {
 
     it('a key that holds something else is named', async () => {
       await client.set('orders', 'x')
-      expect(await errorOf(Promise.resolve(redisPublisher({ client, stream: 'orders' }).check?.(horizon)))).toMatchObject({
+      expect(
+        await errorOf(Promise.resolve(redisPublisher({ client, stream: 'orders' }).check?.(horizon))),
+      ).toMatchObject({
         code: 'setup-required',
         message: "redis:orders: the key 'orders' holds a string, not a stream: name another.",
       })
@@ -35,7 +37,9 @@ for (const { name, need, start } of servers) {
 
     it('a window shorter than the retries is a warning that says what to write', async () => {
       const publisher = redisPublisher({ client, stream: 'orders', dedupeWindowMs: 1_000 })
-      expect(await publisher.check?.(horizon)).toEqual([expect.stringMatching(/write dedupeWindowMs: 60000, or use an inbox/)])
+      expect(await publisher.check?.(horizon)).toEqual([
+        expect.stringMatching(/write dedupeWindowMs: 60000, or use an inbox/),
+      ])
     })
 
     it.each([
@@ -44,7 +48,9 @@ for (const { name, need, start } of servers) {
     ])('the eviction policy %s is a warning', async (policy, warning) => {
       await client.config('SET', 'maxmemory', '1gb')
       await client.config('SET', 'maxmemory-policy', policy)
-      expect(await redisPublisher({ client, stream: 'orders' }).check?.(horizon)).toEqual([expect.stringMatching(warning)])
+      expect(await redisPublisher({ client, stream: 'orders' }).check?.(horizon)).toEqual([
+        expect.stringMatching(warning),
+      ])
       await client.config('SET', 'maxmemory', '0')
       await client.config('SET', 'maxmemory-policy', 'noeviction')
     })
@@ -60,7 +66,9 @@ for (const { name, need, start } of servers) {
     it('a client that sends again without end is a warning that says what to write', async () => {
       using endless = connect(server.url, { maxRetriesPerRequest: null })
       expect(await redisPublisher({ client: endless, stream: 'orders' }).check?.(horizon)).toEqual([
-        expect.stringMatching(/write `new Redis\(\{ maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false \}\)`/),
+        expect.stringMatching(
+          /write `new Redis\(\{ maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false \}\)`/,
+        ),
       ])
       using told = connect(server.url, { maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false })
       expect(await redisPublisher({ client: told, stream: 'orders' }).check?.(horizon)).toEqual([])
@@ -76,7 +84,9 @@ for (const { name, need, start } of servers) {
     it('a closed client is a mistake in the set-up', async () => {
       using closed = connect(server.url, { lazyConnect: true })
       closed.disconnect()
-      expect(await errorOf(Promise.resolve(redisPublisher({ client: closed, stream: 'orders' }).check?.(horizon)))).toMatchObject({
+      expect(
+        await errorOf(Promise.resolve(redisPublisher({ client: closed, stream: 'orders' }).check?.(horizon))),
+      ).toMatchObject({
         code: 'setup-required',
         message: expect.stringMatching(/pass one that stays, `new Redis\(\)`/),
       })
@@ -86,7 +96,9 @@ for (const { name, need, start } of servers) {
       await using proxy = await startTcpProxy(server.url)
       proxy.refuse()
       using away = connect(proxy.through(server.url))
-      expect(await errorOf(Promise.resolve(redisPublisher({ client: away, stream: 'orders' }).check?.(horizon)))).toMatchObject({
+      expect(
+        await errorOf(Promise.resolve(redisPublisher({ client: away, stream: 'orders' }).check?.(horizon))),
+      ).toMatchObject({
         code: 'unavailable',
       })
     })

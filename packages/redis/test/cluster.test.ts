@@ -4,11 +4,13 @@ import { Cluster as Cluster5 } from 'ioredis-5'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { redisPublisher } from '../src/index.ts'
 import { streamKeys } from '../src/keys.ts'
-import { arrivals, connect, dueEntry, entriesOf, messageOf, publish, servers, statuses } from './support.ts'
+import { arrivals, connect, dueEntry, entriesOf, publish, servers, statuses } from './support.ts'
 
+// looks for moved slots often, so that tests need not wait five seconds
+const options = { slotsRefreshInterval: 100 }
 const libraries = [
-  { name: 'ioredis 6', open: (port: number) => new Cluster([{ host: '127.0.0.1', port }]) },
-  { name: 'ioredis 5', open: (port: number) => new Cluster5([{ host: '127.0.0.1', port }]) },
+  { name: 'ioredis 6', open: (port: number) => new Cluster([{ host: '127.0.0.1', port }], options) },
+  { name: 'ioredis 5', open: (port: number) => new Cluster5([{ host: '127.0.0.1', port }], options) },
 ]
 
 for (const { name, need, start } of servers) {
@@ -22,6 +24,8 @@ for (const { name, need, start } of servers) {
         // by default 10,000 above the other port, which may be above 65,535
         'cluster-port': String(await freePort()),
         'cluster-announce-ip': '127.0.0.1',
+        // half a second, not five, until slots that come back are served
+        'cluster-node-timeout': '500',
         appendonly: 'yes',
       })
       node = connect(server.url)
@@ -83,7 +87,11 @@ for (const { name, need, start } of servers) {
         it(`an acknowledgement comes from the node that has the stream, through ${library.name}`, async () => {
           const client = library.open(server.port)
           try {
-            const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { fsync: 'local', timeoutMs: 5_000 } })
+            const publisher = redisPublisher({
+              client,
+              stream: 'orders',
+              acknowledge: { fsync: 'local', timeoutMs: 5_000 },
+            })
             expect(await statuses(publisher, [dueEntry()])).toEqual(['published'])
           } finally {
             client.disconnect()
@@ -104,9 +112,12 @@ for (const { name, need, start } of servers) {
           expect(['unknown', 'unavailable']).toContain(outcome?.status)
           await expect(publisher.probe?.({ signal: AbortSignal.timeout(500) })).rejects.toThrow()
           await node.call('cluster', ['addslotsrange', '0', '16383'])
-          await waitFor(async () => ['published', 'duplicate'].includes((await statuses(publisher, entries))[0] ?? ''), {
-            what: 'the client to find the slot again',
-          })
+          await waitFor(
+            async () => ['published', 'duplicate'].includes((await statuses(publisher, entries))[0] ?? ''),
+            {
+              what: 'the client to find the slot again',
+            },
+          )
           expect(await arrivals(node, 'orders')).toEqual(['1/1', '1/2'])
         } finally {
           client.disconnect()

@@ -2,7 +2,19 @@ import type { PublishOutcome } from '@outbox/core'
 import { describeWith, type OwnServer, startTcpProxy, type TcpProxy, waitFor } from '@outbox/services'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { redisPublisher } from '../src/index.ts'
-import { arrivals, clients, connect, dueEntry, entriesOf, messageOf, publish, servers, statuses, statusOf, type TestClientOptions } from './support.ts'
+import {
+  arrivals,
+  clients,
+  connect,
+  dueEntry,
+  entriesOf,
+  messageOf,
+  publish,
+  servers,
+  statuses,
+  statusOf,
+  type TestClientOptions,
+} from './support.ts'
 
 const [{ name: serverName, need, start } = {}] = servers
 if (!serverName || !need || !start) throw new Error('there is no server to test with')
@@ -49,21 +61,24 @@ for (const library of clients) {
       ['resends nothing', { autoResendUnfulfilledCommands: false }],
       ['resends nothing and queues nothing', { autoResendUnfulfilledCommands: false, enableOfflineQueue: false }],
       ['gives up at once', { maxRetriesPerRequest: 0 }],
-    ])('between the write and its answer leaves the entry unknown, when the client %s; a retry is dropped', async (_, options) => {
-      const client = await proxied(options)
-      await warmUp(client)
-      const publisher = redisPublisher({ client, stream: 'orders' })
-      const entries = entriesOf('1', [1, 2])
-      proxy.holdAnswers()
-      const publishing = publish(publisher, entries)
-      await waitFor(async () => (await direct.xlen('orders')) === 2, { what: 'the entries to be written' })
-      proxy.reset()
-      expect((await publishing).map(statusOf)).toEqual(['unknown', 'unknown'])
-      proxy.heal()
-      await waitFor(() => client.status === 'ready', { what: 'the client to be back' })
-      expect(await statuses(publisher, entries)).toEqual(['duplicate', 'duplicate'])
-      expect(await arrivals(direct, 'orders')).toEqual(['1/1', '1/2'])
-    })
+    ])(
+      'between the write and its answer leaves the entry unknown, when the client %s; a retry is dropped',
+      async (_, options) => {
+        const client = await proxied(options)
+        await warmUp(client)
+        const publisher = redisPublisher({ client, stream: 'orders' })
+        const entries = entriesOf('1', [1, 2])
+        proxy.holdAnswers()
+        const publishing = publish(publisher, entries)
+        await waitFor(async () => (await direct.xlen('orders')) === 2, { what: 'the entries to be written' })
+        proxy.reset()
+        expect((await publishing).map(statusOf)).toEqual(['unknown', 'notSent'])
+        proxy.heal()
+        await waitFor(() => client.status === 'ready', { what: 'the client to be back' })
+        expect(await statuses(publisher, entries)).toEqual(['duplicate', 'duplicate'])
+        expect(await arrivals(direct, 'orders')).toEqual(['1/1', '1/2'])
+      },
+    )
 
     it('makes a client with default options send again: the script runs twice, and the entries are there once', async () => {
       const client = await proxied()
@@ -91,7 +106,7 @@ for (const library of clients) {
       })
       await waitFor(() => proxy.bytesFromClients > sentBefore, { what: 'the script call to leave the client' })
       stopped.abort()
-      expect((await publishing).map(statusOf)).toEqual(['unknown', 'unknown'])
+      expect((await publishing).map(statusOf)).toEqual(['unknown', 'notSent'])
 
       const newOwner = redisPublisher({ client: direct, stream: 'orders' })
       expect(await statuses(newOwner, entriesOf('1', [3], { epoch: 5, holder: 'relay-b' }))).toEqual(['published'])
@@ -107,10 +122,28 @@ for (const library of clients) {
       proxy.holdAnswers()
       const stopped = new AbortController()
       const publisher = redisPublisher({ client, stream: (entry) => (entry.sequence < 3 ? 'a' : 'b') })
-      const publishing = publisher.publish([...entriesOf('1', [1, 2, 3]), ...entriesOf('2', [2])], { signal: stopped.signal })
+      const publishing = publisher.publish([...entriesOf('1', [1, 2, 3]), ...entriesOf('2', [2])], {
+        signal: stopped.signal,
+      })
       await waitFor(async () => (await direct.xlen('a')) === 3, { what: 'the entries to be written' })
       stopped.abort()
-      expect((await publishing).map(statusOf)).toEqual(['unknown', 'unknown', 'notSent', 'unknown'])
+      expect((await publishing).map(statusOf)).toEqual(['unknown', 'notSent', 'notSent', 'unknown'])
+    })
+
+    it('a server that does not know the script is not told it any more once the publish was aborted', async () => {
+      const client = await proxied()
+      await direct.script('FLUSH')
+      proxy.holdAnswers()
+      const before = await runs()
+      const stopped = new AbortController()
+      const publishing = redisPublisher({ client, stream: 'orders' }).publish([dueEntry()], { signal: stopped.signal })
+      await waitFor(async () => (await runs()) > before, { what: 'the script call to fail' })
+      stopped.abort()
+      expect((await publishing).map(statusOf)).toEqual(['unknown'])
+      proxy.heal()
+      await client.ping()
+      await client.ping()
+      expect(await direct.exists('orders')).toBe(0)
     })
 
     it('a publish that is aborted before it begins sends nothing', async () => {
@@ -138,7 +171,10 @@ for (const library of clients) {
       const publisher = redisPublisher({ client, stream: 'orders' })
       proxy.refuse()
       await waitFor(() => client.status === 'reconnecting', { what: 'the client to notice' })
-      const outcomes: readonly PublishOutcome[] = await publish(publisher, [...entriesOf('1', [1, 2]), ...entriesOf('2', [1])])
+      const outcomes: readonly PublishOutcome[] = await publish(publisher, [
+        ...entriesOf('1', [1, 2]),
+        ...entriesOf('2', [1]),
+      ])
       expect(outcomes.map(statusOf)).toEqual(['unavailable', 'notSent', 'unavailable'])
       expect(messageOf(outcomes[0])).toMatch(/cannot be reached/)
       proxy.heal()
@@ -173,7 +209,10 @@ for (const library of clients) {
       const client = await proxied({ autoResendUnfulfilledCommands: false })
       const before = client.eventNames().map((event) => [event, client.listenerCount(event)])
       const publisher = redisPublisher({ client, stream: (entry) => `orders:${entry.aggregateId}` })
-      await publish(publisher, Array.from({ length: 30 }, (_, n) => dueEntry({ aggregateId: String(n) })))
+      await publish(
+        publisher,
+        Array.from({ length: 30 }, (_, n) => dueEntry({ aggregateId: String(n) })),
+      )
       await publisher.probe?.({})
       expect(client.eventNames().map((event) => [event, client.listenerCount(event)])).toEqual(before)
     })

@@ -43,7 +43,7 @@ describe('what an error means for an entry', () => {
     ['Command aborted due to connection close'],
     ['read ECONNRESET'],
     ['Too many Cluster redirections. Last error: ReplyError: CLUSTERDOWN Hash slot not served'],
-    ['Socket timeout. Expecting data, but didn\'t receive any in 100ms.'],
+    ["Socket timeout. Expecting data, but didn't receive any in 100ms."],
   ])('%j says nothing about what became of the command: unknown', (message) => {
     expect(failureFromCommand(new Error(message), 'redis:orders').status).toBe('unknown')
   })

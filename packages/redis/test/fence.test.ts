@@ -54,7 +54,9 @@ for (const { name, need, start } of servers) {
 
     it('an epoch that was granted twice belongs to whoever wrote first', async () => {
       await publish(publisher(), [dueEntry({ epoch: 5, holder: 'relay-a' })])
-      expect(await publish(publisher(), [dueEntry({ epoch: 5, holder: 'relay-b' })])).toEqual([{ status: 'fenced', epoch: 5 }])
+      expect(await publish(publisher(), [dueEntry({ epoch: 5, holder: 'relay-b' })])).toEqual([
+        { status: 'fenced', epoch: 5 },
+      ])
       expect(await statuses(publisher(), [dueEntry({ epoch: 5, holder: 'relay-a' })])).toEqual(['published'])
     })
 
@@ -63,7 +65,9 @@ for (const { name, need, start } of servers) {
       const old = { partition: 8, epoch: 4, holder: 'relay-a' }
       expect(await statuses(publisher(), [dueEntry({ lease: old })])).toEqual(['published'])
       expect(await statuses(publisher(), [dueEntry({ epoch: 4, source: 'outbox-b' })])).toEqual(['published'])
-      expect(await statuses(redisPublisher({ client, stream: 'bills' }), [dueEntry({ epoch: 4 })])).toEqual(['published'])
+      expect(await statuses(redisPublisher({ client, stream: 'bills' }), [dueEntry({ epoch: 4 })])).toEqual([
+        'published',
+      ])
     })
 
     it('stops the partition that is lost, and no other of the batch', async () => {
@@ -74,6 +78,13 @@ for (const { name, need, start } of servers) {
         dueEntry({ aggregateId: '3', lease: { partition: 8, epoch: 4, holder: 'relay-a' } }),
       ]
       expect(await statuses(publisher(), batch)).toEqual(['fenced', 'notSent', 'fenced', 'published'])
+    })
+
+    it('an entry that would get through does not, behind one of its aggregate that did not', async () => {
+      await publish(publisher(), [dueEntry({ epoch: 5 })])
+      const batch = [...entriesOf('2', [1], { epoch: 4 }), ...entriesOf('2', [2], { epoch: 6 })]
+      expect(await statuses(publisher(), batch)).toEqual(['fenced', 'notSent'])
+      expect(await arrivals(client, 'orders')).toEqual(['1/1'])
     })
 
     it('does not hold for a store without leases, whose epoch is 0', async () => {

@@ -12,9 +12,12 @@ describe('the keys beside a stream', () => {
     expect(new Set(all).size).toBe(all.length)
   })
 
-  it.each(['', 'a}b', 'a{}b', '{}'])('the name %j is refused with a way out: no other key can share its slot', (stream) => {
-    const name = () => streamKeys(stream)
-    expect(name).toThrow(OutboxError)
-    expect(name).toThrow(/Write a name like 'orders' or '\{shop\}:orders'/)
-  })
+  it.each(['', 'a}b', 'a{}b', '{}'])(
+    'the name %j is refused with a way out: no other key can share its slot',
+    (stream) => {
+      const name = () => streamKeys(stream)
+      expect(name).toThrow(OutboxError)
+      expect(name).toThrow(/Write a name like 'orders' or '\{shop\}:orders'/)
+    },
+  )
 })

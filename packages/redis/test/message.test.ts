@@ -1,6 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { OutboxError } from '@outbox/core'
 import { describeWith, sharedRedis } from '@outbox/services'
-import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { decodeRedisEntry, type RedisFormat, redisPublisher } from '../src/index.ts'
 import { clients, dueEntry, publish } from './support.ts'
@@ -36,7 +36,8 @@ for (const { name, connect } of clients) {
       stream = `{test:${randomUUID()}}:orders`
     })
     afterEach(async () => {
-      for (const key of [stream, ...(await client.keys(`outbox:${stream.slice(0, stream.indexOf('}') + 1)}*`))]) await client.del(key)
+      for (const key of [stream, ...(await client.keys(`outbox:${stream.slice(0, stream.indexOf('}') + 1)}*`))])
+        await client.del(key)
       client.disconnect()
     })
 

@@ -19,7 +19,11 @@ describe('a mistake in the options is refused with what to write instead', () =>
     ['an unknown format', { client, stream: 'orders', format: 'xml' }, /format is none of fields, cloudevents/],
     ['no window', { client, stream: 'orders', dedupeWindowMs: 0 }, /milliseconds, a whole number from 1 on/],
     ['a broken length', { client, stream: 'orders', maxLength: 1.5 }, /entries, a whole number from 1 on/],
-    ['an empty acknowledgement', { client, stream: 'orders', acknowledge: { timeoutMs: 10 } }, /name replicas, or fsync/],
+    [
+      'an empty acknowledgement',
+      { client, stream: 'orders', acknowledge: { timeoutMs: 10 } },
+      /name replicas, or fsync/,
+    ],
     [
       'all of how many replicas',
       { client, stream: 'orders', acknowledge: { fsync: 'all', timeoutMs: 10 } },

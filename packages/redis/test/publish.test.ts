@@ -35,7 +35,11 @@ for (const { name, need, start } of servers) {
       const entries = entriesOf('1', [1, 2])
       await publish(publisher, entries)
       expect(await statuses(publisher, entries)).toEqual(['duplicate', 'duplicate'])
-      expect(await statuses(publisher, [...entries, dueEntry({ sequence: 3 })])).toEqual(['duplicate', 'duplicate', 'published'])
+      expect(await statuses(publisher, [...entries, dueEntry({ sequence: 3 })])).toEqual([
+        'duplicate',
+        'duplicate',
+        'published',
+      ])
       expect(await arrivals(client, 'orders')).toEqual(['1/1', '1/2', '1/3'])
     })
 
@@ -59,7 +63,10 @@ for (const { name, need, start } of servers) {
 
     it('an entry that XADD refuses is not remembered: it loses nothing, and stops its aggregate alone', async () => {
       await client.set('bad', 'no stream')
-      const publisher = redisPublisher({ client, stream: (entry) => (entry.eventType === 'order.bad' ? 'bad' : 'good') })
+      const publisher = redisPublisher({
+        client,
+        stream: (entry) => (entry.eventType === 'order.bad' ? 'bad' : 'good'),
+      })
       const entries = [
         ...entriesOf('1', [1]),
         ...entriesOf('1', [2], { eventType: 'order.bad' }),
@@ -70,7 +77,13 @@ for (const { name, need, start } of servers) {
       expect(outcomes.map(statusOf)).toEqual(['published', 'retry', 'notSent', 'published', 'published'])
       expect(messageOf(outcomes[1])).toMatch(/WRONGTYPE.*is no stream/)
       await client.del('bad')
-      expect(await statuses(publisher, entries)).toEqual(['duplicate', 'published', 'published', 'duplicate', 'duplicate'])
+      expect(await statuses(publisher, entries)).toEqual([
+        'duplicate',
+        'published',
+        'published',
+        'duplicate',
+        'duplicate',
+      ])
       expect(await arrivals(client, 'good')).toEqual(['1/1', '2/1', '2/2', '1/3'])
       expect(await arrivals(client, 'bad')).toEqual(['1/2'])
     })
@@ -90,7 +103,11 @@ for (const { name, need, start } of servers) {
           return entry.aggregateId === '2' ? '' : 'orders'
         },
       })
-      const outcomes = await publish(publisher, [...entriesOf('1', [1, 2]), ...entriesOf('2', [1]), ...entriesOf('3', [1])])
+      const outcomes = await publish(publisher, [
+        ...entriesOf('1', [1, 2]),
+        ...entriesOf('2', [1]),
+        ...entriesOf('3', [1]),
+      ])
       expect(outcomes.map(statusOf)).toEqual(['retry', 'notSent', 'retry', 'published'])
       expect(messageOf(outcomes[0])).toBe('no stream for this one')
       expect(messageOf(outcomes[2])).toMatch(/it is empty/)
@@ -107,7 +124,10 @@ for (const { name, need, start } of servers) {
       const publisher = redisPublisher({ client, stream: 'orders' })
       await publish(publisher, entriesOf('1', [1]))
       await client.config('RESETSTAT')
-      await publish(publisher, Array.from({ length: 500 }, (_, n) => dueEntry({ aggregateId: String(n % 50), sequence: n })))
+      await publish(
+        publisher,
+        Array.from({ length: 500 }, (_, n) => dueEntry({ aggregateId: String(n % 50), sequence: n })),
+      )
       const calls = /cmdstat_evalsha:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]
       expect(calls).toBe('1')
       expect(await client.xlen('orders')).toBe(501)
@@ -124,7 +144,9 @@ for (const { name, need, start } of servers) {
 
     it('a key prefix of the client stands before the stream, and nothing breaks', async () => {
       using prefixed = connect(server.url, { keyPrefix: 'app:' })
-      expect(await statuses(redisPublisher({ client: prefixed, stream: 'orders' }), entriesOf('1', [1]))).toEqual(['published'])
+      expect(await statuses(redisPublisher({ client: prefixed, stream: 'orders' }), entriesOf('1', [1]))).toEqual([
+        'published',
+      ])
       expect(await client.xlen('app:orders')).toBe(1)
       for (const key of await client.keys('*')) expect(key).toMatch(/^app:(orders$|outbox:)/)
     })

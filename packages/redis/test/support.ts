@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
 import type { ReceivedEntry } from '@outbox/core/wire'
-import { startRedis, startValkey, type OwnServer } from '@outbox/services'
+import { type OwnServer, startRedis, startValkey } from '@outbox/services'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
 import { decodeRedisEntry } from '../src/index.ts'
@@ -55,10 +55,12 @@ function quiet<Client extends { on(event: 'error', listener: () => void): unknow
   return client
 }
 
-export const never: AbortSignal = new AbortController().signal
+const never: AbortSignal = new AbortController().signal
 
 /** An entry that is due, of aggregate `order 1` under epoch 1 unless the test says otherwise. */
-export function dueEntry(content: Partial<DueEntry> & { readonly epoch?: number; readonly holder?: string } = {}): DueEntry {
+export function dueEntry(
+  content: Partial<DueEntry> & { readonly epoch?: number; readonly holder?: string } = {},
+): DueEntry {
   const { epoch = 1, holder = 'relay-a', ...rest } = content
   const id = rest.id ?? randomUUID()
   return {
@@ -81,7 +83,11 @@ export function dueEntry(content: Partial<DueEntry> & { readonly epoch?: number;
 }
 
 /** Entries of one aggregate with the sequences given. */
-export function entriesOf(aggregateId: string, sequences: readonly number[], content: Parameters<typeof dueEntry>[0] = {}): DueEntry[] {
+export function entriesOf(
+  aggregateId: string,
+  sequences: readonly number[],
+  content: Parameters<typeof dueEntry>[0] = {},
+): DueEntry[] {
   return sequences.map((sequence) => dueEntry({ aggregateId, sequence, ...content }))
 }
 

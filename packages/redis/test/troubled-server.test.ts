@@ -4,7 +4,12 @@ import { redisPublisher } from '../src/index.ts'
 import { arrivals, connect, entriesOf, messageOf, publish, servers, statuses, statusOf } from './support.ts'
 
 /** States of a server in which it answers a PING, and takes no write. */
-const troubles: readonly { readonly name: string; readonly reply: RegExp; readonly on: string[]; readonly off: string[] }[] = [
+const troubles: readonly {
+  readonly name: string
+  readonly reply: RegExp
+  readonly on: string[]
+  readonly off: string[]
+}[] = [
   { name: 'is full', reply: /OOM/, on: ['config', 'set', 'maxmemory', '1'], off: ['config', 'set', 'maxmemory', '0'] },
   { name: 'is a replica', reply: /READONLY/, on: ['replicaof', '127.0.0.1', '1'], off: ['replicaof', 'no', 'one'] },
   {
@@ -27,7 +32,10 @@ for (const { name, need, start } of servers) {
     })
     beforeEach(() => client.flushall())
     afterEach(async () => {
-      for (const { off: [command = '', ...rest] } of troubles) await other.call(command, rest)
+      for (const {
+        off: [command = '', ...rest],
+      } of troubles)
+        await other.call(command, rest)
     })
     afterAll(async () => {
       client.disconnect()
@@ -46,7 +54,10 @@ for (const { name, need, start } of servers) {
         expect(outcomes.map(statusOf)).toEqual(['unavailable', 'notSent', 'unavailable'])
         expect(messageOf(outcomes[0])).toMatch(reply)
         expect(await client.ping()).toBe('PONG')
-        await expect(publisher.probe?.({})).rejects.toMatchObject({ code: 'unavailable', message: expect.stringMatching(reply) })
+        await expect(publisher.probe?.({})).rejects.toMatchObject({
+          code: 'unavailable',
+          message: expect.stringMatching(reply),
+        })
 
         const [undo = '', ...undoing] = off
         await other.call(undo, undoing)
@@ -60,7 +71,14 @@ for (const { name, need, start } of servers) {
       await client.config('SET', 'busy-reply-threshold', '10')
       const publisher = redisPublisher({ client, stream: 'orders' })
       const endless = other.eval('while true do end', 0).catch((error: unknown) => error)
-      await waitFor(() => client.ping().then(() => false, () => true), { what: 'the server to be busy' })
+      await waitFor(
+        () =>
+          client.ping().then(
+            () => false,
+            () => true,
+          ),
+        { what: 'the server to be busy' },
+      )
       const [outcome] = await publish(publisher, entriesOf('1', [1]))
       expect(outcome?.status).toBe('unavailable')
       expect(messageOf(outcome)).toMatch(/BUSY/)

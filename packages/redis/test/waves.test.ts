@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest'
 import { groupByAggregate } from '@outbox/core'
+import { describe, expect, it } from 'vitest'
 import { nextWave } from '../src/waves.ts'
 import { dueEntry, entriesOf } from './support.ts'
 

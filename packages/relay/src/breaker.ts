@@ -9,6 +9,8 @@ const probeDelays = Object.freeze({ minDelayMs: 100, maxDelayMs: 5_000 })
 export interface BreakerContext {
   readonly settings: Pick<RelaySettings, 'clock' | 'random' | 'publishTimeoutMs'>
   readonly events: Emitter
+  /** the relay ends: no probe is waited for */
+  readonly abort: AbortSignal
   /** the destination may be published to again */
   readonly onClose: () => void
 }
@@ -23,7 +25,8 @@ export class Breaker {
   readonly publisher: Publisher
   readonly #context: BreakerContext
   #failures = 0
-  #cancel: (() => void) | undefined
+  /** the next probe, set or under way; none when closed or stopped */
+  #probing: { readonly at: number; readonly cancel: () => void } | undefined
   #isOpen = false
   #isAnnounced = false
 
@@ -56,10 +59,20 @@ export class Breaker {
     if (!this.#isOpen && this.#isAnnounced) this.#announceUp()
   }
 
-  /** Ends the probing; the breaker stays as it is. */
+  /** How long until an open breaker's destination is asked again, milliseconds. */
+  get nextProbeInMs(): number {
+    return Math.max(0, (this.#probing?.at ?? 0) - this.#context.settings.clock.monotonic())
+  }
+
+  /** Ends the probing; the breaker stays as it is, until `resume`. */
   stop(): void {
-    this.#cancel?.()
-    this.#cancel = undefined
+    this.#probing?.cancel()
+    this.#probing = undefined
+  }
+
+  /** The relay works again after `stop`: the next batch finds out whether the destination is still away. */
+  resume(): void {
+    if (!this.#probing) this.#isOpen = false
   }
 
   #open(error: unknown): void {
@@ -73,22 +86,21 @@ export class Breaker {
   }
 
   #probeLater(): void {
+    const { clock, random } = this.#context.settings
     this.#failures += 1
-    this.#cancel = this.#context.settings.clock.schedule(
-      () => void this.#tryAgain(),
-      backoffMs(this.#failures, probeDelays, this.#context.settings.random),
-    )
+    const delayMs = backoffMs(this.#failures, probeDelays, random)
+    const cancel = clock.schedule(() => void this.#tryAgain(), delayMs)
+    this.#probing = { at: clock.monotonic() + delayMs, cancel }
   }
 
   /** Never rejects: `#answers` turns every failure of a probe into an answer. */
   async #tryAgain(): Promise<void> {
+    const own = this.#probing
     const probes = this.publisher.probe !== undefined
-    if (probes && !(await this.#answers())) {
-      if (this.#cancel) this.#probeLater()
-      return
-    }
-    if (!this.#cancel) return // stopped meanwhile
-    this.#cancel = undefined
+    const isBack = !probes || (await this.#answers())
+    if (this.#probing !== own) return // stopped meanwhile
+    if (!isBack) return this.#probeLater()
+    this.#probing = undefined
     this.#isOpen = false
     if (probes) this.#announceUp()
     this.#context.onClose()
@@ -102,10 +114,10 @@ export class Breaker {
 
   async #answers(): Promise<boolean> {
     const { publisher } = this
+    const { settings, abort } = this.#context
+    const limit = { timeoutMs: settings.publishTimeoutMs, system: publisher.name, abort }
     try {
-      await within(this.#context.settings.clock, { timeoutMs: this.#context.settings.publishTimeoutMs, system: publisher.name }, async (signal) =>
-        publisher.probe?.({ signal }),
-      )
+      await within(settings.clock, limit, async (signal) => publisher.probe?.({ signal }))
       return true
     } catch {
       return false // the outage is told by destinationDown; a probe's failure is its answer

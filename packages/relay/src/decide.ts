@@ -13,8 +13,8 @@ export interface Decision {
 
 export interface DecisionContext {
   readonly settings: Pick<RelaySettings, 'retry' | 'onDead' | 'random'>
-  /** the destination is away, by its breaker: nobody is to blame */
-  readonly isOutage: boolean
+  /** the destination is away, by its breaker, and nobody is to blame: milliseconds until it is asked again */
+  readonly awayForMs: number | undefined
   /** other destinations go on: an entry that cannot leave makes room for theirs */
   readonly mustMakeRoom: boolean
 }
@@ -34,9 +34,10 @@ export function decide(entry: DueEntry, outcome: PublishOutcome, context: Decisi
     case 'retry':
       return refused(entry, outcome.error, context)
     case 'unknown':
-      return context.isOutage ? wait(entry, outcome.error, false, context) : refused(entry, outcome.error, context)
+      if (context.awayForMs === undefined) return refused(entry, outcome.error, context)
+      return wait(entry, outcome.error, false, context)
     case 'unavailable':
-      if (!context.isOutage) return refused(entry, outcome.error, context)
+      if (context.awayForMs === undefined) return refused(entry, outcome.error, context)
       return context.mustMakeRoom ? wait(entry, outcome.error, false, context) : nothing
   }
 }
@@ -57,8 +58,14 @@ function refused(entry: DueEntry, error: unknown, context: DecisionContext): Dec
     : wait(entry, error, true, context)
 }
 
-function wait(entry: DueEntry, error: unknown, isRefusal: boolean, { settings }: DecisionContext): Decision {
-  const retryInMs = backoffMs(entry.attempt, settings.retry, settings.random)
+function wait(
+  entry: DueEntry,
+  error: unknown,
+  isRefusal: boolean,
+  { settings, awayForMs = 0 }: DecisionContext,
+): Decision {
+  // an outage counts no attempts, so that the backoff would stay at its shortest: it lasts until the next probe
+  const retryInMs = Math.max(backoffMs(entry.attempt, settings.retry, settings.random), isRefusal ? 0 : awayForMs)
   return {
     settlement: { entry, outcome: 'retry', retryInMs, isRefusal, reason: reasonOf(error) },
     retry: { entry, error, retryInMs, isRefusal },
@@ -77,6 +84,14 @@ const maxReasonLength = 1_000
 
 /** One line that tells a person why; stored beside the entry. */
 export function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  return text.replace(/\s+/g, ' ').slice(0, maxReasonLength).toWellFormed()
+  return textOf(error).replace(/\s+/g, ' ').slice(0, maxReasonLength).toWellFormed()
+}
+
+/** Anything can be thrown, also what has no text: that must not stop the batch. */
+function textOf(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.message) : String(error)
+  } catch {
+    return 'an unprintable error'
+  }
 }

@@ -44,4 +44,8 @@ export class Destinations {
   stop(): void {
     for (const breaker of this.all) breaker.stop()
   }
+
+  resume(): void {
+    for (const breaker of this.all) breaker.resume()
+  }
 }

@@ -34,6 +34,25 @@ export interface RelayEvents {
 }
 
 export type RelayEventName = keyof RelayEvents
+
+const names: { readonly [Name in RelayEventName]: true } = {
+  published: true,
+  retry: true,
+  dead: true,
+  lateSequence: true,
+  destinationDown: true,
+  destinationUp: true,
+  storeDown: true,
+  storeUp: true,
+  partitions: true,
+  leasesLost: true,
+  settleRefused: true,
+  warning: true,
+  error: true,
+}
+/** Every event's name, to tell a misspelt one. */
+export const relayEventNames: readonly string[] = Object.keys(names)
+
 export type RelayListener<Name extends RelayEventName> = (event: RelayEvents[Name]) => void
 export type RelayListeners = { readonly [Name in RelayEventName]?: RelayListener<Name> }
 

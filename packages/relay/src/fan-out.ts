@@ -39,9 +39,14 @@ export function fanOutPublisher(options: {
       const warnings = await Promise.all(destinations.map(async (each) => (await each.check?.(call)) ?? []))
       return warnings.flat()
     },
-    async probe(call) {
-      await Promise.all(destinations.map((each) => each.probe?.(call)))
-    },
+    // A destination without a probe would pass for one that answers: then the whole is tried again instead.
+    ...(destinations.every(({ probe }) => probe !== undefined) ? { probe: probeAll(destinations) } : {}),
+  }
+}
+
+function probeAll(destinations: readonly Publisher[]): NonNullable<Publisher['probe']> {
+  return async (call) => {
+    await Promise.all(destinations.map((each) => each.probe?.(call)))
   }
 }
 

@@ -10,9 +10,12 @@ import { type Attempt, Publishing } from './publishing.ts'
 import { backoffMs } from './retry.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
 import { Bell, pause } from './time.ts'
+import type { Turns } from './turns.ts'
 
 /** After an empty fetch the lane looks again by itself: what woke it may not have been committed yet. */
 const secondLooksMs = Object.freeze([5, 20, 80, 320])
+/** Retries that are due this close to each other, in milliseconds, share a look. */
+const retryGrainMs = 10
 const storeDelays = Object.freeze({ minDelayMs: 50, maxDelayMs: 2_000 })
 
 /** What all lanes of a relay share. */
@@ -23,6 +26,7 @@ export interface LaneContext {
   readonly leases: Leases
   readonly destinations: Destinations
   readonly counters: Counters
+  readonly turns: Turns
   /** asks for a look at the leases now: they may have changed */
   readonly lookSoon: () => void
 }
@@ -41,8 +45,14 @@ export class Lane {
   readonly #context: LaneContext
   readonly #publishing: Publishing
   readonly #bell: Bell
+  /** when aggregates that this lane made to wait are due again, on our clock */
+  readonly #dueAgain = new Set<number>()
+  /** the last fetch brought an entry that a relay may have died of: the next batch is worked on alone */
+  #mustBeAlone = false
   #isStopping = false
   #storeFailures = 0
+  /** after a failure of the store: until then no wake-up counts, or the same batch would go out with each of them */
+  #notBefore = Number.NEGATIVE_INFINITY
 
   constructor(index: number, context: LaneContext) {
     this.#index = index
@@ -77,6 +87,7 @@ export class Lane {
         looks = 0
         if (cycle === 'busy') this.#bell.ring()
       }
+      this.#ringWhenDueAgain()
     }
     this.#bell.quiet()
   }
@@ -92,31 +103,58 @@ export class Lane {
   async #cycle(abort: AbortSignal): Promise<Cycle> {
     const { leases, destinations } = this.#context
     if (destinations.areAllAway) return 'paused' // the first that comes back wakes the lanes
-    const borrowed = leases.borrow(this.owns)
-    if (borrowed.length === 0) return 'paused' // so does a look that brings leases
+    const waitMs = this.#notBefore - this.#context.settings.clock.monotonic()
+    if (waitMs > 0) {
+      this.#bell.ringIn(waitMs)
+      return 'paused'
+    }
+    const isAlone = this.#mustBeAlone
+    const endTurn = await this.#context.turns.take(isAlone)
+    const borrowed = this.#isStopping ? [] : leases.borrow(this.owns)
     try {
+      if (borrowed.length === 0) return 'paused' // a look that brings leases wakes the lanes
       const entries = await this.#fetch(borrowed)
-      return entries.length === 0 ? 'empty' : await this.#work(entries, borrowed, abort)
+      const cycle = entries.length === 0 ? 'empty' : await this.#inTurn(entries, borrowed, isAlone, abort)
+      this.#storeFailures = 0
+      return cycle
     } catch (error) {
-      this.#storeFailures += 1
-      this.#bell.ringIn(backoffMs(this.#storeFailures, storeDelays, this.#context.settings.random))
+      const { clock, random } = this.#context.settings
+      const delayMs = backoffMs(++this.#storeFailures, storeDelays, random)
+      this.#notBefore = clock.monotonic() + delayMs
+      this.#bell.ringIn(delayMs)
       if (!isRetryable(error)) this.#context.events.emit('error', { error, during: 'a batch' })
       return 'paused'
     } finally {
       leases.giveBack(borrowed)
+      endTurn()
     }
+  }
+
+  /**
+   * An entry that a relay may have died of is published while no other lane has anything in hand: who dies over it
+   * takes nobody along. One that was fetched in company goes back first.
+   */
+  async #inTurn(
+    entries: readonly DueEntry[],
+    borrowed: readonly Lease[],
+    isAlone: boolean,
+    abort: AbortSignal,
+  ): Promise<Cycle> {
+    this.#mustBeAlone = entries.some(({ crashes }) => crashes > 0)
+    if (isAlone || !this.#mustBeAlone) return this.#work(entries, borrowed, abort)
+    const { lost } = await this.#context.calls.settle({ leases: borrowed, settlements: [] })
+    this.#context.leases.drop(lost)
+    return 'busy'
   }
 
   async #fetch(leases: readonly Lease[]): Promise<readonly DueEntry[]> {
     const { calls, settings } = this.#context
-    const entries = await calls.fetch({
+    return calls.fetch({
       leases,
       limit: settings.batchSize,
       limitPerAggregate: Math.min(settings.batchSizePerAggregate, settings.batchSize),
       maxBytes: settings.batchBytes,
     })
-    this.#storeFailures = 0
-    return entries
   }
 
   async #work(entries: readonly DueEntry[], borrowed: readonly Lease[], abort: AbortSignal): Promise<Cycle> {
@@ -148,18 +186,19 @@ export class Lane {
     const away = await this.#whoIsAway(attempts)
     const crashed = entries.filter(({ crashes }) => crashes >= settings.maxCrashes)
     return [
-      ...crashed.map((entry) => crashedTooOften(entry, { ...context, isOutage: false })),
-      ...attempts.map(({ entry, outcome, breaker }) =>
-        decide(entry, outcome, { ...context, isOutage: breaker !== undefined && away.has(breaker) }),
-      ),
+      ...crashed.map((entry) => crashedTooOften(entry, { ...context, awayForMs: undefined })),
+      ...attempts.map(({ entry, outcome, breaker, isTried }) => {
+        const isAway = breaker !== undefined && (!isTried || away.has(breaker))
+        return decide(entry, outcome, { ...context, awayForMs: isAway ? breaker.nextProbeInMs : undefined })
+      }),
     ]
   }
 
   /** Asks each destination that failed to answer whether it is away, once. */
   async #whoIsAway(attempts: readonly Attempt[]): Promise<ReadonlySet<Breaker>> {
     const doubtful = new Map<Breaker, { readonly error: unknown; readonly isUnavailable: boolean }>()
-    for (const { outcome, breaker } of attempts) {
-      if (!breaker || (outcome.status !== 'unavailable' && outcome.status !== 'unknown')) continue
+    for (const { outcome, breaker, isTried } of attempts) {
+      if (!breaker || !isTried || (outcome.status !== 'unavailable' && outcome.status !== 'unknown')) continue
       const isUnavailable = outcome.status === 'unavailable' || doubtful.get(breaker)?.isUnavailable === true
       doubtful.set(breaker, { error: outcome.error, isUnavailable })
     }
@@ -233,8 +272,20 @@ export class Lane {
   }
 
   #tellRetry(retry: NonNullable<Decision['retry']>): void {
-    this.#context.counters.retried += 1
-    this.#bell.ringIn(retry.retryInMs)
-    this.#context.events.emit('retry', retry)
+    const { counters, events, settings } = this.#context
+    counters.retried += 1
+    const dueAt = settings.clock.monotonic() + retry.retryInMs
+    this.#dueAgain.add(Math.ceil(dueAt / retryGrainMs) * retryGrainMs)
+    events.emit('retry', retry)
+  }
+
+  #ringWhenDueAgain(): void {
+    const now = this.#context.settings.clock.monotonic()
+    let next = Number.POSITIVE_INFINITY
+    for (const at of this.#dueAgain) {
+      if (at <= now) this.#dueAgain.delete(at)
+      else next = Math.min(next, at)
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#bell.ringIn(next - now)
   }
 }

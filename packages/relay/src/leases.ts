@@ -106,6 +106,8 @@ export class Leases {
     const holder = this.#holder ?? (await this.#join())
     const sent = this.#clock.monotonic()
     const poll = await this.#calls.poll({ holder })
+    // Deaf for a lease long, we cannot tell who was silent: after an outage of the store nobody evicts the living.
+    if (Number.isFinite(this.#deadline) && sent >= this.#deadline) this.#seen.clear()
     if (!poll.isMember) {
       this.#loseAll()
       return { due: [], dueElsewhere: [], contested: [], isMember: false }
@@ -131,7 +133,7 @@ export class Leases {
     const leave = leases.length === this.#held.size
     await this.#calls.release({ holder, leases, leave })
     this.#holder = undefined
-    this.#held.clear()
+    for (const partition of this.held) this.#forget(partition)
     this.#deadline = Number.NEGATIVE_INFINITY
   }
 

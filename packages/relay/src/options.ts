@@ -1,5 +1,5 @@
 import { type Clock, type LeasedSource, OutboxError, type OutboxSource, type Publisher, systemClock } from '@outbox/core'
-import type { RelayListeners } from './events.ts'
+import { type RelayListeners, relayEventNames } from './events.ts'
 import type { RetryOptions } from './retry.ts'
 
 export interface RelayOptions {
@@ -92,9 +92,11 @@ const known: ReadonlySet<string> = new Set([...Object.keys(defaults), 'store', '
  * @throws {OutboxError} `invalid-option`, saying what to write instead
  */
 export function settingsFrom(options: RelayOptions): RelaySettings {
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) throw invalid(name, `is no option of createRelay; there are: ${[...known].join(', ')}`)
-  }
+  requireKnown('', options, known)
+  requireKnown('retry.', options.retry ?? {}, new Set(Object.keys(defaults.retry)))
+  requireKnown('on.', options.on ?? {}, new Set(relayEventNames))
+  requireMethod('store', options.store, 'fetchUnpublished', 'pass an outbox store, such as memoryOutbox()')
+  requireMethod('publisher', options.publisher, 'publish', 'pass a publisher, such as publisher({ name, send })')
   const settings: RelaySettings = {
     ...defaults,
     ...withoutUndefined(options),
@@ -121,6 +123,17 @@ function requireFit({ leaseMs, pollIntervalMs, publishTimeoutMs, retry, onDead }
   }
   if (retry.maxDelayMs < retry.minDelayMs) throw invalid('retry.maxDelayMs', 'is below retry.minDelayMs')
   if (onDead !== 'skip' && onDead !== 'block') throw invalid('onDead', "is neither 'skip' nor 'block'")
+}
+
+function requireKnown(prefix: string, options: object, names: ReadonlySet<string>): void {
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw invalid(prefix + name, `is not an option; there are: ${[...names].join(', ')}`)
+  }
+}
+
+function requireMethod(name: string, value: unknown, method: string, instead: string): void {
+  const isThere = typeof value === 'object' && value !== null && method in value
+  if (!isThere) throw invalid(name, `has no ${method}(): ${instead}`)
 }
 
 function requireCount(name: string, value: number): void {

@@ -13,6 +13,8 @@ export interface Attempt {
   readonly entry: DueEntry
   readonly outcome: PublishOutcome
   readonly breaker: Breaker | undefined
+  /** false: its destination was known to be away, and was not asked */
+  readonly isTried: boolean
 }
 
 const notSent: PublishOutcome = Object.freeze({ status: 'notSent' })
@@ -42,7 +44,7 @@ export class Publishing {
     mayStart: () => boolean,
     abort: AbortSignal,
   ): Promise<readonly Attempt[]> {
-    const attempts: Attempt[] = entries.map((entry) => ({ entry, outcome: notSent, breaker: undefined }))
+    const attempts: Attempt[] = entries.map((entry) => ({ entry, outcome: notSent, breaker: undefined, isTried: false }))
     let aggregates = groupByAggregate(entries)
     while (aggregates.length > 0 && mayStart() && !abort.aborted) {
       const wave = new Map<Breaker, number[]>()
@@ -83,10 +85,11 @@ export class Publishing {
       const limit = breaker.publisher.capabilities.maxPayloadBytes
       const bytes = limit === undefined ? 0 : Buffer.byteLength(entry.payload)
       if (limit === undefined || bytes <= limit) return breaker
-      if (isHead) attempts[index] = { entry, outcome: { status: 'reject', error: oversize(breaker, bytes, limit) }, breaker }
+      const outcome: PublishOutcome = { status: 'reject', error: oversize(breaker, bytes, limit) }
+      if (isHead) attempts[index] = { entry, outcome, breaker, isTried: false }
     } catch (error) {
       const status = OutboxError.is(error, 'rejected') ? 'reject' : 'retry'
-      if (isHead) attempts[index] = { entry, outcome: { status, error }, breaker: undefined }
+      if (isHead) attempts[index] = { entry, outcome: { status, error }, breaker: undefined, isTried: false }
     }
     return undefined
   }
@@ -94,23 +97,26 @@ export class Publishing {
   async #sendWave(breaker: Breaker, indexes: number[], attempts: Attempt[], abort: AbortSignal): Promise<void> {
     indexes.sort((a, b) => a - b)
     const entries = indexes.flatMap((index) => attempts[index]?.entry ?? [])
-    const outcomes = inContract(entries, await this.#send(breaker, entries, abort))
+    const isTried = !breaker.isOpen
+    const outcomes = inContract(
+      entries,
+      isTried ? await this.#send(breaker, entries, abort) : entries.map(() => notTried(breaker)),
+    )
     indexes.forEach((index, i) => {
       const entry = entries[i]
-      if (entry) attempts[index] = { entry, outcome: outcomes[i] ?? notSent, breaker }
+      if (entry) attempts[index] = { entry, outcome: outcomes[i] ?? notSent, breaker, isTried }
     })
   }
 
   async #send(breaker: Breaker, entries: readonly DueEntry[], abort: AbortSignal): Promise<readonly PublishOutcome[]> {
     const { name } = breaker.publisher
-    if (breaker.isOpen) {
-      const error = new OutboxError('unavailable', `'${name}' is away: not tried.`, { system: name })
-      return entries.map(() => ({ status: 'unavailable', error }))
-    }
     try {
       const outcomes = await this.#sendInTime(breaker, entries, abort)
-      if (outcomes.length === entries.length) return outcomes
-      throw new Error(`'${name}' gave ${outcomes.length} outcomes for ${entries.length} entries.`)
+      if (outcomes.length !== entries.length) {
+        throw new Error(`'${name}' gave ${outcomes.length} outcomes for ${entries.length} entries.`)
+      }
+      if (!outcomes.every(isOutcome)) throw new Error(`'${name}' gave an outcome without a status that exists.`)
+      return outcomes
     } catch (error) {
       if (OutboxError.is(error, 'unavailable')) return entries.map(() => ({ status: 'unavailable', error }))
       this.#events.emit('error', { error, during: `publishing to '${name}'` })
@@ -140,11 +146,35 @@ export class Publishing {
     abort.addEventListener('abort', stop, { once: true })
     try {
       return await Promise.race([publisher.publish(entries, { signal: controller.signal }), gaveUp.promise])
+    } catch (failure) {
+      if (!controller.signal.aborted) throw failure
+      return entries.map(() => ({ status: 'unknown', error: failure })) // it was told to stop, and told nothing
     } finally {
       cancel()
       abort.removeEventListener('abort', stop)
     }
   }
+}
+
+const statuses: { readonly [Status in PublishOutcome['status']]: true } = {
+  published: true,
+  retry: true,
+  reject: true,
+  unavailable: true,
+  unknown: true,
+  fenced: true,
+  notSent: true,
+}
+
+/** A publisher is somebody's own code: its answers are looked at before they become settlements. */
+function isOutcome(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('status' in value)) return false
+  return typeof value.status === 'string' && Object.hasOwn(statuses, value.status)
+}
+
+function notTried({ publisher: { name } }: Breaker): PublishOutcome {
+  const error = new OutboxError('unavailable', `'${name}' is away: not tried.`, { system: name })
+  return { status: 'unavailable', error }
 }
 
 /** What follows an aggregate's first failure counts as not sent, unless the publisher says that it was published. */

@@ -6,9 +6,11 @@ import { Lane } from './lane.ts'
 import { Leases, type Look } from './leases.ts'
 import { type RelayOptions, type RelaySettings, settingsFrom } from './options.ts'
 import { SetupChecks } from './setup.ts'
-import { isRetryable, type RelayStore, StoreCalls } from './store-calls.ts'
+import { isRetryable, type RelayStore, relayStopped, StoreCalls } from './store-calls.ts'
 import { deferred, pause } from './time.ts'
+import { Turns } from './turns.ts'
 import { isLeased, UnleasedStore } from './unleased.ts'
+import { WakeUps } from './wake-ups.ts'
 import { Watch } from './watch.ts'
 
 /** What one `tick` did. */
@@ -81,13 +83,14 @@ const maxIdleLooks = 2
 
 class StoreRelay implements Relay {
   readonly #settings: RelaySettings
-  readonly #store: RelayStore
   readonly #events: Emitter
   readonly #calls: StoreCalls
   readonly #leases: Leases
   readonly #destinations: Destinations
   readonly #setup: SetupChecks
   readonly #watch: Watch
+  readonly #wakeUps: WakeUps
+  readonly #turns = new Turns()
   readonly #lanes: readonly Lane[]
   readonly #counters = newCounters()
   /** ends publishes and settles that still wait when the drain is over */
@@ -98,7 +101,6 @@ class StoreRelay implements Relay {
   #beginning: Promise<unknown> = Promise.resolve()
   #lanesEnded: Promise<unknown> = Promise.resolve()
   #watchEnded: Promise<unknown> = Promise.resolve()
-  #subscription: AsyncDisposable | undefined
   #stopping: Promise<void> | undefined
 
   constructor(options: RelayOptions) {
@@ -108,11 +110,13 @@ class StoreRelay implements Relay {
     const events = new Emitter(options.on)
     this.#settings = settings
     this.#events = events
-    this.#store = isLeased(store) ? store : new UnleasedStore(store, settings.clock)
-    this.#calls = new StoreCalls(this.#store, settings, events)
+    const relayed: RelayStore = isLeased(store) ? store : new UnleasedStore(store, settings.clock)
+    const abort = this.#abort.signal
+    this.#calls = new StoreCalls(relayed, settings, events)
     this.#leases = new Leases(this.#calls, settings, events)
-    this.#destinations = new Destinations(publisher, { settings, events, onClose: () => this.wake() })
-    this.#setup = new SetupChecks(this.#calls, this.#destinations.all, settings, events)
+    this.#destinations = new Destinations(publisher, { settings, events, abort, onClose: () => this.wake() })
+    this.#setup = new SetupChecks(this.#calls, this.#destinations.all, { settings, events, abort })
+    this.#wakeUps = new WakeUps(relayed, { settings, events, abort, wake: () => this.wake() })
     this.#watch = new Watch(this.#leases, this.#setup, { settings, events, onLook: (look) => this.#wakeFor(look) })
     this.#lanes = Array.from({ length: settings.lanes }, (_, index) => this.#newLane(index))
   }
@@ -165,7 +169,7 @@ class StoreRelay implements Relay {
   async tick({ signal }: { readonly signal?: AbortSignal } = {}): Promise<TickReport> {
     this.#enter('ticking', 'tick')
     const before = { ...this.#counters }
-    const ticked = this.#tick(signal ?? this.#abort.signal)
+    const ticked = this.#tick(signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal)
     this.#beginning = ticked.catch(() => undefined) // tick() itself tells its caller
     const isIdle = await ticked.finally(() => {
       if (this.#state === 'ticking') this.#state = 'idle'
@@ -197,17 +201,20 @@ class StoreRelay implements Relay {
       leases: this.#leases,
       destinations: this.#destinations,
       counters: this.#counters,
+      turns: this.#turns,
       lookSoon: () => this.#watch.lookSoon(),
     })
   }
 
   /** @returns whether there is work to do now */
   #wakeFor(look: Look): boolean {
+    void this.#wakeUps.begin() // never rejects; needed where the store was away at start
     for (const lane of this.#lanes) if (look.due.some(lane.owns)) lane.wake()
     return look.due.length > 0 && !this.#destinations.areAllAway
   }
 
   async #start(): Promise<void> {
+    this.#destinations.resume()
     try {
       await this.#setup.run()
     } catch (error) {
@@ -219,17 +226,9 @@ class StoreRelay implements Relay {
       }
     }
     if (this.#stopping) return
-    await this.#subscribe()
+    await this.#wakeUps.begin()
     this.#lanesEnded = Promise.all(this.#lanes.map((lane) => lane.run(this.#abort.signal)))
     this.#watchEnded = this.#watch.run()
-  }
-
-  async #subscribe(): Promise<void> {
-    try {
-      this.#subscription = await this.#store.subscribe?.(() => this.wake())
-    } catch (error) {
-      this.#events.emit('error', { error, during: 'subscribing to wake-ups (polling goes on without them)' })
-    }
   }
 
   async #stop(deadlineMs: number): Promise<void> {
@@ -237,13 +236,13 @@ class StoreRelay implements Relay {
     const reserveMs = Math.min(2_000, deadlineMs / 2)
     const expired = deferred<void>()
     const timers = [
-      clock.schedule(() => this.#abort.abort(), deadlineMs - reserveMs),
+      clock.schedule(() => this.#abort.abort(relayStopped()), deadlineMs - reserveMs),
       clock.schedule(() => this.#calls.abandon(), deadlineMs - reserveMs / 4),
       clock.schedule(() => expired.resolve(), deadlineMs),
     ]
     await Promise.race([this.#end(), expired.promise])
     for (const cancel of timers) cancel()
-    this.#abort.abort()
+    this.#abort.abort(relayStopped())
     this.#calls.abandon()
     this.#destinations.stop()
     this.#state = 'stopped'
@@ -258,7 +257,7 @@ class StoreRelay implements Relay {
     this.#watch.stop()
     await this.#watchEnded
     await this.#leave()
-    await this.#unsubscribe()
+    await this.#wakeUps.end()
   }
 
   async #leave(): Promise<void> {
@@ -269,15 +268,8 @@ class StoreRelay implements Relay {
     }
   }
 
-  async #unsubscribe(): Promise<void> {
-    try {
-      await this.#subscription?.[Symbol.asyncDispose]()
-    } catch (error) {
-      this.#events.emit('error', { error, during: 'ending the wake-up subscription' })
-    }
-  }
-
   async #tick(signal: AbortSignal): Promise<boolean> {
+    this.#destinations.resume()
     try {
       await this.#setup.run()
       let idleLooks = 0
@@ -298,10 +290,18 @@ class StoreRelay implements Relay {
     }
   }
 
-  /** @returns whether anything came of it */
+  /**
+   * Nobody renews the leases meanwhile, so it ends when they do: a settle that the store does not hear is given up.
+   *
+   * @returns whether anything came of it
+   */
   async #drainLanes(signal: AbortSignal): Promise<boolean> {
     const before = this.#progress
-    await Promise.all(this.#lanes.map((lane) => lane.drain(signal)))
+    const leasesEnd = new AbortController()
+    const cancel = this.#settings.clock.schedule(() => leasesEnd.abort(), this.#settings.leaseMs)
+    const abort = AbortSignal.any([signal, leasesEnd.signal])
+    await Promise.all(this.#lanes.map((lane) => lane.drain(abort)))
+    cancel()
     return this.#progress > before
   }
 

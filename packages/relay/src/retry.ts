@@ -22,11 +22,12 @@ export function backoffMs(
 /** How long after its first try an entry may be sent again, outages left aside: what a dedupe window must exceed. */
 export function retryHorizonMs(retry: Required<RetryOptions>): number {
   let total = 0
-  for (let attempt = 1; attempt < retry.maxAttempts; attempt++) {
+  let attempt = 1
+  for (; attempt < retry.maxAttempts && ceilingMs(attempt, retry) < retry.maxDelayMs; attempt++) {
     total += ceilingMs(attempt, retry)
-    if (total > Number.MAX_SAFE_INTEGER) return Number.MAX_SAFE_INTEGER
   }
-  return total
+  // all further waits are the longest: not counted one by one, since `maxAttempts` may be as good as infinite
+  return Math.min(total + (retry.maxAttempts - attempt) * retry.maxDelayMs, Number.MAX_SAFE_INTEGER)
 }
 
 function ceilingMs(attempt: number, range: { readonly minDelayMs: number; readonly maxDelayMs: number }): number {

@@ -72,6 +72,7 @@ async function publishOne(
     const [outcome] = await destinationOf(entry).publish([entry], { signal })
     return outcome ?? { status: 'retry', error: new Error('The destination gave no outcome.') }
   } catch (error) {
-    return OutboxError.is(error, 'rejected') ? { status: 'reject', error } : { status: 'retry', error }
+    if (OutboxError.is(error, 'rejected')) return { status: 'reject', error }
+    return { status: OutboxError.is(error, 'unavailable') ? 'unavailable' : 'retry', error }
   }
 }

@@ -11,13 +11,20 @@ export class SetupChecks {
   readonly #calls: StoreCalls
   readonly #settings: RelaySettings
   readonly #events: Emitter
+  readonly #abort: AbortSignal
   readonly #unchecked: Set<Breaker>
   #isStoreChecked = false
 
-  constructor(calls: StoreCalls, destinations: readonly Breaker[], settings: RelaySettings, events: Emitter) {
+  /** @param context.abort - the relay ends: no check is waited for */
+  constructor(
+    calls: StoreCalls,
+    destinations: readonly Breaker[],
+    context: { readonly settings: RelaySettings; readonly events: Emitter; readonly abort: AbortSignal },
+  ) {
     this.#calls = calls
-    this.#settings = settings
-    this.#events = events
+    this.#settings = context.settings
+    this.#events = context.events
+    this.#abort = context.abort
     this.#unchecked = new Set(destinations)
   }
 
@@ -39,14 +46,15 @@ export class SetupChecks {
     const { publisher } = breaker
     const { clock, publishTimeoutMs, leaseMs, retry } = this.#settings
     const horizonMs = retryHorizonMs(retry) + leaseMs + publishTimeoutMs
+    const limit = { timeoutMs: publishTimeoutMs, system: publisher.name, abort: this.#abort }
     try {
-      const warnings = await within(clock, { timeoutMs: publishTimeoutMs, system: publisher.name }, async (signal) =>
+      const warnings = await within(clock, limit, async (signal) =>
         publisher.check?.({ retryHorizonMs: horizonMs, signal }),
       )
       for (const message of warnings ?? []) this.#events.emit('warning', { message })
       this.#unchecked.delete(breaker)
     } catch (error) {
-      if (!OutboxError.is(error, 'unavailable')) throw error
+      if (this.#abort.aborted || !OutboxError.is(error, 'unavailable')) throw error
       await breaker.isAway(error, true)
     }
   }

@@ -50,7 +50,7 @@ export class StoreCalls {
 
   /** Ends every call, now and later: the relay has no time left. */
   abandon(): void {
-    this.#abandoned.abort(new OutboxError('unavailable', 'The relay was stopped.', { system: 'relay' }))
+    this.#abandoned.abort(relayStopped())
   }
 
   async #call<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -71,6 +71,11 @@ export class StoreCalls {
       throw error
     }
   }
+}
+
+/** What a call ends with that the relay's end cut short: no defect, and no mistake in the set-up. */
+export function relayStopped(): OutboxError<'unavailable'> {
+  return new OutboxError('unavailable', 'The relay was stopped.', { system: 'relay' })
 }
 
 /** An outage, or a conflict that a second try may not meet: to be waited for, not a mistake. */

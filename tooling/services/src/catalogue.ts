@@ -6,7 +6,7 @@ export interface Service {
   readonly variable: string
   /** names of the program, best first */
   readonly programs: readonly string[]
-  /** further folders to look in; a last-but-one part of `*` stands for any folder, the highest version first */
+  /** further folders to look in; a `*` stands for any folder, the highest version first */
   readonly directories: readonly string[]
   /** what to do when there is none */
   readonly howToGet: string
@@ -56,4 +56,9 @@ export const services = Object.freeze({
 export type ServiceName = keyof typeof services
 
 /** Folders that hold servers on most machines though PATH may not name them. */
-export const systemDirectories: readonly string[] = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/opt/homebrew/bin']
+export const systemDirectories: readonly string[] = [
+  '/usr/sbin',
+  '/usr/local/sbin',
+  '/usr/local/bin',
+  '/opt/homebrew/bin',
+]

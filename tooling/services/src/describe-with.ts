@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest'
 import { type ServiceName, services } from './catalogue.ts'
-import { findProgram, type WhichVersion } from './installed.ts'
+import { findProgram, type Wanted } from './installed.ts'
 
 declare module 'vitest' {
   interface TaskMeta {
@@ -14,7 +14,7 @@ export type Need =
   /** any running one: named by the environment, or started for the run */
   | ServiceName
   /** one of the suite's own, to be killed and restarted: a program on this machine */
-  | { readonly own: ServiceName; readonly version?: WhichVersion }
+  | ({ readonly own: ServiceName } & Wanted)
 
 /**
  * `describe` for tests that need real servers.
@@ -46,7 +46,7 @@ export function isAvailable(need: Need): boolean {
 
 function isMissing(need: Need): boolean {
   if (typeof need === 'string') return !process.env[services[need].variable] && findProgram(need) === undefined
-  return findProgram(need.own, need.version) === undefined
+  return findProgram(need.own, need) === undefined
 }
 
 function serviceOf(need: Need): ServiceName {

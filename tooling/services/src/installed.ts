@@ -10,23 +10,31 @@ export type WhichVersion =
   /** the same, without the folder named by OUTBOX_SERVERS */
   | 'distribution'
 
+/** Which of the programs on this machine will do. */
+export interface Wanted {
+  /** default `newest` */
+  readonly version?: WhichVersion
+  /** the lowest version that will do, such as `7.2`; older ones are passed over */
+  readonly atLeast?: string
+}
+
 /**
- * Finds the program of a service on this machine; undefined if there is none.
+ * Finds the program of a service on this machine; undefined if there is none that will do.
  *
  * With OUTBOX_SERVERS_ONLY set, nothing but the folder named by OUTBOX_SERVERS counts: so a well furnished machine can
  * show what a bare one would do.
  */
-export function findProgram(name: ServiceName, which: WhichVersion = 'newest'): string | undefined {
+export function findProgram(name: ServiceName, { version = 'newest', atLeast }: Wanted = {}): string | undefined {
   const service: Service = services[name]
   const { OUTBOX_SERVERS: own = '', OUTBOX_SERVERS_ONLY: only = '', PATH: path = '' } = process.env
   const system = [...path.split(delimiter), ...systemDirectories, ...service.directories.flatMap(expand)]
-  const directories = [...(which === 'newest' ? [own] : []), ...(only === '' ? system : [])]
+  const directories = [...(version === 'newest' ? [own] : []), ...(only === '' ? system : [])]
   for (const directory of directories) {
     if (directory === '') continue
     for (const program of service.programs) {
       const candidate = join(directory, program)
       // not its real path: redis-server is a link to a program that looks at the name it was called by
-      if (isProgram(candidate)) return candidate
+      if (isProgram(candidate) && (atLeast === undefined || isAtLeast(versionOf(candidate), atLeast))) return candidate
     }
   }
   return undefined
@@ -38,6 +46,10 @@ export function versionOf(program: string): string {
   const version = /\d+(\.\d+)+/.exec(output)?.[0]
   if (version === undefined) throw new Error(`${program} --version printed no version: ${output.trim()}`)
   return version
+}
+
+function isAtLeast(version: string, lowest: string): boolean {
+  return version.localeCompare(lowest, 'en', { numeric: true }) >= 0
 }
 
 function isProgram(path: string): boolean {
@@ -61,7 +73,5 @@ function expand(pattern: string): readonly string[] {
     // nothing of the kind is installed
     return []
   }
-  return names
-    .toSorted((a, b) => b.localeCompare(a, 'en', { numeric: true }))
-    .map((name) => join(before, name, after))
+  return names.toSorted((a, b) => b.localeCompare(a, 'en', { numeric: true })).map((name) => join(before, name, after))
 }

@@ -1,20 +1,18 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { firstAnswer } from './first-answer.ts'
-import { versionOf, type WhichVersion } from './installed.ts'
+import { versionOf, type Wanted } from './installed.ts'
 import { launch, type OwnServer } from './own-server.ts'
 import { programOf } from './program-of.ts'
 
-export interface StartNatsOptions {
-  /** default `newest` */
-  readonly version?: WhichVersion
+export interface StartNatsOptions extends Wanted {
   /** lines of a nats-server configuration file, such as `max_payload: 1024` */
   readonly config?: string
 }
 
 /** Starts a nats-server of the test's own, with JetStream, whose streams outlive a restart. */
-export async function startNats({ version, config = '' }: StartNatsOptions = {}): Promise<OwnServer> {
-  const program = programOf('nats', version)
+export async function startNats({ config = '', ...wanted }: StartNatsOptions = {}): Promise<OwnServer> {
+  const program = programOf('nats', wanted)
   return launch({
     title: 'NATS',
     version: versionOf(program),

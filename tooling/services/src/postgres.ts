@@ -3,13 +3,11 @@ import { realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import { Client } from 'pg'
-import { versionOf, type WhichVersion } from './installed.ts'
+import { versionOf, type Wanted } from './installed.ts'
 import { launch, type OwnServer } from './own-server.ts'
 import { programOf } from './program-of.ts'
 
-export interface StartPostgresOptions {
-  /** default `newest` */
-  readonly version?: WhichVersion
+export interface StartPostgresOptions extends Wanted {
   /** settings, such as `{ default_transaction_isolation: 'serializable' }` */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -21,8 +19,8 @@ export interface StartPostgresOptions {
 const testSettings = { fsync: 'off', full_page_writes: 'off', max_connections: '300', shared_buffers: '64MB' }
 
 /** Starts a PostgreSQL of the test's own, user `postgres` without a password, database `postgres`. */
-export async function startPostgres({ version, settings }: StartPostgresOptions = {}): Promise<OwnServer> {
-  const program = programOf('postgres', version)
+export async function startPostgres({ settings, ...wanted }: StartPostgresOptions = {}): Promise<OwnServer> {
+  const program = programOf('postgres', wanted)
   const user = process.getuid?.() === 0 ? unprivilegedUser() : undefined
   const data = (directory: string) => join(directory, 'data')
   const url = (port: number) => `postgres://postgres@127.0.0.1:${port}/postgres`

@@ -1,12 +1,10 @@
 import type { ServiceName } from './catalogue.ts'
 import { firstAnswer } from './first-answer.ts'
-import { versionOf, type WhichVersion } from './installed.ts'
+import { versionOf, type Wanted } from './installed.ts'
 import { launch, type OwnServer } from './own-server.ts'
 import { programOf } from './program-of.ts'
 
-export interface StartRedisOptions {
-  /** default `newest` */
-  readonly version?: WhichVersion
+export interface StartRedisOptions extends Wanted {
   /** redis.conf settings, such as `{ maxmemory: '2mb' }`; an array repeats the setting */
   readonly config?: Readonly<Record<string, string | readonly string[]>>
 }
@@ -21,8 +19,8 @@ export function startValkey(options: StartRedisOptions = {}): Promise<OwnServer>
   return start('valkey', 'Valkey', options)
 }
 
-async function start(name: ServiceName, title: string, { version, config }: StartRedisOptions): Promise<OwnServer> {
-  const program = programOf(name, version)
+async function start(name: ServiceName, title: string, { config, ...wanted }: StartRedisOptions): Promise<OwnServer> {
+  const program = programOf(name, wanted)
   const settings = Object.entries({ save: '', appendonly: 'no', ...config })
   return launch({
     title,

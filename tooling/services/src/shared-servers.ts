@@ -9,6 +9,7 @@ import type { OwnServer } from './own-server.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis, startValkey } from './redis.ts'
 import { socketVariable } from './shared.ts'
+import { startWatchdog } from './watchdog.ts'
 
 const starters = {
   postgres: startPostgres,
@@ -30,6 +31,7 @@ export default async function shareServers(): Promise<() => Promise<void>> {
     return running
   }
   const directory = await mkdtemp(join(tmpdir(), 'outbox-run-'))
+  const watchdog = startWatchdog(directory)
   const socketPath = join(directory, 'servers')
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
     void answer(socket, startOnce)
@@ -46,6 +48,7 @@ export default async function shareServers(): Promise<() => Promise<void>> {
     // one that did not start has told the test that asked for it, and holds nothing
     const servers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
     await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
+    watchdog.release()
     await rm(directory, { recursive: true, force: true })
   }
 }

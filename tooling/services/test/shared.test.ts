@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis'
 import { Client } from 'pg'
 import { expect, it } from 'vitest'
-import { createDatabase, describeWith, freshDatabase, sharedNats, sharedPostgres, sharedRedis } from '../src/index.ts'
 import { firstAnswer } from '../src/first-answer.ts'
+import { createDatabase, describeWith, freshDatabase, sharedNats, sharedPostgres, sharedRedis } from '../src/index.ts'
 
 describeWith(['postgres', 'redis', 'nats'], 'shared servers', () => {
   it('answer at their URLs', async () => {

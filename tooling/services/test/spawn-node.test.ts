@@ -22,7 +22,7 @@ it('tells how the child ended', async () => {
 it('fails a wait for a message when the child ends first, and shows its output', async () => {
   await using child = spawnNode(talker)
   child.send('end')
-  await expect(child.next(() => false)).rejects.toThrow(/ended \(\{"code":3\}\)[^]*not a message/)
+  await expect(child.next(() => false)).rejects.toThrow(/ended \(\{"code":3\}\)[\s\S]*not a message/)
 })
 
 it('kills the child, paused or not', async () => {

@@ -35,7 +35,8 @@ export async function withPublisherContext(
   try {
     await work(publisherContext(opened, faults))
   } finally {
-    for (const end of faults) await end()
+    // What goes wrong here is not told: the check's own error is the one to read.
+    await Promise.allSettled([...faults].map((end) => end()))
     await opened.close()
   }
 }

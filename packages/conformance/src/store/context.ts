@@ -43,8 +43,9 @@ export async function withStoreContext<Tx>(
   try {
     await work(storeContext(opened, held))
   } finally {
-    // A failed check may leave transactions open, on which closing would wait for ever.
-    for (const transaction of held) await transaction.rollback()
+    // A failed check may leave transactions open, on which closing would wait for ever. What goes wrong here is not
+    // told: the check's own error is the one to read.
+    await Promise.allSettled([...held].map((transaction) => transaction.rollback()))
     await opened.close()
   }
 }

@@ -14,6 +14,7 @@ import { orderTopic } from './topics/order.ts'
 import { settling } from './topics/settling.ts'
 import { trait } from './topics/trait.ts'
 import { transactions } from './topics/transactions.ts'
+import { underLoad } from './topics/under-load.ts'
 import { upkeep } from './topics/upkeep.ts'
 import { waiting } from './topics/waiting.ts'
 
@@ -36,4 +37,5 @@ export const storeTopics: readonly StoreTopic[] = [
   badInput,
   cancellation,
   upkeep,
+  underLoad,
 ]

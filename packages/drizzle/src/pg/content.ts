@@ -37,8 +37,9 @@ export function content(row: Row): Content {
   }
 }
 
-export function lentContent(row: Row): DeadLetter['entry'] {
-  const entry = content(row)
+/** What a relay and an operator see of an entry. */
+export function lentContent(row: Row): Omit<DeadLetter['entry'], 'partition'> {
+  const { partition: _, ...entry } = content(row)
   const requeues = numberIn(row, 'requeues')
   return {
     ...entry,

@@ -3,7 +3,7 @@ import { lentColumns, lentContent, millisecondsOf } from './content.ts'
 import type { Names } from './names.ts'
 import { dateIn, numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
-import { arrayOf } from './statement.ts'
+import { arrayOf, idsGiven, whole } from './statement.ts'
 
 /** `DeadLetters.list`. The entry of `after` keeps its place when it is requeued or discarded between two pages. */
 export async function listDead(
@@ -19,10 +19,10 @@ from ${entries} e
 where e.state = 'dead' and e.position > ${after}
 order by e.position
 limit $1::text::bigint`
-  const values = [String(Math.max(0, Math.floor(page.limit))), ...(page.after === undefined ? [] : [page.after])]
+  const values = [String(whole(page.limit)), ...(page.after === undefined ? [] : [page.after])]
   const rows = await session.run({ text, values }, page)
   return rows.map((row) => ({
-    entry: lentContent(row),
+    entry: { ...lentContent(row), partition: numberIn(row, 'partition') },
     reason: textIn(row, 'reason'),
     diedAt: dateIn(row, 'died_at'),
   }))
@@ -40,10 +40,11 @@ export async function requeueDead(
 ): Promise<number> {
   const text = `
 with revived as (
-  update ${entries} set
-    state = 'pending', refused = 0, crashes = 0, requeues = requeues + 1, settled_at = null, reason = null
-  where id = any($1::text::uuid[]) and state = 'dead'
-  returning id, aggregate_type, aggregate_id
+  update ${entries} e set
+    state = 'pending', refused = 0, crashes = 0, requeues = e.requeues + 1, settled_at = null, reason = null
+  from ${idsGiven}
+  where e.id = given.id and e.state = 'dead'
+  returning e.id, e.aggregate_type, e.aggregate_id
 ),
 due as (
   ${freeing(aggregates, 'revived', 'now()')}
@@ -61,9 +62,10 @@ export async function discardDead(
 ): Promise<number> {
   const text = `
 with discarded as (
-  update ${entries} set state = 'discarded', settled_at = now()
-  where id = any($1::text::uuid[]) and state = 'dead'
-  returning id, aggregate_type, aggregate_id
+  update ${entries} e set state = 'discarded', settled_at = now()
+  from ${idsGiven}
+  where e.id = given.id and e.state = 'dead'
+  returning e.id, e.aggregate_type, e.aggregate_id
 ),
 unblocked as (
   ${freeing(aggregates, 'discarded', 'least(a.waiting_until, now())')}
@@ -73,7 +75,7 @@ select count(*)::int as count from discarded`
   return counted(session, text, ids, options)
 }
 
-/** Takes the ids in \`from\` out of what blocks their aggregates; those that nothing blocks any more are due. */
+/** Takes the ids in `from` out of what blocks their aggregates; those that nothing blocks any more are due. */
 function freeing(aggregates: string, from: string, due: string): string {
   return `update ${aggregates} a set
     blocked_by = array(select unnest(a.blocked_by) except select unnest(gone.ids)),

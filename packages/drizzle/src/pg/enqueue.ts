@@ -65,7 +65,11 @@ export async function enqueue(
   return { receipts: receiptsFor(entries, toWrite, stored), transactionId: isNews ? transactionId : undefined }
 }
 
-async function insert(options: EnqueueOptions, session: Session, entries: readonly NewEntry[]): Promise<readonly Row[]> {
+async function insert(
+  options: EnqueueOptions,
+  session: Session,
+  entries: readonly NewEntry[],
+): Promise<readonly Row[]> {
   const rows = await insertGuarded(options, session, entries).catch((error: unknown) => {
     throw translatedConflict(error, `${options.names.prefix}entries_sequence`, entries)
   })
@@ -113,7 +117,9 @@ function insertStatement(
   isOpen: string,
   notifies: boolean,
 ): Statement {
-  const numbering = new Map(batch.map((entry) => [entry.aggregateType, entry.sequence === undefined ? 'store' : 'caller']))
+  const numbering = new Map(
+    batch.map((entry) => [entry.aggregateType, entry.sequence === undefined ? 'store' : 'caller']),
+  )
   const text = `
 with given as materialized (
   select *
@@ -181,7 +187,9 @@ union all
 select 'new', id::text, sequence::float8 from written
 union all
 select 'known', id::text, sequence::float8 from known${
-    notifies ? `\nunion all\nselect 'notified', pg_notify('${channel}', '')::text, null where exists (select from written)` : ''
+    notifies
+      ? `\nunion all\nselect 'notified', pg_notify('${channel}', '')::text, null where exists (select from written)`
+      : ''
   }`
   const column = <Name extends keyof NewEntry>(name: Name): NewEntry[Name][] => batch.map((entry) => entry[name])
   return {

@@ -1,4 +1,5 @@
 import { type NewEntry, OutboxError, sequenceConflict } from '@outbox/core'
+import { finishedTransaction } from './handles.ts'
 
 /** What an error of PostgreSQL or of a driver means to a caller, by its code. */
 type Meaning = 'busy' | 'unavailable' | 'setup-required'
@@ -44,6 +45,9 @@ const classes: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['58', 'unavailable'], // system errors outside PostgreSQL
 ])
 
+/** PGlite's handles refuse to work once their transaction has ended. */
+const endedTransaction = 'Transaction is closed'
+
 /** node-postgres and PGlite say some things in words only. */
 const lostConnection =
   /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end|PGlite is (?:closed|closing))/
@@ -56,6 +60,7 @@ const lostConnection =
  */
 export function translated(error: unknown): unknown {
   const cause = driverError(error)
+  if (codeOf(cause) === undefined && messageOf(cause) === endedTransaction) return finishedTransaction({ cause })
   switch (meaningOf(cause)) {
     case 'busy':
       return new OutboxError(
@@ -116,7 +121,8 @@ function driverError(error: unknown): unknown {
 function meaningOf(error: unknown): Meaning | undefined {
   if (OutboxError.is(error)) return undefined
   const code = codeOf(error)
-  if (code !== undefined) return meanings.get(code) ?? (/^[0-9A-Z]{5}$/.test(code) ? classes.get(code.slice(0, 2)) : undefined)
+  if (code !== undefined)
+    return meanings.get(code) ?? (/^[0-9A-Z]{5}$/.test(code) ? classes.get(code.slice(0, 2)) : undefined)
   return lostConnection.test(messageOf(error)) ? 'unavailable' : undefined
 }
 

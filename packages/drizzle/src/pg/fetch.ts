@@ -1,11 +1,11 @@
-import { type DueEntry, type FetchRequest, type Lease, partitionCount } from '@outbox/core'
+import { type DueEntry, type FetchRequest, partitionCount } from '@outbox/core'
 import { lentColumns, lentContent } from './content.ts'
 import { leaseValues, standingLeases } from './fence.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
+import { type Statement, whole } from './statement.ts'
 import { pendingStates } from './states.ts'
-import type { Statement } from './statement.ts'
 
 /**
  * How far a fetch looks. A window is the front of a partition's scan; where a few aggregates fill it, another, deeper
@@ -20,34 +20,37 @@ const looks = Object.freeze({
   /** more entries of one aggregate than that in a deep window are parked, though it is due */
   hotAbove: 500,
   parkedAtOnce: 2000,
+  /** so many parked entries at once that others may still be hidden behind what waits */
+  manyParked: 500,
+  roundsWithEntries: 4,
 })
 
 /** `LeasedSource.fetch`. */
 export async function fetch(session: Session, names: Names, request: FetchRequest): Promise<readonly DueEntry[]> {
-  const leases = new Map(request.leases.map((lease) => [lease.partition, lease]))
-  if (leases.size === 0 || request.limit < 1) return []
-  const statement = fetchStatement(names, [...leases.values()], request)
-  for (;;) {
+  if (request.leases.length === 0 || request.limit < 1) return []
+  const statement = fetchStatement(names, request)
+  for (let round = 1; ; round++) {
     const rows = await session.run(statement, request)
-    const due = rows.filter((row) => row['id'] !== null).map((row) => dueEntry(row, leases))
-    // Entries of aggregates that wait can hide others behind them: having parked some, look again. Each round is a
-    // step of its own, and parks at least one entry for good, so this ends.
-    if (due.length > 0 || !rows.some((row) => numberIn(row, 'parked') > 0)) return due
+    const due = rows.filter((row) => row['id'] !== null).map(dueEntry)
+    // Entries that wait can hide others behind them: once they are parked, look again. Every round parks some for
+    // good, so this ends; what a former round lent is in the next one too, as nothing was published meanwhile.
+    const parked = rows[0] ? numberIn(rows[0], 'parked') : 0
+    const isEnough = due.length === 0 ? parked === 0 : parked < looks.manyParked || round >= looks.roundsWithEntries
+    if (isEnough) return due
   }
 }
 
-function dueEntry(row: Row, leases: ReadonlyMap<number, Lease>): DueEntry {
-  const lease = leases.get(numberIn(row, 'partition'))
-  if (!lease) throw new RangeError(`An entry of partition ${numberIn(row, 'partition')} was lent without a lease.`)
+function dueEntry(row: Row): DueEntry {
+  const lease = { partition: numberIn(row, 'partition'), epoch: numberIn(row, 'epoch'), holder: textIn(row, 'holder') }
   return { ...lentContent(row), lease, source: textIn(row, 'source'), isLate: booleanIn(row, 'is_late') }
 }
 
-export function fetchStatement(
-  { entries, aggregates, leases, meta }: Names,
-  given: readonly Lease[],
-  { limit, limitPerAggregate, maxBytes }: FetchRequest,
-): Statement {
-  const window = Math.max(looks.smallestWindow, Math.ceil((2 * limit) / Math.min(given.length, partitionCount)))
+function fetchStatement({ entries, aggregates, leases, meta }: Names, request: FetchRequest): Statement {
+  const limit = whole(request.limit)
+  const window = Math.max(
+    looks.smallestWindow,
+    Math.ceil((2 * limit) / Math.min(request.leases.length, partitionCount)),
+  )
   const text = `
 with fence as materialized (
   ${standingLeases(leases, 1)}
@@ -65,30 +68,40 @@ front as materialized (
   ) w
   left join ${aggregates} a on a.aggregate_type = w.aggregate_type and a.aggregate_id = w.aggregate_id
 ),
-crowded as materialized (
-  select partition, max(last_position) as last_position
+-- Where a window is full there may be more behind it. All of these get their share of what the batch still wants; and
+-- a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
+deeper as materialized (
+  select partition, last_position, is_crowded,
+    greatest(${2 * limit} - (select count(*) from front), 0) / count(*) over ()
+      + case when is_crowded then ${looks.deepWindow} else 0 end as depth
   from (
-    select partition, count(*) as entries, max(position) as last_position, bool_or(waiting_until is null) as is_open
-    from front
-    group by partition, aggregate_type, aggregate_id
-  ) of_aggregate
-  group by partition
-  having sum(entries) = ${window} and count(*) filter (where is_open) < ${looks.crowdedBelow}
-  order by random()
-  limit ${looks.crowdedPartitions}
+    select *, open_aggregates < ${looks.crowdedBelow}
+      and row_number() over (order by open_aggregates < ${looks.crowdedBelow} desc, random())
+        <= ${looks.crowdedPartitions} as is_crowded
+    from (
+      select partition, max(last_position) as last_position, count(*) filter (where is_open) as open_aggregates
+      from (
+        select partition, count(*) as entries, max(position) as last_position, bool_or(waiting_until is null) as is_open
+        from front
+        group by partition, aggregate_type, aggregate_id
+      ) of_aggregate
+      group by partition
+      having sum(entries) = ${window}
+    ) full_window
+  ) ranked
 ),
 met as materialized (
-  select f.*, c.partition is not null as is_crowded
-  from front f left join crowded c using (partition)
+  select f.*, coalesce(d.is_crowded, false) as is_crowded
+  from front f left join deeper d using (partition)
   union all
-  select w.*, a.waiting_until, true
-  from crowded
+  select w.*, a.waiting_until, deeper.is_crowded
+  from deeper
   cross join lateral (
     select e.partition, e.position, e.id, e.aggregate_type, e.aggregate_id
     from ${entries} e
-    where e.partition = crowded.partition and e.state = 'pending' and e.position > crowded.last_position
+    where e.partition = deeper.partition and e.state = 'pending' and e.position > deeper.last_position
     order by e.position
-    limit ${looks.deepWindow}
+    limit deeper.depth
   ) w
   left join ${aggregates} a on a.aggregate_type = w.aggregate_type and a.aggregate_id = w.aggregate_id
 ),
@@ -103,13 +116,18 @@ hot as materialized (
   having count(*) > ${looks.hotAbove}
 ),
 to_park as materialized (
-  select met.id, aggregate_type, aggregate_id, met.waiting_until is not null as has_row
-  from met left join hot using (aggregate_type, aggregate_id)
-  where hot.partition is not null
-    or met.waiting_until > now()
-    or (met.waiting_until is not null and met.is_crowded)
-  order by met.partition, met.position
-  limit ${looks.parkedAtOnce}
+  (select id, aggregate_type, aggregate_id, true as has_row, true as is_waiting
+    from met
+    where waiting_until > now()
+    order by partition, position
+    limit ${looks.parkedAtOnce})
+  union all
+  -- those that are due cost a publisher's time: no more of them than are lent
+  (select met.id, aggregate_type, aggregate_id, met.waiting_until is not null, false
+    from met left join hot using (aggregate_type, aggregate_id)
+    where hot.partition is not null or (met.waiting_until <= now() and met.is_crowded)
+    order by met.partition, met.position
+    limit ${limit})
 ),
 represented as (
   insert into ${aggregates} (partition, aggregate_type, aggregate_id, waiting_until, parkings)
@@ -127,7 +145,7 @@ parked as (
   update ${entries} e set state = 'parked'
   from to_park join (select * from touched union all select * from represented) r using (aggregate_type, aggregate_id)
   where e.id = to_park.id and e.state = 'pending'
-  returning e.id
+  returning to_park.is_waiting
 ),
 -- 3. Aggregates whose time has come. A row that represents no parked entry any more has done its work.
 returning_rows as materialized (
@@ -204,7 +222,7 @@ beginnings as materialized (
     from ${entries} e
     where e.aggregate_type = c.aggregate_type and e.aggregate_id = c.aggregate_id and e.state in ${pendingStates}
     order by e.sequence
-    limit (select case when exists (select from suspect) then 1 else ${Math.max(1, limitPerAggregate)} end)
+    limit (select case when exists (select from suspect) then 1 else ${Math.max(1, whole(request.limitPerAggregate))} end)
   ) e
   limit ${limit}
 ),
@@ -223,22 +241,23 @@ batch as materialized (
     where is_beginning and not is_behind_suspect
     window in_order as (order by place, nth rows unbounded preceding)
   ) counted
-  where nth_of_batch = 1 or bytes <= ${maxBytes}
+  where nth_of_batch = 1 or bytes <= ${whole(request.maxBytes)}
 ),
 noted as (
   update ${leases} l set in_flight = coalesce(lent.ids, '{}')
   from fence left join (select partition, array_agg(id) as ids from batch group by partition) lent using (partition)
   where l.partition = fence.partition and l.in_flight is distinct from coalesce(lent.ids, '{}')
 )
-select ${lentColumns('e')},
+select ${lentColumns('e')}, fence.epoch::float8 as epoch, fence.holder,
   (select value from ${meta} where key = 'source') as source,
-  (select count(*) from parked)::int as parked,
+  (select count(*) from parked where is_waiting)::int as parked,
   -- Only where callers number. The next one above, if it was not given up, tells: it can have been published first
   -- only because this one was committed after it.
   numbered.key is not null and e.requeues = 0 and bool_or(above.state = 'published') over (
     partition by e.place order by e.nth desc) is true as is_late
 from (select) once
 left join batch e on true
+left join fence on fence.partition = e.partition
 left join ${meta} numbered on numbered.key = 'sequence-source:' || e.aggregate_type and numbered.value = 'caller'
 left join lateral (
   select n.state
@@ -250,5 +269,5 @@ left join lateral (
   limit 1
 ) above on true
 order by e.place, e.nth`
-  return { text, values: leaseValues(given) }
+  return { text, values: leaseValues(request.leases) }
 }

@@ -52,11 +52,12 @@ export function checkTransaction(handle: unknown): asserts handle is PgTransacti
 }
 
 /** The error for a handle on which no transaction is open (any more). */
-export function finishedTransaction(): OutboxError<'not-a-transaction'> {
+export function finishedTransaction(options?: ErrorOptions): OutboxError<'not-a-transaction'> {
   return new OutboxError(
     'not-a-transaction',
     'No transaction is open on this handle: it has been committed or rolled back already, or was never begun. Is an await missing inside the callback of db.transaction? Nothing was written.',
     { reason: 'finished' },
+    options,
   )
 }
 

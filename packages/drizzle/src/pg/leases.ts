@@ -1,8 +1,8 @@
 import { type Lease, type LeasedSource, OutboxError, type Poll, partitionCount } from '@outbox/core'
 import { leaseValues, standingLeases } from './fence.ts'
+import { layoutVersion } from './layout.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, numbersIn, type Row, rowsIn, textIn, textOrNullIn } from './rows.ts'
-import { schemaVersion } from './schema-version.ts'
 import type { Session } from './session.ts'
 import { arrayOf } from './statement.ts'
 import { pendingStates } from './states.ts'
@@ -24,7 +24,7 @@ partitions as (
 ),
 minted as (
   insert into ${meta} (key, value)
-  select * from (values ('source', gen_random_uuid()::text), ('version', '${schemaVersion}')) missing (key, value)
+  select * from (values ('source', gen_random_uuid()::text), ('version', '${layoutVersion}')) missing (key, value)
   where not exists (select from ${meta} m where m.key = missing.key)
   on conflict do nothing
   returning key, value
@@ -104,11 +104,7 @@ select
  * took meanwhile has another epoch when its row is looked at again, and is not granted. A holder that is absent from
  * the relays stays absent, for no holder joins twice.
  */
-export async function acquire(
-  session: Session,
-  names: Names,
-  request: Request<'acquire'>,
-): Promise<readonly Lease[]> {
+export async function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly Lease[]> {
   const { entries, relays, leases } = names
   const text = `
 with evicted as materialized (

@@ -19,7 +19,7 @@ export interface Names extends Readonly<Record<TableKind, string>> {
   readonly channel: string
 }
 
-export const defaultPrefix: string = 'outbox_'
+const defaultPrefix: string = 'outbox_'
 
 /**
  * Checks a place and works out the names in it.
@@ -37,9 +37,13 @@ export function namesIn(place: Place = {}): Names {
     )
   }
   if (schema !== undefined && (typeof schema !== 'string' || !/^[^\0$]{1,63}$/.test(schema))) {
-    throw new OutboxError('invalid-option', `The option schema must be the name of a schema, such as 'messaging', without a dollar sign.`, {
-      option: 'schema',
-    })
+    throw new OutboxError(
+      'invalid-option',
+      `The option schema must be the name of a schema, such as 'messaging', without a dollar sign.`,
+      {
+        option: 'schema',
+      },
+    )
   }
   const table = (kind: TableKind): string =>
     schema === undefined ? quoted(`${prefix}${kind}`) : `${quoted(schema)}.${quoted(`${prefix}${kind}`)}`
@@ -53,7 +57,9 @@ export function namesIn(place: Place = {}): Names {
     leases: table('leases'),
     meta: table('meta'),
     // a hash, because a schema's name and a prefix may be longer together than a channel's name may be
-    channel: `outbox_wake_${partitionHash(schema ?? '', prefix).toString(16).padStart(8, '0')}`,
+    channel: `outbox_wake_${partitionHash(schema ?? '', prefix)
+      .toString(16)
+      .padStart(8, '0')}`,
   })
 }
 

@@ -2,6 +2,7 @@ import type { LeasedSource } from '@outbox/core'
 import type { Names } from './names.ts'
 import { numberIn } from './rows.ts'
 import type { Session } from './session.ts'
+import { whole } from './statement.ts'
 import { settledStates } from './states.ts'
 
 /** `LeasedSource.purge`. Rows that somebody else has locked are left for the next time: nobody waits. */
@@ -24,7 +25,7 @@ with deleted as (
   returning id
 )
 select count(*)::int as count from deleted`
-  const values = [String(Math.max(0, request.olderThanMs)), String(Math.max(0, Math.floor(request.limit)))]
+  const values = [String(Math.max(0, request.olderThanMs)), String(whole(request.limit))]
   const [row] = await session.run({ text, values }, request)
   return row ? numberIn(row, 'count') : 0
 }

@@ -9,7 +9,7 @@ export function rowsOf(result: unknown): readonly Row[] {
   throw new TypeError('The driver gave no rows: is this a database of node-postgres, postgres-js or PGlite?')
 }
 
-export function isRow(value: unknown): value is Row {
+function isRow(value: unknown): value is Row {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
@@ -46,6 +46,11 @@ export function rowsIn(row: Row, column: string): readonly Row[] {
 export function numbersIn(row: Row, column: string): readonly number[] {
   const value: unknown = JSON.parse(textIn(row, column))
   return Array.isArray(value) && value.every((item) => typeof item === 'number') ? value : unexpected(column, value)
+}
+
+export function textsIn(row: Row, column: string): readonly string[] {
+  const value: unknown = JSON.parse(textIn(row, column))
+  return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : unexpected(column, value)
 }
 
 export function headersIn(row: Row, column: string): Readonly<Record<string, string>> {

@@ -75,12 +75,11 @@ export function outboxTables(place: Place = {}): OutboxTables {
         index(`${prefix}entries_order`).on(entry.aggregateType, entry.aggregateId, entry.sequence).where(isPending),
         index(`${prefix}entries_suspect`).on(entry.partition, entry.position).where(sql`crashes > 0`),
         index(`${prefix}entries_dead`).on(entry.position).where(sql`state = 'dead'`),
-        index(`${prefix}entries_settled`).on(entry.settledAt).where(sql.raw(`state in ${settledStates}`)),
+        index(`${prefix}entries_settled`)
+          .on(entry.settledAt)
+          .where(sql.raw(`state in ${settledStates}`)),
         check(`${prefix}entries_partition_check`, sql`partition between 0 and 63`),
-        check(
-          `${prefix}entries_state_check`,
-          sql`state in ('pending', 'parked', 'published', 'dead', 'discarded')`,
-        ),
+        check(`${prefix}entries_state_check`, sql`state in ('pending', 'parked', 'published', 'dead', 'discarded')`),
       ],
     ),
     /** the last number that the store gave to an aggregate */

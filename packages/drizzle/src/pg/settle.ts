@@ -3,7 +3,7 @@ import { leaseValues, standingLeases } from './fence.ts'
 import type { Names } from './names.ts'
 import { numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
-import { arrayOf, type Statement } from './statement.ts'
+import { arrayOf, type Statement, storable } from './statement.ts'
 import { pendingStates } from './states.ts'
 
 /** `LeasedSource.settle`. */
@@ -87,10 +87,12 @@ select partition::int as partition, epoch::float8 as epoch, holder from fence`
       ...leaseValues(said.map(({ entry }) => entry.lease)),
       arrayOf(said.map(({ entry }) => entry.attempt)),
       arrayOf(said.map(({ outcome }) => outcome)),
-      arrayOf(said.map((one) => (one.outcome === 'retry' ? Math.min(Math.max(0, one.retryInMs), longestWaitMs) : null))),
+      arrayOf(
+        said.map((one) => (one.outcome === 'retry' ? Math.min(Math.max(0, one.retryInMs), longestWaitMs) : null)),
+      ),
       arrayOf(said.map((one) => one.outcome === 'retry' && one.isRefusal)),
       arrayOf(said.map((one) => one.outcome === 'dead' && one.blocksAggregate)),
-      arrayOf(said.map((one) => (one.outcome === 'published' ? null : one.reason))),
+      arrayOf(said.map((one) => (one.outcome === 'published' ? null : storable(one.reason)))),
     ],
   }
 }

@@ -12,13 +12,13 @@ select
   (select count(*)::float8 from ${entries} where state in ${pendingStates}) as pending,
   (select count(*)::float8 from ${entries} where state = 'dead') as dead,
   -- positions ascend with time, so the oldest of each partition is the first in its index
-  (select ${millisecondsOf('greatest(now() - min(front.enqueued_at), interval \'0\')')}
+  (select ${millisecondsOf('now() - min(front.enqueued_at)')}
     from generate_series(0, ${partitionCount - 1}) p (partition)
     cross join (values ('pending'), ('parked')) s (state)
     cross join lateral (
       select e.enqueued_at
       from ${entries} e
-      where e.partition = p.partition and e.state = s.state
+      where e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}
       order by e.position
       limit 1
     ) front) as age`
@@ -27,6 +27,7 @@ select
   return {
     pending: numberIn(row, 'pending'),
     dead: numberIn(row, 'dead'),
-    oldestPendingAgeMs: row['age'] === null ? null : numberIn(row, 'age'),
+    // never below 0, even if the database's clock was set back
+    oldestPendingAgeMs: row['age'] === null ? null : Math.max(0, numberIn(row, 'age')),
   }
 }

@@ -2,7 +2,7 @@ import { type CallOptions, isUuid, type OutboxEntry, partitionCount } from '@out
 import { content, contentColumns } from './content.ts'
 import type { Names } from './names.ts'
 import type { Session } from './session.ts'
-import { arrayOf } from './statement.ts'
+import { arrayOf, idsGiven, whole } from './statement.ts'
 import { pendingStates } from './states.ts'
 
 /**
@@ -22,7 +22,7 @@ with oldest as materialized (
   cross join lateral (
     select e.id, e.position
     from ${entries} e
-    where e.partition = p.partition and e.state = s.state
+    where e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}
     order by e.position
     limit $1::text::bigint
   ) front
@@ -31,9 +31,8 @@ with oldest as materialized (
 )
 select ${contentColumns('e')}
 from oldest join ${entries} e using (id)
-where e.state in ${pendingStates}
 order by oldest.position`
-  const rows = await session.run({ text, values: [String(Math.max(0, Math.floor(limit)))] }, options)
+  const rows = await session.run({ text, values: [String(whole(limit))] }, options)
   return rows.map((row) => ({ ...content(row), published: false, publishedAt: null }))
 }
 
@@ -45,7 +44,8 @@ export async function markPublished(
   options?: CallOptions,
 ): Promise<void> {
   const text = `
-update ${entries} set state = 'published', settled_at = now(), crashes = 0, reason = null
-where id = any($1::text::uuid[]) and state in ${pendingStates}`
+update ${entries} e set state = 'published', settled_at = now(), crashes = 0, reason = null
+from ${idsGiven}
+where e.id = given.id and e.state in ${pendingStates}`
   await session.run({ text, values: [arrayOf(ids.filter(isUuid))] }, options)
 }

@@ -25,7 +25,10 @@ export function aggregateList(aggregates: readonly AggregateName[]): string {
  *
  * Parked entries are the aggregate's lowest, nearly always, so the order index shows one at once if there is one.
  */
-export function* dropIdleAggregates({ aggregates, entries }: TableNames, touched: readonly AggregateName[]): Steps<void> {
+export function* dropIdleAggregates(
+  { aggregates, entries }: TableNames,
+  touched: readonly AggregateName[],
+): Steps<void> {
   if (touched.length === 0) return
   yield* query(
     `DELETE FROM ${aggregates} AS a

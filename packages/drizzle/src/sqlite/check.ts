@@ -2,7 +2,7 @@ import { OutboxError } from '@outbox/core'
 import { getTableConfig } from 'drizzle-orm/sqlite-core'
 import type { Transact } from './connection.ts'
 import { setupRequired } from './errors.ts'
-import type { TableNames } from './names.ts'
+import { type TableNames, tablesVersion } from './names.ts'
 import { textOf } from './rows.ts'
 import { outboxTables } from './schema.ts'
 import { query, type Steps } from './steps.ts'
@@ -25,11 +25,11 @@ export async function check(transact: Transact, names: TableNames, options?: { s
   }
 }
 
-function* missingParts({ prefix }: TableNames): Steps<readonly string[]> {
+function* missingParts(names: TableNames): Steps<readonly string[]> {
   const missing: string[] = []
   const version = (yield* query('SELECT sqlite_version() AS version')).map((row) => textOf(row, 'version'))[0] ?? ''
   if (isTooOld(version)) missing.push(`SQLite ${oldestVersion.join('.')} or newer (this is ${version})`)
-  for (const table of Object.values(outboxTables({ prefix }))) {
+  for (const table of Object.values(outboxTables({ prefix: names.prefix }))) {
     const { name, columns, indexes } = getTableConfig(table)
     const found = new Set((yield* query(columnsOfTable, name)).map((row) => textOf(row, 'name')))
     if (found.size === 0) {
@@ -40,7 +40,17 @@ function* missingParts({ prefix }: TableNames): Steps<readonly string[]> {
     const foundIndexes = new Set((yield* query(indexesOfTable, name)).map((row) => textOf(row, 'name')))
     for (const { config } of indexes) if (!foundIndexes.has(config.name)) missing.push(`index ${config.name}`)
   }
-  return missing
+  // tables that are not all there say nothing about their version
+  return missing.length > 0 ? missing : yield* versionFaults(names)
+}
+
+function* versionFaults({ meta }: TableNames): Steps<readonly string[]> {
+  const [row] = yield* query(`SELECT value FROM ${meta} WHERE key = 'version'`)
+  // the first relay that joins writes it down; until then the columns tell
+  const version = row ? Number(textOf(row, 'value')) : tablesVersion
+  if (version < tablesVersion) return [`version ${tablesVersion} of the tables (these are version ${version})`]
+  if (version === tablesVersion) return []
+  return [`a newer @outbox/drizzle (the tables are version ${version}, this package knows ${tablesVersion})`]
 }
 
 /** xinfo, because table_info hides generated columns */

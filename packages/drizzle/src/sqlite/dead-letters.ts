@@ -1,35 +1,29 @@
-import { type DeadLetter, OutboxError } from '@outbox/core'
+import type { DeadLetter } from '@outbox/core'
 import { aggregateOf, dropIdleAggregates } from './aggregates.ts'
 import { contentColumns, lentContentOf } from './content.ts'
 import type { TableNames } from './names.ts'
 import { dateOf, integerOf, textOf } from './rows.ts'
-import { nowMs } from './sql.ts'
+import { nowMs, rowLimit } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
-/** `DeadLetters.list`. Plan: the index of dead entries, which is in the order of positions. */
+/**
+ * `DeadLetters.list`. The entry of `after` keeps its position when it is requeued or discarded between two pages.
+ *
+ * Plan: the index of dead entries, which is in the order of positions.
+ */
 export function* listDead(
   names: TableNames,
   page: { readonly after?: string; readonly limit: number },
 ): Steps<readonly DeadLetter[]> {
-  const after = page.after === undefined ? 0 : yield* positionOf(names, page.after)
+  const { entries } = names
+  const after = page.after === undefined ? '0' : `(SELECT position FROM ${entries} WHERE id = ?)`
   const rows = yield* query(
-    `SELECT ${contentColumns}, e.reason, e.settled_at FROM ${names.entries} e
-     WHERE e.state = 'dead' AND e.position > ? ORDER BY e.position LIMIT ?`,
-    after,
-    page.limit,
+    `SELECT ${contentColumns}, e.reason, e.settled_at FROM ${entries} e
+     WHERE e.state = 'dead' AND e.position > ${after} ORDER BY e.position LIMIT ?`,
+    ...(page.after === undefined ? [] : [page.after.toLowerCase()]),
+    rowLimit(page.limit),
   )
   return rows.map(deadLetter)
-}
-
-/** An entry keeps its position when it is requeued or discarded between two pages. */
-function* positionOf({ entries }: TableNames, id: string): Steps<number> {
-  const [row] = yield* query(`SELECT position FROM ${entries} WHERE id = ?`, id.toLowerCase())
-  if (row) return integerOf(row, 'position')
-  throw new OutboxError(
-    'invalid-option',
-    `There is no entry ${id} (any more) to list dead letters after: list them from the beginning.`,
-    { option: 'after' },
-  )
 }
 
 function deadLetter(row: Row): DeadLetter {

@@ -1,4 +1,5 @@
-import { aggregateKey, inWriteOrder, mixedSequences, type NewEntry, type Receipt, sequenceConflict } from '@outbox/core'
+import { aggregateKey, mixedSequences, type NewEntry, type Receipt, sequenceConflict } from '@outbox/core'
+import { entriesToWrite, receiptsFor, type Stored } from '../shared/receipts.ts'
 import { aggregateList, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { booleanOf, integerOf, textOf } from './rows.ts'
@@ -20,28 +21,22 @@ interface NumberedEntry extends NewEntry {
  */
 export function* enqueue(names: TableNames, entries: readonly NewEntry[]): Steps<readonly Receipt[]> {
   yield* query(`UPDATE ${names.meta} SET value = value WHERE key = ''`)
-  const sequences = yield* knownSequences(names, entries)
-  const fresh = new Map<string, NewEntry>()
-  for (const entry of entries) if (!sequences.has(entry.id) && !fresh.has(entry.id)) fresh.set(entry.id, entry)
-  if (fresh.size > 0) {
-    const inOrder = inWriteOrder([...fresh.values()])
-    yield* keepSequenceSources(names, inOrder)
-    for (const entry of yield* number(names, inOrder)) sequences.set(entry.id, entry.sequence)
+  const stored = yield* storedBefore(names, entries)
+  const fresh = entriesToWrite(entries.filter(({ id }) => !stored.has(id)))
+  if (fresh.length > 0) {
+    yield* keepSequenceSources(names, fresh)
+    for (const { id, sequence } of yield* write(names, fresh)) stored.set(id, { sequence, isNew: true })
   }
-  return entries.map((entry) => ({
-    id: entry.id,
-    sequence: sequences.get(entry.id) ?? 0,
-    duplicate: fresh.get(entry.id) !== entry,
-  }))
+  return receiptsFor(entries, fresh, stored)
 }
 
-/** Of ids that are in the outbox already. */
-function* knownSequences(names: TableNames, entries: readonly NewEntry[]): Steps<Map<string, number>> {
+/** What is known of ids that are in the outbox already. */
+function* storedBefore(names: TableNames, entries: readonly NewEntry[]): Steps<Map<string, Stored>> {
   const rows = yield* query(
     `SELECT id, sequence FROM ${names.entries} WHERE id IN (SELECT value FROM json_each(?))`,
     JSON.stringify(entries.map(({ id }) => id)),
   )
-  return new Map(rows.map((row) => [textOf(row, 'id'), integerOf(row, 'sequence')]))
+  return new Map(rows.map((row) => [textOf(row, 'id'), { sequence: integerOf(row, 'sequence'), isNew: false }]))
 }
 
 /** Refuses a type that is numbered another way than before; of a new type it writes down how. */
@@ -64,7 +59,7 @@ function* keepSequenceSources({ meta }: TableNames, entries: readonly NewEntry[]
 }
 
 /** Gives every entry that brings no sequence its aggregate's next, and writes all of them. */
-function* number(names: TableNames, entries: readonly NewEntry[]): Steps<readonly NumberedEntry[]> {
+function* write(names: TableNames, entries: readonly NewEntry[]): Steps<readonly NumberedEntry[]> {
   const aggregates = yield* aggregatesOf(names, entries)
   const advanced = new Map<string, SqlValue[]>()
   const numbered = entries.map((entry): NumberedEntry => {
@@ -155,7 +150,9 @@ export function* conflictIn(
        ON e.aggregate_type = t.value ->> 0 AND e.aggregate_id = t.value ->> 1 AND e.sequence = t.value ->> 2
      WHERE e.id <> t.value ->> 3
      ORDER BY t.key LIMIT 1`,
-    JSON.stringify(places.map(({ id, aggregateType, aggregateId, sequence }) => [aggregateType, aggregateId, sequence, id])),
+    JSON.stringify(
+      places.map(({ id, aggregateType, aggregateId, sequence }) => [aggregateType, aggregateId, sequence, id]),
+    ),
   )
   const conflict = taken ? places[integerOf(taken, 'place')] : twiceIn(places)
   return conflict && sequenceConflict(conflict, { cause })

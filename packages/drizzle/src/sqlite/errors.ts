@@ -16,7 +16,11 @@ const meanings: readonly (readonly [stem: string, code: ErrorCode & ('busy' | 'u
 /** better-sqlite3 says these without a code. */
 const messages: readonly (readonly [pattern: RegExp, code: ErrorCode & ('busy' | 'unavailable'), message: string])[] = [
   [/connection is not open/, 'unavailable', 'The database connection is closed.'],
-  [/busy executing a query/, 'busy', 'The connection is in the middle of iterating over the rows of another statement.'],
+  [
+    /busy executing a query/,
+    'busy',
+    'The connection is in the middle of iterating over the rows of another statement.',
+  ],
 ]
 
 /**
@@ -37,7 +41,8 @@ export function outboxErrorFrom(error: unknown): unknown {
   for (const [pattern, outboxCode, text] of messages) {
     if (pattern.test(message)) return new OutboxError(outboxCode, text, { system }, { cause: error })
   }
-  const missing = /no such (table|column): (?:main\.)?(\S+)/.exec(message) ?? /has no (column) named (\S+)/.exec(message)
+  const missing =
+    /no such (table|column): (?:main\.)?(\S+)/.exec(message) ?? /has no (column) named (\S+)/.exec(message)
   return missing ? setupRequired([`${missing[1]} ${missing[2]}`], { cause: error }) : error
 }
 

@@ -5,7 +5,7 @@ import { sourceOf, standing } from './leases.ts'
 import type { TableNames } from './names.ts'
 import { integerOf, textOf } from './rows.ts'
 import { type Candidate, findCandidates } from './scan.ts'
-import { isPending, nowMs } from './sql.ts'
+import { isPending, nowMs, rowLimit } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 export interface Batch {
@@ -22,9 +22,11 @@ const nothing: Batch = { entries: [], isComplete: true }
  * A first scan finds the aggregates that come into the batch; then each of these is read from its lowest pending
  * sequence on. So the position of an entry only decides which aggregates come first, never what is lent of one.
  */
-export function* fetch(names: TableNames, request: FetchRequest): Steps<Batch> {
+export function* fetch(names: TableNames, given: FetchRequest): Steps<Batch> {
+  const limits = { limit: rowLimit(given.limit), limitPerAggregate: rowLimit(given.limitPerAggregate) }
+  const request: FetchRequest = { ...given, ...limits }
   const leases = new Map((yield* standing(names, request.leases)).map((lease) => [lease.partition, lease]))
-  if (leases.size === 0 || request.limit < 1 || request.limitPerAggregate < 1) return nothing
+  if (leases.size === 0 || request.limit === 0 || request.limitPerAggregate === 0) return nothing
   const partitions = [...leases.keys()]
   const suspect = yield* oldestSuspect(names, partitions)
   if (suspect !== undefined) {

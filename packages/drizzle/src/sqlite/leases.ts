@@ -1,5 +1,5 @@
-import { type Lease, type LeasedSource, type LeaseState, partitionCount, type Poll, type RelayBeat } from '@outbox/core'
-import type { TableNames } from './names.ts'
+import { type Lease, type LeasedSource, type LeaseState, type Poll, partitionCount, type RelayBeat } from '@outbox/core'
+import { type TableNames, tablesVersion } from './names.ts'
 import { integerOf, textOf, textOrNullOf } from './rows.ts'
 import { isPending, nowMs } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
@@ -17,8 +17,9 @@ export function* join(names: TableNames, holder: string): Steps<{ readonly sourc
     partitionCount - 1,
   )
   yield* query(
-    `INSERT INTO ${meta} (key, value) VALUES ('source', ?) ON CONFLICT DO NOTHING`,
+    `INSERT INTO ${meta} (key, value) VALUES ('source', ?), ('version', ?) ON CONFLICT DO NOTHING`,
     globalThis.crypto.randomUUID(),
+    String(tablesVersion),
   )
   return { source: yield* sourceOf(names) }
 }
@@ -66,10 +67,7 @@ function duePartitions({ entries, aggregates, leases }: TableNames): string {
      ORDER BY partition`
 }
 
-export function* acquire(
-  names: TableNames,
-  request: Parameters<LeasedSource['acquire']>[0],
-): Steps<readonly Lease[]> {
+export function* acquire(names: TableNames, request: Parameters<LeasedSource['acquire']>[0]): Steps<readonly Lease[]> {
   const { relays } = names
   yield* evict(names, request.evict)
   const [member] = yield* query(`SELECT holder FROM ${relays} WHERE holder = ?`, request.holder)
@@ -91,7 +89,8 @@ export function* acquire(
 }
 
 function* evict({ relays }: TableNames, beats: readonly RelayBeat[]): Steps<void> {
-  for (const { holder, beat } of beats) yield* query(`DELETE FROM ${relays} WHERE holder = ? AND beat = ?`, holder, beat)
+  for (const { holder, beat } of beats)
+    yield* query(`DELETE FROM ${relays} WHERE holder = ? AND beat = ?`, holder, beat)
 }
 
 /**

@@ -13,6 +13,9 @@ export interface TableNames {
 
 export const defaultPrefix: string = 'outbox_'
 
+/** Raised when the tables change; kept in the table meta. */
+export const tablesVersion: number = 1
+
 /**
  * The names of all tables under one prefix.
  *

@@ -1,5 +1,14 @@
 import { sql } from 'drizzle-orm'
-import { check, index, integer, primaryKey, type SQLiteTable, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core'
+import {
+  check,
+  index,
+  integer,
+  primaryKey,
+  type SQLiteTable,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from 'drizzle-orm/sqlite-core'
 import { tableNames } from './names.ts'
 import { isPending, nowMs, payloadBytes } from './sql.ts'
 
@@ -43,8 +52,12 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
         refused: integer('refused').notNull().default(0),
         crashes: integer('crashes').notNull().default(0),
         requeues: integer('requeues').notNull().default(0),
-        occurredAt: integer('occurred_at').notNull().default(sql.raw(`(${nowMs})`)),
-        enqueuedAt: integer('enqueued_at').notNull().default(sql.raw(`(${nowMs})`)),
+        occurredAt: integer('occurred_at')
+          .notNull()
+          .default(sql.raw(`(${nowMs})`)),
+        enqueuedAt: integer('enqueued_at')
+          .notNull()
+          .default(sql.raw(`(${nowMs})`)),
         settledAt: integer('settled_at'),
         payloadBytes: integer('payload_bytes')
           .notNull()

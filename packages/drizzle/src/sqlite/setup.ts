@@ -36,7 +36,7 @@ function setupStatements(givenPrefix: string | undefined): readonly string[] {
   return [
     // The wide columns stand last: SQLite reads a row from its beginning, through overflow pages if it must.
     `CREATE TABLE IF NOT EXISTS ${entries} (
-  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  position INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
   id TEXT NOT NULL,
   partition INTEGER NOT NULL,
   aggregate_type TEXT NOT NULL,

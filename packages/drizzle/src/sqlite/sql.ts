@@ -6,3 +6,8 @@ export const isPending: string = "state IN ('pending', 'parked')"
 
 /** Bytes of UTF-8, as the column that counts them is defined. */
 export const payloadBytes: string = 'length(CAST(payload AS BLOB))'
+
+/** A number for LIMIT, which SQLite takes for no limit at all when it is negative, and refuses when it is not whole. */
+export function rowLimit(limit: number): number {
+  return limit > 0 ? Math.min(Math.floor(limit), 0x7fff_ffff) : 0
+}

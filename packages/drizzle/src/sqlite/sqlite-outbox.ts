@@ -10,16 +10,24 @@ import {
   type Receipt,
   uuidv7Generator,
 } from '@outbox/core'
+import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { check } from './check.ts'
 import { Connections, type Transact, transactOn } from './connection.ts'
 import { discard, listDead, requeue } from './dead-letters.ts'
 import { conflictIn, enqueue } from './enqueue.ts'
 import { isUniqueViolation } from './errors.ts'
 import { fetch } from './fetch.ts'
-import { clientInTransaction, clientOf, type SqliteClient, type SqliteDatabase, type SqliteSyncTransaction } from './handles.ts'
+import {
+  clientInTransaction,
+  clientOf,
+  type SqliteClient,
+  type SqliteDatabase,
+  type SqliteSyncTransaction,
+} from './handles.ts'
 import { acquire, join, poll, release } from './leases.ts'
 import { defaultPrefix, type TableNames, tableNames } from './names.ts'
 import { settle } from './settle.ts'
+import { rowLimit } from './sql.ts'
 import { fetchUnpublished, markPublished, purgeSome, stats } from './trait.ts'
 import { createWaker } from './wake.ts'
 
@@ -69,9 +77,9 @@ export const sqliteDefaults: { readonly prefix: string; readonly maxPayloadBytes
  * @throws {OutboxError} `invalid-option`
  */
 export function sqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
-  const { prefix, maxPayloadBytes, maxWaitMs } = { ...sqliteDefaults, ...options }
-  checkNumber('maxPayloadBytes', maxPayloadBytes, 1)
-  checkNumber('maxWaitMs', maxWaitMs, 0)
+  const { prefix, maxWaitMs } = { ...sqliteDefaults, ...options }
+  const maxPayloadBytes = checkMaxPayloadBytes(options.maxPayloadBytes)
+  checkMaxWait(maxWaitMs)
   const newId = options.ids ?? uuidv7Generator()
   const client = clientOf(options.db)
   const names = tableNames(prefix)
@@ -145,9 +153,10 @@ async function purge(
   names: TableNames,
   request: { readonly olderThanMs: number; readonly limit: number } & CallOptions,
 ): Promise<number> {
+  const limit = rowLimit(request.limit)
   let deleted = 0
-  while (deleted < request.limit) {
-    const step = Math.min(purgeStep, request.limit - deleted)
+  while (deleted < limit) {
+    const step = Math.min(purgeStep, limit - deleted)
     const count = await transact('write', () => purgeSome(names, request.olderThanMs, step), request)
     deleted += count
     if (count < step) break
@@ -156,7 +165,11 @@ async function purge(
   return deleted
 }
 
-function checkNumber(option: string, value: number, least: number): void {
-  if (Number.isFinite(value) && value >= least) return
-  throw new OutboxError('invalid-option', `sqliteOutbox: ${option} must be a number from ${least} on.`, { option })
+function checkMaxWait(maxWaitMs: number): void {
+  if (Number.isFinite(maxWaitMs) && maxWaitMs >= 0) return
+  throw new OutboxError(
+    'invalid-option',
+    `The option maxWaitMs must be a number of milliseconds from 0 on, such as ${sqliteDefaults.maxWaitMs}.`,
+    { option: 'maxWaitMs' },
+  )
 }

@@ -4,7 +4,7 @@ import { contentColumns, contentOf } from './content.ts'
 import { idList } from './dead-letters.ts'
 import type { TableNames } from './names.ts'
 import { integerOf, integerOrNullOf } from './rows.ts'
-import { isPending, nowMs } from './sql.ts'
+import { isPending, nowMs, rowLimit } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 /**
@@ -15,6 +15,7 @@ import { query, type Row, type Steps } from './steps.ts'
  */
 export function* fetchUnpublished(names: TableNames, limit: number): Steps<readonly OutboxEntry[]> {
   const { entries, aggregates } = names
+  const most = rowLimit(limit)
   const rows = yield* query(
     `WITH RECURSIVE partitions (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM partitions WHERE n < 63)
      SELECT ${contentColumns} FROM ${entries} e WHERE e.position IN (
@@ -26,9 +27,9 @@ export function* fetchUnpublished(names: TableNames, limit: number): Steps<reado
            WHERE aggregate_type = a.aggregate_type AND aggregate_id = a.aggregate_id AND ${isPending}
            ORDER BY sequence LIMIT ?))
      ORDER BY e.position LIMIT ?`,
-    limit,
-    limit,
-    limit,
+    most,
+    most,
+    most,
   )
   return rows.map(unpublishedEntry)
 }

@@ -117,6 +117,20 @@ export const enqueueSaboteurs: readonly Saboteur[] = [
     ],
   },
   {
+    breaks: 'a large batch is written in portions, of which the first ones stay',
+    sabotage: (store) => ({
+      enqueue: async (tx, events) => {
+        const batch = many(events)
+        const receipts = []
+        for (let start = 0; start < batch.length; start += 1000) {
+          receipts.push(...(await store.enqueue(tx, batch.slice(start, start + 1000))))
+        }
+        return receipts
+      },
+    }),
+    caughtBy: ['numbering.conflict-caught'],
+  },
+  {
     breaks: 'errors are plain ones',
     sabotage: (store) => ({
       enqueue: async (tx, events) => {
@@ -213,6 +227,7 @@ export const enqueueSaboteurs: readonly Saboteur[] = [
   },
   {
     breaks: 'one transaction waits for any other',
+    hangs: true,
     sabotage: (store) => {
       let last: Promise<unknown> = Promise.resolve()
       return {

@@ -25,7 +25,7 @@ export const fetchSaboteurs: readonly Saboteur[] = [
   {
     breaks: 'fetch gives the newest first',
     sabotage: (store) => ({ fetch: async (request) => (await store.fetch(request)).toReversed() }),
-    caughtBy: ['order.ascending-in-a-batch', 'order.oldest-first', 'numbering.given', 'upkeep.backlog'],
+    caughtBy: ['order.ascending-in-a-batch', 'order.oldest-first', 'numbering.given', 'under-load.backlog'],
   },
   {
     breaks: 'a fetch under no lease lends everything',
@@ -48,6 +48,27 @@ export const fetchSaboteurs: readonly Saboteur[] = [
       }
     },
     caughtBy: ['order.repeatable', 'order.head-unsettled', 'waiting.at-once', 'dead-letters.requeue'],
+  },
+  {
+    breaks: 'what was tried before comes after what was not',
+    sabotage: (store) => ({
+      fetch: async (request) => (await store.fetch(request)).toSorted((a, b) => a.attempt - b.attempt),
+    }),
+    caughtBy: ['under-load.failures'],
+  },
+  {
+    breaks: 'now and then a fetch passes over the head of an aggregate',
+    sabotage: (store) => {
+      let calls = 0
+      return {
+        fetch: async (request) => {
+          calls += 1
+          const batch = await store.fetch(request)
+          return calls % 7 === 0 ? batch.slice(1) : batch
+        },
+      }
+    },
+    caughtBy: ['under-load.order'],
   },
   {
     breaks: 'fetch passes over what was committed below its highest position',

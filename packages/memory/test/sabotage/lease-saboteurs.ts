@@ -79,6 +79,18 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     caughtBy: ['crashes.not-after-settle'],
   },
   {
+    breaks: 'a settle clears the notes of all leases of its holder',
+    sabotage: (store) => ({
+      settle: async (request) => {
+        const holders = new Set(request.leases.map(({ holder }) => holder))
+        const held = await heldLeases(store)
+        await store.settle({ leases: held.filter(({ holder }) => holders.has(holder)), settlements: [] })
+        return store.settle(request)
+      },
+    }),
+    caughtBy: ['crashes.lanes'],
+  },
+  {
     breaks: 'whatever is pending counts as in flight',
     sabotage: (store) => ({
       acquire: async (request) => {
@@ -104,7 +116,7 @@ export const leaseSaboteurs: readonly Saboteur[] = [
           }),
       }
     },
-    caughtBy: ['crashes.reset-by-retry'],
+    caughtBy: ['crashes.reset-by-retry', 'crashes.reset-by-death'],
   },
   {
     breaks: 'a relay is evicted although its beat has moved',

@@ -30,6 +30,7 @@ export const settleSaboteurs: readonly Saboteur[] = [
   },
   {
     breaks: 'who waits, waits for ever',
+    hangs: true,
     sabotage: (store) =>
       settlingWith(store, (each) => (each.outcome === 'retry' ? { ...each, retryInMs: 1e12 } : each)),
     caughtBy: ['waiting.at-once', 'waiting.ends-by-itself', 'waiting.over-when-published', 'settling.refusals-counted'],
@@ -50,7 +51,12 @@ export const settleSaboteurs: readonly Saboteur[] = [
     breaks: 'the dead block nobody',
     sabotage: (store) =>
       settlingWith(store, (each) => (each.outcome === 'dead' ? { ...each, blocksAggregate: false } : each)),
-    caughtBy: ['order.block', 'order.block-in-the-middle', 'dead-letters.discard'],
+    caughtBy: [
+      'order.block',
+      'order.late-commit-into-a-blocked-aggregate',
+      'order.block-in-the-middle',
+      'dead-letters.discard',
+    ],
   },
   {
     breaks: 'the dead always block',
@@ -73,7 +79,7 @@ export const settleSaboteurs: readonly Saboteur[] = [
   {
     breaks: 'settle changes nothing',
     sabotage: (store) => settlingWith(store, () => undefined),
-    caughtBy: ['settling.published', 'fencing.take-over-is-complete', 'upkeep.backlog'],
+    caughtBy: ['settling.published', 'fencing.take-over-is-complete', 'under-load.backlog'],
   },
   {
     breaks: 'a settle without settlements publishes what was lent',
@@ -161,6 +167,7 @@ export const settleSaboteurs: readonly Saboteur[] = [
       'fencing.settle-under-other-holder',
       'crashes.zombie-clears-no-notes',
       'fencing.race',
+      'under-load.take-overs',
     ],
   },
   {

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { places } from '../../places.ts'
 import { account, order, orderIdsIn, orders } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
-import { published, refused, startRelay, takeOver } from '../test-relay.ts'
+import { dead, published, refused, startRelay, takeOver } from '../test-relay.ts'
 
 /** What a relay had in hand when it died is counted, and lent alone from then on. */
 export const crashes: StoreTopic = {
@@ -136,6 +136,38 @@ export const crashes: StoreTopic = {
           [0, 2],
           [0, 2],
         ])
+      },
+    },
+    {
+      id: 'crashes.reset-by-death',
+      promise: 'an entry that died after crashes has none when it is requeued',
+      async run({ store, commit }) {
+        await commit(order('a'))
+        const gone = await startRelay(store)
+        await gone.fetch()
+        const heir = await takeOver(store, gone)
+        const batch = await heir.fetch()
+        expect(batch).toMatchObject([{ crashes: 1 }])
+        await heir.settle(batch.map((entry) => dead(entry, 'skip', 'crash')))
+        expect(await store.deadLetters.requeue(batch.map(({ id }) => id))).toBe(1)
+        expect(await heir.fetch()).toMatchObject([{ crashes: 0, attempt: 1 }])
+      },
+    },
+    {
+      id: 'crashes.lanes',
+      promise: 'a fetch or a settle under some leases leaves what is in hand under others as it is',
+      async run({ store, commit }) {
+        const ids = [40, 41, 42].flatMap((partition) => orderIdsIn(partition, 1))
+        await commit(ids.map((id) => order(id)))
+        const gone = await startRelay(store)
+        const lane = (partition: number) => gone.leases.filter((lease) => lease.partition === partition)
+        for (const partition of [40, 41, 42]) {
+          expect(await gone.fetch({ leases: lane(partition) })).toHaveLength(1)
+        }
+        await store.settle({ leases: lane(41), settlements: [] })
+        const lent = await (await takeOver(store, gone)).drain()
+        const counts = Object.fromEntries(lent.map(({ lease, crashes: count }) => [lease.partition, count]))
+        expect(counts).toEqual({ 40: 1, 41: 0, 42: 1 })
       },
     },
     {

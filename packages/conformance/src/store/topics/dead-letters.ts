@@ -172,6 +172,37 @@ export const deadLetters: StoreTopic = {
       },
     },
     {
+      id: 'dead-letters.discard-ends-only-its-own-block',
+      promise: 'discarding a letter that was skipped ends no waiting and no block of its aggregate',
+      async run({ store, commit }) {
+        await commit([...orders('blocked', 3), ...orders('waits', 3)])
+        const relay = await startRelay(store)
+        const heads = (await relay.fetch()).filter(({ sequence }) => sequence === 1)
+        await relay.settle(heads.map((entry) => dead(entry, 'skip')))
+        const next = (await relay.fetch()).filter(({ sequence }) => sequence === 2)
+        expect(places(next).toSorted()).toEqual(['blocked#2', 'waits#2'])
+        await relay.settle(
+          next.map((entry) => (entry.aggregateId === 'blocked' ? dead(entry, 'block') : refused(entry, farFuture))),
+        )
+        expect(await store.deadLetters.discard(heads.map(({ id }) => id))).toBe(2)
+        expect(await relay.fetch()).toEqual([])
+      },
+    },
+    {
+      id: 'dead-letters.many',
+      promise: 'more than a thousand letters are buried in one settle, and requeued or discarded in one call',
+      async run({ store, commit }) {
+        const receipts = await commit(Array.from({ length: 2200 }, (_, n) => order(`a-${n}`)))
+        const ids = receipts.map(({ id }) => id)
+        const relay = await startRelay(store)
+        await relay.settle((await relay.fetch({ limit: 5000 })).map((entry) => dead(entry, 'block')))
+        expect(await store.stats()).toMatchObject({ pending: 0, dead: 2200 })
+        expect(await store.deadLetters.requeue(ids.slice(0, 1100))).toBe(1100)
+        expect(await store.deadLetters.discard(ids)).toBe(1100)
+        expect(await relay.drain({ limit: 5000 })).toHaveLength(1100)
+      },
+    },
+    {
       id: 'dead-letters.other-ids',
       promise: 'requeue and discard count what was dead, and change nothing for other ids',
       async run({ store, commit }) {

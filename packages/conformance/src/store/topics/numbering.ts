@@ -1,5 +1,6 @@
+import type { Awaitable } from '@outbox/core'
 import { expect } from 'vitest'
-import { inTurn } from '../../in-turn.ts'
+import { inTurn, isThenable } from '../../in-turn.ts'
 import { places } from '../../places.ts'
 import { account, order, orders } from '../events.ts'
 import { expectEmpty, expectFailure, failure, sequencesOf, upTo } from '../facts.ts'
@@ -225,6 +226,18 @@ export const numbering: StoreTopic = {
       },
     },
     {
+      id: 'numbering.conflict-caught',
+      promise: 'of a large batch with a conflict nothing is written, even if the caller catches the error and commits',
+      async run({ store, commit, transaction }) {
+        await commit(account('z', 1))
+        const batch = Array.from({ length: 2500 }, (_, n) => account(`a-${n % 100}`, n))
+        // Some databases refuse the rest of the transaction after an error: then nothing of it is there at all.
+        await Promise.allSettled([transaction((tx) => caughtConflict(() => tx.enqueue([...batch, account('z', 1)])))])
+        expect(places(await store.fetchUnpublished(10))).toEqual(['z#1'])
+        expect((await store.stats()).pending).toBe(1)
+      },
+    },
+    {
       id: 'numbering.conflict-of-two-writers',
       promise: 'of two open transactions that write one sequence, the second is told of the conflict',
       needs: ['concurrentTransactions'],
@@ -241,4 +254,15 @@ export const numbering: StoreTopic = {
       },
     },
   ],
+}
+
+/** Tries an enqueue that must meet a conflict, and goes on, whether it throws or rejects. */
+function caughtConflict(attempt: () => Awaitable<unknown>): Awaitable<unknown> {
+  const caught = (error: unknown) => expectFailure('sequence-conflict', error)
+  try {
+    const result = attempt()
+    return isThenable(result) ? result.then(() => undefined, caught) : undefined
+  } catch (error) {
+    return caught(error)
+  }
 }

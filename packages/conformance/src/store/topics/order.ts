@@ -139,6 +139,24 @@ export const orderTopic: StoreTopic = {
       },
     },
     {
+      id: 'order.late-commit-into-a-blocked-aggregate',
+      promise: 'what was enqueued before its aggregate was blocked, and committed after, waits its turn like the rest',
+      needs: ['concurrentTransactions'],
+      async run({ store, begin, commit }) {
+        await commit(order('a'))
+        const late = await begin()
+        await late.enqueue(order('a'))
+        const relay = await startRelay(store)
+        const batch = await relay.fetch()
+        await relay.settle(batch.map((entry) => dead(entry, 'block')))
+        await late.commit()
+        expect(await relay.fetch()).toEqual([])
+        expect((await store.poll({ holder: relay.holder })).duePartitions).toEqual([])
+        await store.deadLetters.requeue(batch.map(({ id }) => id))
+        expect(places(await relay.drain())).toEqual(['a#1', 'a#2'])
+      },
+    },
+    {
       id: 'order.late-sequence',
       promise: 'a lower sequence committed after a higher one was published is lent, and says so',
       async run({ store, commit }) {

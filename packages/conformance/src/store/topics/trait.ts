@@ -132,6 +132,15 @@ export const trait: StoreTopic = {
       },
     },
     {
+      id: 'trait.mark-many',
+      promise: 'thousands of ids are marked in one call',
+      async run({ store, commit }) {
+        const receipts = await commit(Array.from({ length: 3000 }, (_, n) => order(`a-${n % 30}`)))
+        await store.markPublished(receipts.slice(1).map(({ id }) => id))
+        expect(await store.fetchUnpublished(10)).toMatchObject([{ id: receipts[0]?.id }])
+      },
+    },
+    {
       id: 'trait.neither-published-nor-dead',
       promise: 'fetchUnpublished leaves out what is dead or discarded, not what waits or is blocked',
       async run({ store, commit }) {

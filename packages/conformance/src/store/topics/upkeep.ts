@@ -123,24 +123,6 @@ export const upkeep: StoreTopic = {
       },
     },
     {
-      id: 'upkeep.backlog',
-      promise: 'a backlog of 5,000 entries is drained whole, each once, in order per aggregate',
-      async run({ store, commit }) {
-        for (let n = 0; n < 5; n++) {
-          await commit(Array.from({ length: 1000 }, (_, index) => order(`a-${index % 50}`)))
-        }
-        const relay = await startRelay(store)
-        const lent = await relay.drain({ limit: 500, limitPerAggregate: 50 })
-        expect(lent).toHaveLength(5000)
-        const last = new Map<string, number>()
-        for (const { aggregateId, sequence } of lent) {
-          expect(sequence, aggregateId).toBe((last.get(aggregateId) ?? 0) + 1)
-          last.set(aggregateId, sequence)
-        }
-        await expectEmpty(store)
-      },
-    },
-    {
       id: 'upkeep.subscription',
       promise: 'a wake-up subscription, where the store has one, ends when it is disposed of, and disturbs nothing',
       async run({ store, commit }) {

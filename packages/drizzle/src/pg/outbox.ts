@@ -1,0 +1,147 @@
+import {
+  type Enqueueable,
+  entriesFrom,
+  type LeasedSource,
+  type OneOrMany,
+  OutboxError,
+  type OutboxStore,
+  type Receipt,
+  uuidv7Generator,
+} from '@outbox/core'
+import { checkMaxPayloadBytes } from '../shared/options.ts'
+import { check } from './check.ts'
+import { Commits } from './commits.ts'
+import { discardDead, listDead, requeueDead } from './dead-letters.ts'
+import { enqueue } from './enqueue.ts'
+import { fetch } from './fetch.ts'
+import { isPgHandle, type PgDatabase, type PgTransaction } from './handles.ts'
+import { acquire, join, poll, release } from './leases.ts'
+import { listenThrough, sendsSimpleQueries } from './listen.ts'
+import { type Names, namesIn, type Place } from './names.ts'
+import { purge } from './purge.ts'
+import { type Session, sessionOf } from './session.ts'
+import { settle } from './settle.ts'
+import { stats } from './stats.ts'
+import { keepListening } from './subscription.ts'
+import { fetchUnpublished, markPublished } from './trait.ts'
+
+/**
+ * How relays learn of a commit before they poll.
+ *
+ * - `debounced`: shortly after the commit, outside every transaction, at most one notification in a few milliseconds
+ *   and process. Lost if the process ends at that moment; polling then finds the entry.
+ * - `transaction`: inside the caller's transaction, so nothing is lost; but commits that notify wait for each other,
+ *   which costs much throughput where many transactions commit at once.
+ * - `off`: not at all; relays poll.
+ */
+export type NotifyMode = 'debounced' | 'transaction' | 'off'
+
+export interface PgOutboxOptions extends Place {
+  /** a drizzle database over a pool of node-postgres, postgres-js or PGlite; the outbox never closes it */
+  readonly db: PgDatabase
+  /** largest payload, in bytes of JSON; default 1 MiB */
+  readonly maxPayloadBytes?: number
+  /** mints the ids of events that bring none; default UUIDv7, ascending in this process */
+  readonly ids?: () => string
+  /** default `debounced` */
+  readonly notify?: NotifyMode
+  /** false: no connection is kept for LISTEN, as behind a transaction pooler; relays poll. Default true */
+  readonly listen?: boolean
+}
+
+/** An outbox in PostgreSQL. */
+export interface PgOutbox extends OutboxStore<PgTransaction> {
+  readonly enqueue: (tx: PgTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
+  subscribe(wake: () => void): Promise<AsyncDisposable>
+}
+
+/**
+ * An outbox in PostgreSQL, through the application's own drizzle database.
+ *
+ * Making one sends nothing. `enqueue` runs on the transaction that it is given; everything else runs on `db`, each
+ * call a statement that commits on its own, so `db` must not be inside a transaction: give it a pool.
+ *
+ * @example
+ * ```ts
+ * const outbox = pgOutbox({ db })
+ * await db.transaction(async (tx) => {
+ *   await tx.insert(orders).values(order)
+ *   await outbox.enqueue(tx, event('order.placed', { aggregateId: order.id, payload: order }))
+ * })
+ * ```
+ * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
+ */
+export function pgOutbox(options: PgOutboxOptions): PgOutbox {
+  const { db, notify = 'debounced', listen = true, ids = uuidv7Generator() } = options
+  checkOptions(options)
+  const names = namesIn(options)
+  const session = sessionOf(db)
+  const commits = new Commits(session, notify === 'debounced' ? names.channel : undefined)
+  const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(options.maxPayloadBytes) }
+  const enqueueOptions = {
+    names,
+    openCheck: sendsSimpleQueries(db.$client) ? 'clock' : 'setting',
+    notifies: notify === 'transaction',
+  } as const
+
+  return Object.freeze({
+    async enqueue(tx: PgTransaction, events: OneOrMany<Enqueueable>) {
+      const entries = entriesFrom(events, entryOptions)
+      const { receipts, transactionId } = await enqueue(enqueueOptions, tx, entries)
+      if (transactionId !== undefined) commits.expect(transactionId)
+      return receipts
+    },
+    subscribe: (wake) => subscribe(names, commits, listen ? db.$client : undefined, wake),
+    ...relaySide(session, names),
+  } satisfies PgOutbox)
+}
+
+function relaySide(session: Session, names: Names): LeasedSource {
+  return {
+    fetchUnpublished: (limit, options) => fetchUnpublished(session, names, limit, options),
+    markPublished: (ids, options) => markPublished(session, names, ids, options),
+    check: (options) => check(session, names, options),
+    join: (request) => join(session, names, request),
+    poll: (request) => poll(session, names, request),
+    acquire: (request) => acquire(session, names, request),
+    release: (request) => release(session, names, request),
+    fetch: (request) => fetch(session, names, request),
+    settle: (request) => settle(session, names, request),
+    stats: (options) => stats(session, names, options),
+    purge: (request) => purge(session, names, request),
+    deadLetters: {
+      list: (page) => listDead(session, names, page),
+      requeue: (ids, options) => requeueDead(session, names, ids, options),
+      discard: (ids, options) => discardDead(session, names, ids, options),
+    },
+  }
+}
+
+async function subscribe(names: Names, commits: Commits, client: unknown, wake: () => void): Promise<AsyncDisposable> {
+  const end = commits.subscribe(wake)
+  const listen = listenThrough(client)
+  const listening = listen && (await keepListening(listen, names.channel, wake))
+  return {
+    async [Symbol.asyncDispose]() {
+      end()
+      await listening?.[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function checkOptions({ db, notify, listen, ids }: PgOutboxOptions): void {
+  const refuse = (option: string, message: string): OutboxError<'invalid-option'> =>
+    new OutboxError('invalid-option', `The option ${option} ${message}`, { option })
+  if (!isPgHandle(db)) {
+    throw refuse(
+      'db',
+      "is no drizzle database on PostgreSQL: pass drizzle(…) of 'drizzle-orm/node-postgres', 'drizzle-orm/postgres-js' or 'drizzle-orm/pglite'.",
+    )
+  }
+  if ('rollback' in db) throw refuse('db', 'is a transaction: pass the database, which outlives it.')
+  if (notify !== undefined && !['debounced', 'transaction', 'off'].includes(notify)) {
+    throw refuse('notify', "must be 'debounced', 'transaction' or 'off'.")
+  }
+  if (listen !== undefined && typeof listen !== 'boolean') throw refuse('listen', 'must be true or false.')
+  if (ids !== undefined && typeof ids !== 'function') throw refuse('ids', 'must be a function that returns a UUID.')
+}

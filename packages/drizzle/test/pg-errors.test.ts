@@ -1,0 +1,113 @@
+import { OutboxError, partitionOf } from '@outbox/core'
+import { describe, expect, test } from 'vitest'
+import { translated, translatedConflict } from '../src/pg/errors.ts'
+
+describe('what an error of the database means', () => {
+  test.each([
+    ['40001', 'busy'],
+    ['40P01', 'busy'],
+    ['55P03', 'busy'],
+    ['57014', 'busy'],
+    ['57P01', 'unavailable'],
+    ['57P03', 'unavailable'],
+    ['08006', 'unavailable'],
+    ['53300', 'unavailable'],
+    ['58030', 'unavailable'],
+    ['25006', 'unavailable'],
+    ['ECONNREFUSED', 'unavailable'],
+    ['ECONNRESET', 'unavailable'],
+    ['ENOTFOUND', 'unavailable'],
+    ['CONNECTION_ENDED', 'unavailable'],
+    ['CONNECT_TIMEOUT', 'unavailable'],
+    ['42P01', 'setup-required'],
+    ['42703', 'setup-required'],
+    ['42501', 'setup-required'],
+  ])('%s is %s', (code, meaning) => {
+    const cause = driverError(code)
+    const error = translated(cause)
+    expect(error).toMatchObject({ code: meaning, cause })
+    expect(OutboxError.is(error) && error.isRetryable).toBe(meaning !== 'setup-required')
+  })
+
+  test.each([
+    'Connection terminated unexpectedly',
+    'Connection terminated due to connection timeout',
+    'timeout exceeded when trying to connect',
+    'Client has encountered a connection error and is not queryable',
+    'Cannot use a pool after calling end on the pool',
+    'PGlite is closed',
+  ])('"%s", which has no code, is unavailable', (message) => {
+    expect(translated(new Error(message))).toMatchObject({ code: 'unavailable' })
+  })
+
+  test('a PGlite handle whose transaction has ended is a finished one', () => {
+    expect(translated(new Error('Transaction is closed'))).toMatchObject({
+      code: 'not-a-transaction',
+      details: { reason: 'finished' },
+    })
+  })
+
+  test('what is not known stays the driver’s own error', () => {
+    for (const code of ['22001', '23514', 'XX000', 'EWHATEVER', '0', '']) {
+      const cause = driverError(code)
+      expect(translated(cause)).toBe(cause)
+    }
+    expect(translated('a string')).toBe('a string')
+  })
+
+  test('drizzle’s wrapping, whose message quotes the parameters, is taken off', () => {
+    const cause = driverError('22001')
+    expect(translated(new Error('Failed query: … params: secret', { cause }))).toBe(cause)
+    const busy = translated(new Error('Failed query: … params: secret', { cause: driverError('40001') }))
+    expect(JSON.stringify(busy) + String(busy)).not.toContain('secret')
+  })
+
+  test('an outbox error comes out as it went in', () => {
+    const error = new OutboxError('busy', 'once', { system: 'postgresql' })
+    expect(translated(error)).toBe(error)
+  })
+})
+
+describe('a violated unique index', () => {
+  const index = 'outbox_entries_sequence'
+  const entry = (aggregateType: string, aggregateId: string, sequence: number | undefined) => ({
+    ...{ id: '0193a5c2-7d0e-7f00-8000-0123456789ab', eventType: 'a.b', payload: '{}', headers: {} },
+    ...{ aggregateType, aggregateId, sequence, occurredAt: new Date(0) },
+    partition: partitionOf(aggregateType, aggregateId),
+  })
+  const batch = [entry('order', 'a', 1), entry('o, (r)', 'b, c)=(d', 12), entry('order', 'a', 2)]
+
+  test.each([
+    ['English', 'Key (aggregate_type, aggregate_id, sequence)=(o, (r), b, c)=(d, 12) already exists.'],
+    ['German', 'Schlüssel »(aggregate_type, aggregate_id, sequence)=(o, (r), b, c)=(d, 12)« existiert bereits.'],
+  ])('names the conflicting entry of the batch from a detail in %s', (_, detail) => {
+    const cause = { ...driverError('23505'), constraint: index, detail }
+    expect(translatedConflict(cause, index, batch)).toMatchObject({
+      code: 'sequence-conflict',
+      details: { aggregateType: 'o, (r)', aggregateId: 'b, c)=(d', sequence: 12 },
+    })
+  })
+
+  test('is understood in the words of postgres-js too', () => {
+    const detail = 'Key (aggregate_type, aggregate_id, sequence)=(order, a, 2) already exists.'
+    const cause = { ...driverError('23505'), constraint_name: index, detail }
+    expect(translatedConflict(cause, index, batch)).toMatchObject({ details: { aggregateId: 'a', sequence: 2 } })
+  })
+
+  test('of a number that the store gave is read from the detail', () => {
+    const detail = 'Key (aggregate_type, aggregate_id, sequence)=(order, x, y, 5) already exists.'
+    const cause = { ...driverError('23505'), constraint: index, detail }
+    expect(translatedConflict(cause, index, [entry('order', 'x, y', undefined)])).toMatchObject({
+      details: { aggregateType: 'order', aggregateId: 'x, y', sequence: 5 },
+    })
+  })
+
+  test('of something else is none of ours', () => {
+    const cause = { ...driverError('23505'), constraint: 'orders_pkey', detail: 'Key (id)=(1) already exists.' }
+    expect(translatedConflict(cause, index, batch)).toBe(cause)
+  })
+})
+
+function driverError(code: string): Error & { readonly code: string } {
+  return Object.assign(new Error('as the driver says it'), { code })
+}

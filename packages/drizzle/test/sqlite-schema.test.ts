@@ -1,0 +1,197 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import Database from 'better-sqlite3'
+import { drizzle } from 'drizzle-orm/better-sqlite3'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { setup, setupSql, sqliteOutbox } from '../src/sqlite/index.ts'
+import { newFile, type TestDatabase, type TestFile } from './sqlite-files.ts'
+
+const packageFolder = fileURLToPath(new URL('../', import.meta.url))
+const placed = { type: 'order.placed', aggregateId: '1', payload: {} }
+
+let file: TestFile
+beforeEach(() => {
+  file = newFile()
+})
+afterEach(() => file.remove())
+
+test('setup makes what check asks for, and twice is as good as once', async () => {
+  const db = file.connect()
+  setup(db)
+  const shape = shapeOf(db)
+  const outbox = sqliteOutbox({ db })
+  db.transaction((tx) => outbox.enqueue(tx, placed))
+  setup(db)
+  await outbox.check()
+  expect(shapeOf(db)).toEqual(shape)
+  expect(await outbox.fetchUnpublished(10)).toHaveLength(1)
+})
+
+test('setup becomes part of a transaction that is open', async () => {
+  const db = file.connect()
+  db.run('BEGIN')
+  setup(db)
+  db.run('ROLLBACK')
+  await expect(sqliteOutbox({ db }).check()).rejects.toMatchObject({ code: 'setup-required' })
+})
+
+test('the text of setupSql makes the same tables', () => {
+  const [bySetup, byText] = [file.connect(), newFile()]
+  setup(bySetup, { prefix: 'mail_' })
+  const db = byText.connect()
+  db.$client.exec(setupSql({ prefix: 'mail_' }))
+  expect(shapeOf(db)).toEqual(shapeOf(bySetup))
+  expect(shapeOf(db)).not.toEqual([])
+  byText.remove()
+})
+
+test('the migration that drizzle-kit makes of the exported tables passes check, and makes what setup makes', async () => {
+  for (const prefix of ['outbox_', 'mail_']) {
+    const [migrated, bySetup] = [newFile(), newFile()]
+    const db = migrated.connect()
+    db.$client.exec(migrationOf(prefix, dirname(migrated.path)))
+    const outbox = sqliteOutbox({ db, prefix })
+    await outbox.check()
+    db.transaction((tx) => outbox.enqueue(tx, placed))
+    expect(await outbox.fetchUnpublished(10)).toHaveLength(1)
+    setup(bySetup.connect(), { prefix })
+    expect(shapeOf(db)).toEqual(shapeOf(bySetup.connect()))
+    migrated.remove()
+    bySetup.remove()
+  }
+})
+
+test('check names every table, column and index that is missing, and says what to run', async () => {
+  const db = file.connect()
+  const outbox = sqliteOutbox({ db })
+  await expect(outbox.check()).rejects.toMatchObject({
+    code: 'setup-required',
+    message:
+      "The outbox is not set up in this SQLite database. Missing: table outbox_entries, table outbox_sequences, table outbox_aggregates, table outbox_relays, table outbox_leases, table outbox_meta. Call setup(db) from '@outbox/drizzle/sqlite' once, or add its tables to your drizzle schema and run drizzle-kit's migration.",
+  })
+  setup(db)
+  db.$client.exec(`DROP INDEX outbox_entries_scan; DROP INDEX outbox_aggregates_due;
+    ALTER TABLE outbox_aggregates DROP COLUMN blocked_by; DROP TABLE outbox_meta`)
+  await expect(outbox.check()).rejects.toMatchObject({
+    details: {
+      missing: [
+        'index outbox_entries_scan',
+        'column outbox_aggregates.blocked_by',
+        'index outbox_aggregates_due',
+        'table outbox_meta',
+      ],
+    },
+  })
+})
+
+test('check refuses tables of another version, and says which side is behind', async () => {
+  const db = file.connect()
+  setup(db)
+  const outbox = sqliteOutbox({ db })
+  await outbox.join({ holder: 'relay' })
+  await outbox.check()
+  for (const [version, missing] of [
+    ['0', 'version 1 of the tables (these are version 0)'],
+    ['2', 'a newer @outbox/drizzle (the tables are version 2, this package knows 1)'],
+  ]) {
+    db.run(`UPDATE outbox_meta SET value = '${version}' WHERE key = 'version'`)
+    await expect(outbox.check()).rejects.toMatchObject({ code: 'setup-required', details: { missing: [missing] } })
+  }
+})
+
+test('check says so when the connection may not write', async () => {
+  setup(file.connect())
+  const readOnly = drizzle({ client: new Database(file.path, { readonly: true }) })
+  await expect(sqliteOutbox({ db: readOnly }).check()).rejects.toMatchObject({
+    code: 'setup-required',
+    details: { missing: ['the right to write'] },
+  })
+  readOnly.$client.close()
+})
+
+test('without tables enqueue and the calls of a relay say what is missing', async () => {
+  const db = file.connect()
+  const outbox = sqliteOutbox({ db })
+  expect(() => db.transaction((tx) => outbox.enqueue(tx, placed))).toThrow('Missing: table outbox_meta. Call setup(db)')
+  await expect(outbox.poll({ holder: 'h' })).rejects.toMatchObject({
+    code: 'setup-required',
+    details: { missing: ['table outbox_relays'] },
+  })
+})
+
+test('two outboxes under different prefixes share a file and nothing else', async () => {
+  const db = file.connect()
+  for (const prefix of ['mail_', 'audit_']) setup(db, { prefix })
+  const mail = sqliteOutbox({ db, prefix: 'mail_' })
+  const audit = sqliteOutbox({ db, prefix: 'audit_' })
+  db.transaction((tx) => mail.enqueue(tx, placed))
+  expect((await mail.stats()).pending).toBe(1)
+  expect((await audit.stats()).pending).toBe(0)
+})
+
+test('options that cannot work are refused with what to write instead', () => {
+  const db = file.connect()
+  expect(() => sqliteOutbox({ db, prefix: 'Mail-' })).toThrow(
+    "The option prefix must be up to 32 lower-case letters, digits and underscores, such as 'outbox_'",
+  )
+  expect(() => sqliteOutbox({ db, maxPayloadBytes: 0 })).toThrow(
+    'The option maxPayloadBytes must be a whole number of bytes above 0',
+  )
+  expect(() => sqliteOutbox({ db, maxWaitMs: Number.NaN })).toThrow(
+    'The option maxWaitMs must be a number of milliseconds from 0 on',
+  )
+  // @ts-expect-error a mock has no connection
+  expect(() => setup(drizzle.mock())).toThrow('The option db is not a drizzle database on better-sqlite3')
+})
+
+/** Tables with their columns and indexes with theirs, in the words of SQLite, whoever made them. */
+function shapeOf({ $client }: TestDatabase): readonly unknown[] {
+  const tables = $client.prepare(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+  )
+  return tables.all().map((table) => {
+    const { name } = table as { readonly name: string }
+    const columns = $client
+      .prepare('SELECT cid, name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)')
+      .all(name)
+    const indexes = $client
+      .prepare(
+        `SELECT l.name, l."unique", i.seqno, i.name AS column_name,
+           CASE l.partial WHEN 1 THEN substr(s.sql, instr(upper(s.sql), ' WHERE ')) END AS condition
+         FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i JOIN sqlite_schema s ON s.name = l.name
+         WHERE l.origin = 'c' ORDER BY l.name, i.seqno`,
+      )
+      .all(name)
+    const checks = $client.prepare('SELECT sql FROM sqlite_schema WHERE name = ?').pluck().get(name)
+    return {
+      name,
+      columns,
+      indexes,
+      checks: String(checks)
+        .replaceAll('CHECK (', 'CHECK(')
+        .match(/CHECK\(.*\)/g),
+    }
+  })
+}
+
+/** What drizzle-kit generates for a user's schema file that holds the outbox's tables. */
+function migrationOf(prefix: string, folder: string): string {
+  const source = fileURLToPath(new URL('../src/sqlite/index.ts', import.meta.url))
+  const schema =
+    prefix === 'outbox_'
+      ? `export { outboxAggregates, outboxEntries, outboxLeases, outboxMeta, outboxRelays, outboxSequences } from '${source}'`
+      : `import { outboxTables } from '${source}'
+export const { entries, sequences, aggregates, relays, leases, meta } = outboxTables({ prefix: '${prefix}' })`
+  mkdirSync(join(folder, 'out'))
+  writeFileSync(join(folder, 'schema.ts'), schema)
+  const kit = join(packageFolder, 'node_modules/drizzle-kit/bin.cjs')
+  execFileSync(
+    process.execPath,
+    [kit, 'generate', '--dialect', 'sqlite', '--schema', join(folder, 'schema.ts'), '--out', join(folder, 'out')],
+    { cwd: packageFolder, env: { ...process.env, NODE_OPTIONS: '--conditions=@outbox/source' } },
+  )
+  const [migration] = readdirSync(join(folder, 'out')).filter((name) => name.endsWith('.sql'))
+  return readFileSync(join(folder, 'out', migration ?? ''), 'utf8').replaceAll('--> statement-breakpoint', '')
+}

@@ -1,0 +1,173 @@
+import { type PublishOutcome, permanent, unavailable } from '@outbox/core'
+import type { Answer } from './replies.ts'
+
+/** What JetStream says about one published message. */
+export type Acknowledgement =
+  | { readonly kind: 'stored'; readonly stream: string; readonly sequence: number; readonly isDuplicate: boolean }
+  | {
+      readonly kind: 'refused'
+      readonly code: number
+      readonly description: string
+      /** undefined where the server does not say */
+      readonly stream: string | undefined
+    }
+  /** not a reply of JetStream at all: somebody else listens on the subject */
+  | { readonly kind: 'foreign' }
+
+/** JetStream's `err_code` for an expectation about the last sequence that did not hold; the second since 2.11. */
+export const wrongLastSequence: ReadonlySet<number> = new Set([10_071, 10_164])
+
+type Verdict = 'reject' | 'unavailable'
+
+/**
+ * JetStream's `err_code`s that mean more than "not this time". All others are `retry`: among them a missing stream
+ * (10059), another stream than expected (10060), a sealed one (10109), the same id being stored at this moment (10158),
+ * too many requests (10167), and of 10077 a limit per subject.
+ */
+const verdicts: ReadonlyMap<number, Verdict> = new Map([
+  [10_054, 'reject'], // message size exceeds the stream's maximum
+  [10_097, 'reject'], // header size exceeds maximum allowed of 64k
+  [10_008, 'unavailable'], // JetStream system temporarily unavailable
+  [10_009, 'unavailable'], // JetStream cluster: not leader
+  [10_023, 'unavailable'], // insufficient resources
+  [10_028, 'unavailable'], // memory resources exceeded
+  [10_039, 'unavailable'], // JetStream not enabled for account
+  [10_047, 'unavailable'], // storage resources exceeded
+  [10_076, 'unavailable'], // JetStream not enabled
+])
+
+/** The store's refusal: no room (in the whole stream, or on one subject), or a disk that fails. */
+const storeFailed = 10_077
+
+const hints: ReadonlyMap<number, string> = new Map([
+  [10_060, "the subject belongs to another stream than option 'stream' says"],
+  [storeFailed, 'the stream takes no more: raise its limits, or let consumers catch up'],
+  [10_109, 'the stream is sealed, and takes no messages'],
+])
+
+/** The client's own refusals to publish, by `code` (2.x) or `name` (3.x). */
+const clientFaults: ReadonlyMap<string, Verdict> = new Map([
+  ['MAX_PAYLOAD_EXCEEDED', 'reject'],
+  ['BAD_SUBJECT', 'reject'],
+  ['InvalidSubjectError', 'reject'],
+  ['CONNECTION_CLOSED', 'unavailable'],
+  ['CONNECTION_DRAINING', 'unavailable'],
+  ['ClosedConnectionError', 'unavailable'],
+  ['DrainingConnectionError', 'unavailable'],
+])
+
+/** The outcome of an entry whose answer is no reply of JetStream's. */
+export function outcomeWithoutReply(
+  answer: Exclude<Answer, { readonly kind: 'reply' }>,
+  subject: string,
+  system: string,
+): PublishOutcome {
+  switch (answer.kind) {
+    case 'noResponders':
+      return { status: 'unavailable', error: unavailable(noStream(subject, system), { system }) }
+    case 'forbidden':
+      return {
+        status: 'retry',
+        error: failure(`${system}: the NATS user may not publish to '${subject}'.`, answer.error),
+      }
+    case 'notConnected':
+      return { status: 'unavailable', error: answer.error }
+    case 'abandoned':
+      return { status: 'notSent' }
+    case 'notSent':
+      return outcomeOfClientFault(answer.error, system)
+    case 'unanswered':
+      return { status: 'unknown', error: answer.error }
+  }
+}
+
+/** What a message for a subject that nobody listens on comes back with. */
+export function noStream(subject: string, system: string): string {
+  return `${system}: no stream takes subject '${subject}' (503, no responders). Add a stream that covers it, or look whether JetStream runs and the stream has a leader.`
+}
+
+/** The outcome of an entry whose message the client would not send. */
+function outcomeOfClientFault(error: unknown, system: string): PublishOutcome {
+  const { code, name, message } = describe(error)
+  const isTooLarge = name === 'InvalidArgumentError' && message.includes('max_payload')
+  const verdict = isTooLarge ? 'reject' : (clientFaults.get(code) ?? clientFaults.get(name))
+  return outcomeOf(verdict, `${system}: the NATS client did not send the message: ${message}`, system, error)
+}
+
+/** Whether the whole stream has no room. A limit per subject is one aggregate's own trouble. */
+export function isStreamFull({ code, description }: { readonly code: number; readonly description: string }): boolean {
+  return code === storeFailed && !description.includes('per subject')
+}
+
+/** The outcome of an entry that was answered. A duplicate is stored: it was sent before. */
+export function outcomeOfAcknowledgement(
+  acknowledgement: Acknowledgement,
+  subject: string,
+  system: string,
+): PublishOutcome {
+  switch (acknowledgement.kind) {
+    case 'stored':
+      return acknowledgement.isDuplicate ? { status: 'published', duplicate: true } : { status: 'published' }
+    case 'refused': {
+      const { code, description } = acknowledgement
+      const hint = hints.get(code)
+      const text = `${system}: JetStream refused the message: ${description} (${code})${hint === undefined ? '' : `; ${hint}`}.`
+      return outcomeOf(isStreamFull(acknowledgement) ? 'unavailable' : verdicts.get(code), text, system)
+    }
+    case 'foreign':
+      return { status: 'retry', error: failure(`${system}: the reply on '${subject}' did not come from JetStream.`) }
+  }
+}
+
+function outcomeOf(verdict: Verdict | undefined, text: string, system: string, cause?: unknown): PublishOutcome {
+  const options = { system, ...(cause === undefined ? {} : { cause }) }
+  if (verdict === 'reject') return { status: 'reject', error: permanent(text, options) }
+  if (verdict === 'unavailable') return { status: 'unavailable', error: unavailable(text, options) }
+  return { status: 'retry', error: failure(text, cause) }
+}
+
+const decoder = new TextDecoder()
+
+/** Reads the reply to a published message. */
+export function acknowledgementFrom(data: Uint8Array): Acknowledgement {
+  const reply = jsonFrom(data)
+  if (isRecord(reply)) {
+    if (isRecord(reply['error'])) {
+      const { err_code: code, description } = reply['error']
+      return {
+        kind: 'refused',
+        code: typeof code === 'number' ? code : 0,
+        description: String(description),
+        stream: typeof reply['stream'] === 'string' ? reply['stream'] : undefined,
+      }
+    }
+    const { stream, seq, duplicate } = reply
+    if (typeof stream === 'string' && typeof seq === 'number') {
+      return { kind: 'stored', stream, sequence: seq, isDuplicate: duplicate === true }
+    }
+  }
+  return { kind: 'foreign' }
+}
+
+/** Parses JSON bytes; undefined if they are none. */
+export function jsonFrom(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(data))
+  } catch {
+    return undefined // the caller says what it expected
+  }
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function describe(error: unknown): { readonly code: string; readonly name: string; readonly message: string } {
+  if (!(error instanceof Error)) return { code: '', name: '', message: String(error) }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return { code, name: error.name, message: error.message }
+}
+
+function failure(text: string, cause?: unknown): Error {
+  return new Error(text, cause === undefined ? undefined : { cause })
+}

@@ -1,0 +1,145 @@
+import { limits, OutboxError } from '@outbox/core'
+import type { ApiAnswer, JetStreamApi } from './jetstream.ts'
+import type { NatsSettings } from './options.ts'
+import type { Replies } from './replies.ts'
+import { type StreamConfig, streamConfigFrom, streamFaults, streamWarnings } from './stream-config.ts'
+import { coversSubject } from './subject.ts'
+
+export interface FoundSetup {
+  readonly warnings: readonly string[]
+  /** the shortest window of the streams that were found */
+  readonly dedupeWindowMs: number | undefined
+}
+
+/** JetStream's `err_code`s for JetStream that is off. */
+const notEnabled: ReadonlySet<number> = new Set([10_039, 10_076])
+const streamNotFound = 10_059
+
+/**
+ * Looks at the server and the stream; changes nothing.
+ *
+ * @throws {OutboxError} `setup-required` with everything that is missing, and the commands that mend it;
+ *   `unavailable` when the broker does not answer
+ */
+export async function checkSetup(
+  settings: NatsSettings,
+  replies: Replies,
+  api: JetStreamApi,
+  { retryHorizonMs, signal }: { readonly retryHorizonMs: number; readonly signal: AbortSignal },
+): Promise<FoundSetup> {
+  const fault = replies.fault()
+  if (fault) throw fault
+  const { connection, name: system } = settings
+  if (connection.info?.headers === false) {
+    throw missing(system, [
+      'message headers are switched off on the server: take no_header_support out of its configuration',
+    ])
+  }
+  const account = await api.request('INFO', undefined, signal)
+  if (account.kind !== 'ok') {
+    if (isOff(account)) {
+      throw missing(system, [
+        "JetStream is off: start the server with 'nats-server -js', or add 'jetstream { store_dir: … }' to its configuration and enable it for the account",
+      ])
+    }
+    throw api.notThere('INFO', account)
+  }
+  const { template, stream } = settings
+  const streams =
+    stream !== undefined
+      ? [await streamNamed(stream, settings, api, signal)]
+      : template === undefined
+        ? []
+        : await streamsCovering(template.wildcard, settings, api, signal)
+  const faults = streams.flatMap(streamFaults)
+  if (faults.length > 0) throw missing(system, faults)
+  const windows = streams.map(({ duplicateWindowMs }) => duplicateWindowMs)
+  return {
+    warnings: [
+      ...(streams.length === 0
+        ? [
+            `${system}: the subject is a function, so its streams were not checked. Give option 'stream' to have it checked.`,
+          ]
+        : []),
+      ...(template === undefined ? [] : coverageWarnings(streams, template.wildcard)),
+      ...streams.flatMap((config) => streamWarnings(config, retryHorizonMs, connection.info?.max_payload)),
+      ...payloadWarnings(connection.info?.max_payload),
+    ],
+    dedupeWindowMs: windows.length === 0 ? undefined : Math.min(...windows),
+  }
+}
+
+function isOff(answer: Exclude<ApiAnswer, { readonly kind: 'ok' }>): boolean {
+  return answer.kind === 'absent' || notEnabled.has(answer.refusal.code)
+}
+
+async function streamNamed(
+  stream: string,
+  { template, name: system }: NatsSettings,
+  api: JetStreamApi,
+  signal: AbortSignal,
+): Promise<StreamConfig> {
+  const answer = await api.request(`STREAM.INFO.${stream}`, undefined, signal)
+  const subjects = template?.wildcard ?? 'events.>'
+  if (answer.kind === 'refused' && answer.refusal.code === streamNotFound) {
+    throw missing(system, [`there is no stream '${stream}': ${addCommand(stream, subjects)}`])
+  }
+  if (answer.kind !== 'ok') throw api.notThere(`STREAM.INFO.${stream}`, answer)
+  const config = streamConfigFrom(stream, answer.body)
+  if (template !== undefined && !config.subjects.some((subject) => overlaps(subject, template.wildcard))) {
+    throw missing(system, [
+      `stream '${stream}' takes '${config.subjects.join(', ')}', not '${subjects}': nats stream edit ${stream} --subjects='${[...config.subjects, subjects].join(',')}'`,
+    ])
+  }
+  return config
+}
+
+async function streamsCovering(
+  wildcard: string,
+  settings: NatsSettings,
+  api: JetStreamApi,
+  signal: AbortSignal,
+): Promise<readonly StreamConfig[]> {
+  const names = await api.streamNames(wildcard, signal)
+  if (names.length === 0) {
+    throw missing(settings.name, [`no stream takes '${wildcard}': ${addCommand('EVENTS', wildcard)}`])
+  }
+  return Promise.all(names.map((name) => streamNamed(name, settings, api, signal)))
+}
+
+/** Whether some subject is matched by both. */
+function overlaps(one: string, other: string): boolean {
+  const left = one.split('.')
+  const right = other.split('.')
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const a = left[index]
+    const b = right[index]
+    if (a === undefined || b === undefined) return false
+    if (a === '>' || b === '>') return true
+    if (a !== '*' && b !== '*' && a !== b) return false
+  }
+  return true
+}
+
+function coverageWarnings(streams: readonly StreamConfig[], wildcard: string): readonly string[] {
+  const subjects = streams.flatMap((config) => config.subjects)
+  if (subjects.some((subject) => coversSubject(subject, wildcard))) return []
+  return [
+    `No stream takes all of '${wildcard}', only '${subjects.join(', ')}': entries with other subjects are not published until one does.`,
+  ]
+}
+
+function payloadWarnings(maxPayload: number | undefined): readonly string[] {
+  if (maxPayload === undefined || maxPayload >= limits.payloadBytes) return []
+  return [
+    `The server's max_payload is ${maxPayload} bytes with headers, and an outbox takes payloads of ${limits.payloadBytes}: larger entries become dead letters.`,
+  ]
+}
+
+function addCommand(stream: string, subjects: string): string {
+  return `nats stream add ${stream} --subjects='${subjects}' --storage=file --dupe-window=10m --discard=new --defaults`
+}
+
+function missing(system: string, what: readonly string[]): OutboxError<'setup-required'> {
+  return new OutboxError('setup-required', `${system}: ${what.join('; ')}.`, { missing: what })
+}

@@ -1,0 +1,123 @@
+import { type Clock, type DueEntry, OutboxError, systemClock } from '@outbox/core'
+import type { NatsConnectionLike } from './connection.ts'
+import type { NatsFormat } from './message.ts'
+import { type SubjectOption, type SubjectTemplate, subjectTemplate } from './subject.ts'
+
+export interface NatsPublisherOptions {
+  /** yours, of `nats` 2.x or `@nats-io/transport-node` 3.x; never closed here */
+  readonly connection: NatsConnectionLike
+  /** such as `events.{aggregateType}.{aggregateId}.{eventType}`, or a function that gives the subject of an entry */
+  readonly subject: SubjectOption
+  /** the stream that must take the messages; otherwise whichever covers the subject */
+  readonly stream?: string
+  /** default `headers` */
+  readonly format?: NatsFormat
+  /** `subject`: a late write of a relay that lost its lease is refused. Needs one subject per aggregate. Default `none` */
+  readonly fence?: 'none' | 'subject'
+  /** messages of one `publish` call that wait for their acknowledgement at once, default 512; one per aggregate */
+  readonly maxInFlight?: number
+  /** milliseconds to wait for an acknowledgement before the outcome is `unknown`, default 5,000 */
+  readonly ackTimeoutMs?: number
+  /** where replies come in, default `_INBOX` */
+  readonly inboxPrefix?: string
+  /** where JetStream's API is, default `$JS.API`; `$JS.hub.API` for the domain `hub` */
+  readonly apiPrefix?: string
+  /** aggregates whose last message is remembered with `fence: 'subject'`, default 10,000 */
+  readonly fenceCacheSize?: number
+  /** names the destination in events and errors, default `nats` */
+  readonly name?: string
+  /** for tests */
+  readonly clock?: Clock
+}
+
+export interface NatsSettings {
+  readonly connection: NatsConnectionLike
+  readonly subjectOf: (entry: DueEntry) => string
+  /** undefined for a function */
+  readonly template: SubjectTemplate | undefined
+  readonly stream: string | undefined
+  readonly format: NatsFormat
+  readonly fence: 'none' | 'subject'
+  readonly maxInFlight: number
+  readonly ackTimeoutMs: number
+  readonly inboxPrefix: string
+  readonly apiPrefix: string
+  readonly fenceCacheSize: number
+  readonly name: string
+  readonly clock: Clock
+}
+
+const defaults = Object.freeze({
+  format: 'headers',
+  fence: 'none',
+  maxInFlight: 512,
+  ackTimeoutMs: 5_000,
+  inboxPrefix: '_INBOX',
+  apiPrefix: '$JS.API',
+  fenceCacheSize: 10_000,
+  name: 'nats',
+} as const)
+
+const formats: readonly NatsFormat[] = ['headers', 'cloudevents', 'cloudevents-structured']
+const maxTimeoutMs = 2 ** 31 - 1
+
+/** Checks the options and fills in the defaults. @throws {OutboxError} `invalid-option` */
+export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
+  const { connection, subject, stream } = options
+  const { format = defaults.format, fence = defaults.fence, name = defaults.name, clock = systemClock } = options
+  if (typeof connection?.publish !== 'function' || typeof connection.status !== 'function') {
+    throw invalid(
+      'connection',
+      "is no NATS connection: give what connect() of 'nats' or '@nats-io/transport-node' made",
+    )
+  }
+  if (typeof name !== 'string' || name === '') throw invalid('name', 'is no text')
+  if (!formats.includes(format)) throw invalid('format', `is none of ${formats.join(', ')}`)
+  if (fence !== 'none' && fence !== 'subject') throw invalid('fence', "is neither 'none' nor 'subject'")
+  if (stream !== undefined && !isStreamName(stream)) {
+    throw invalid('stream', 'is no name of a stream: it holds no dots, spaces, wildcards or slashes')
+  }
+  if (typeof subject !== 'string' && typeof subject !== 'function') {
+    throw invalid('subject', "is neither text nor a function: write 'events.{aggregateType}.{aggregateId}.{eventType}'")
+  }
+  const template = typeof subject === 'string' ? subjectTemplate(subject) : undefined
+  if (fence === 'subject' && template?.isPerAggregate === false) {
+    throw invalid(
+      'subject',
+      "gives an aggregate more than one subject, or shares one, and fence: 'subject' needs one each: write 'events.{aggregateType}.{aggregateId}'",
+    )
+  }
+  return {
+    connection,
+    subjectOf: typeof subject === 'function' ? subject : subjectTemplate(subject).subjectOf,
+    template,
+    stream,
+    format,
+    fence,
+    maxInFlight: wholeNumber('maxInFlight', options.maxInFlight ?? defaults.maxInFlight, 100_000),
+    ackTimeoutMs: wholeNumber('ackTimeoutMs', options.ackTimeoutMs ?? defaults.ackTimeoutMs, maxTimeoutMs),
+    inboxPrefix: prefix('inboxPrefix', options.inboxPrefix ?? defaults.inboxPrefix),
+    apiPrefix: prefix('apiPrefix', options.apiPrefix ?? defaults.apiPrefix),
+    fenceCacheSize: wholeNumber('fenceCacheSize', options.fenceCacheSize ?? defaults.fenceCacheSize, 10_000_000),
+    name,
+    clock,
+  }
+}
+
+function isStreamName(stream: unknown): stream is string {
+  return typeof stream === 'string' && /^[^\s.*>/\\]+$/.test(stream)
+}
+
+function wholeNumber(option: string, value: unknown, max: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max) return value
+  throw invalid(option, `must be a whole number from 1 to ${max}`)
+}
+
+function prefix(option: string, value: unknown): string {
+  if (typeof value === 'string' && /^[^\s.*>]+(?:\.[^\s.*>]+)*$/.test(value)) return value
+  throw invalid(option, 'is no subject: tokens with dots between them, without wildcards')
+}
+
+function invalid(option: string, fault: string): OutboxError<'invalid-option'> {
+  return new OutboxError('invalid-option', `natsPublisher: ${option} ${fault}.`, { option })
+}

@@ -1,0 +1,28 @@
+import { unavailable } from '@outbox/core'
+import type { FullStreams } from './full-streams.ts'
+import type { JetStreamApi } from './jetstream.ts'
+import type { NatsSettings } from './options.ts'
+
+/**
+ * Asks whether publishing makes sense: JetStream answers, a stream is there, and one that was full has room.
+ *
+ * One subject that no stream takes fails no probe: that is its entries' own trouble, and they become dead letters.
+ *
+ * @throws {OutboxError} `unavailable` when not
+ */
+export async function probeStreams(
+  { stream, template, name: system }: NatsSettings,
+  api: JetStreamApi,
+  fullStreams: FullStreams,
+  signal: AbortSignal,
+): Promise<void> {
+  if (stream !== undefined || template === undefined) {
+    const path = stream === undefined ? 'INFO' : `STREAM.INFO.${stream}`
+    const answer = await api.request(path, undefined, signal)
+    if (answer.kind !== 'ok') throw api.notThere(path, answer)
+  } else {
+    const names = await api.streamNames(template.wildcard, signal)
+    if (names.length === 0) throw unavailable(`${system}: no stream takes '${template.wildcard}'.`, { system })
+  }
+  await fullStreams.requireRoom(api, signal)
+}

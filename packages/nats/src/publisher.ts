@@ -1,0 +1,147 @@
+import {
+  type DueEntry,
+  groupByAggregate,
+  OutboxError,
+  type Publisher,
+  type PublishOutcome,
+  permanent,
+} from '@outbox/core'
+import { type Acknowledgement, acknowledgementFrom, outcomeOfAcknowledgement, outcomeWithoutReply } from './answers.ts'
+import { checkSetup } from './check.ts'
+import type { NatsConnectionLike } from './connection.ts'
+import { FullStreams } from './full-streams.ts'
+import { JetStreamApi } from './jetstream.ts'
+import { messageOf, type OutgoingMessage } from './message.ts'
+import { type NatsPublisherOptions, settingsFrom } from './options.ts'
+import { probeStreams } from './probe.ts'
+import { Replies } from './replies.ts'
+import { StreamFinder } from './stream-finder.ts'
+import { checkedSubject } from './subject.ts'
+import { addFenceHeaders, SubjectFence } from './subject-fence.ts'
+
+/** Room for the headers of an ordinary message, in bytes; each message is measured exactly when it is written. */
+const headerRoomBytes = 1024
+
+export interface NatsPublisher extends Publisher, AsyncDisposable {
+  /**
+   * Ends the subscription to the replies and the watch on the connection, which stays open. What is under way becomes
+   * `unknown`; later publishes are `unavailable`. A second call does nothing.
+   */
+  close(): Promise<void>
+}
+
+/**
+ * Makes a publisher to NATS JetStream, through your connection.
+ *
+ * An entry counts as published when its stream has acknowledged it. Within a batch aggregates are sent side by side,
+ * up to `maxInFlight`, the entries of one aggregate one after the other; an aggregate stops at its first failure.
+ * Within the stream's `duplicate_window` a repeat is dropped. With `fence: 'subject'` an entry is stored once, and the
+ * late write of a relay that lost its lease is refused.
+ *
+ * Nothing is sent while the connection is down: the outcome is `unavailable`, and nothing stays in the client's buffer.
+ * Any number of calls may run at once, with different aggregates.
+ *
+ * @throws {OutboxError} `invalid-option`, saying what to write instead
+ *
+ * @example
+ * ```ts
+ * const connection = await connect({ servers: 'nats://127.0.0.1:4222' })
+ * natsPublisher({ connection, subject: 'events.{aggregateType}.{aggregateId}.{eventType}' })
+ * ```
+ */
+export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
+  const settings = settingsFrom(options)
+  const { connection, name: system, inboxPrefix, ackTimeoutMs: timeoutMs, clock, stream } = settings
+  const replies = new Replies({ connection, system, inboxPrefix, timeoutMs, clock })
+  const api = new JetStreamApi(replies, { prefix: settings.apiPrefix, system })
+  const streams = new StreamFinder(api, { stream, wildcard: settings.template?.wildcard, system })
+  const fullStreams = new FullStreams(system)
+  const conclude = (acknowledgement: Acknowledgement, { subject, bytes }: OutgoingMessage): PublishOutcome => {
+    fullStreams.note(acknowledgement, bytes)
+    return outcomeOfAcknowledgement(acknowledgement, subject, system)
+  }
+  const fence =
+    settings.fence === 'subject'
+      ? new SubjectFence({ replies, api, streams, cacheSize: settings.fenceCacheSize, system, conclude })
+      : undefined
+  let dedupeWindowMs: number | undefined
+
+  const sendOne = async (entry: DueEntry, signal: AbortSignal): Promise<PublishOutcome> => {
+    let message: OutgoingMessage
+    try {
+      const subject = checkedSubject(settings.subjectOf(entry), system)
+      message = messageOf(entry, subject, { format: settings.format, expectedStream: stream })
+      if (fence) addFenceHeaders(message, entry)
+      requireSize(message, connection, system)
+    } catch (error) {
+      return { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
+    }
+    if (fence) return fence.send(entry, message, signal)
+    const answer = await replies.ask(message, signal)
+    return answer.kind === 'reply'
+      ? conclude(acknowledgementFrom(answer.data), message)
+      : outcomeWithoutReply(answer, message.subject, system)
+  }
+
+  const close = async (): Promise<void> => replies.close()
+
+  return {
+    name: system,
+
+    get capabilities() {
+      const maxPayloadBytes = maxPayloadBytesOf(connection)
+      return {
+        keepsOrderInBatch: true,
+        ...(maxPayloadBytes === undefined ? {} : { maxPayloadBytes }),
+        ...(dedupeWindowMs === undefined ? {} : { dedupeWindowMs }),
+      }
+    },
+
+    async publish(entries, { signal }) {
+      const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
+      const aggregates = groupByAggregate(entries)
+      const waiting = aggregates[Symbol.iterator]()
+      const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
+        for (const index of indexes) {
+          const entry = entries[index]
+          if (signal.aborted || entry === undefined) return
+          const outcome = await sendOne(entry, signal)
+          outcomes[index] = outcome
+          if (outcome.status !== 'published') return
+        }
+      }
+      const sendAggregates = async (): Promise<void> => {
+        for (const indexes of waiting) await sendInOrder(indexes)
+      }
+      const width = Math.min(settings.maxInFlight, aggregates.length)
+      await Promise.all(Array.from({ length: width }, sendAggregates))
+      return outcomes
+    },
+
+    async check({ retryHorizonMs, signal = new AbortController().signal }) {
+      const found = await checkSetup(settings, replies, api, { retryHorizonMs, signal })
+      dedupeWindowMs = found.dedupeWindowMs
+      return found.warnings
+    },
+
+    probe: ({ signal = new AbortController().signal }) => probeStreams(settings, api, fullStreams, signal),
+
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+function maxPayloadBytesOf({ info }: NatsConnectionLike): number | undefined {
+  return info && Math.max(0, info.max_payload - headerRoomBytes)
+}
+
+function requireSize({ bytes, data }: OutgoingMessage, connection: NatsConnectionLike, system: string): void {
+  const maxDataBytes = maxPayloadBytesOf(connection)
+  if (maxDataBytes === undefined || connection.info === undefined) return
+  const { max_payload: maxBytes } = connection.info
+  if (bytes <= maxBytes && data.length <= maxDataBytes) return
+  throw permanent(
+    `The message is ${bytes} bytes, ${data.length} of them its body; the server's max_payload is ${maxBytes}, of which ${headerRoomBytes} are for headers. Raise it, or enqueue less.`,
+    { system },
+  )
+}

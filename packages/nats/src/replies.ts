@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto'
+import { type Clock, OutboxError } from '@outbox/core'
+import type { NatsConnectionLike, NatsMessageLike, NatsSubscriptionLike } from './connection.ts'
+import { type Link, watchLink } from './link.ts'
+
+/** How one request ended. */
+export type Answer =
+  | { readonly kind: 'reply'; readonly data: Uint8Array }
+  /** the server says that nobody listens on the subject */
+  | { readonly kind: 'noResponders' }
+  /** the server does not allow the subject: nothing was written */
+  | { readonly kind: 'forbidden'; readonly error: Error }
+  /** nothing was sent, for want of a connection */
+  | { readonly kind: 'notConnected'; readonly error: Error }
+  /** nothing was sent: the caller had given up already */
+  | { readonly kind: 'abandoned'; readonly error: unknown }
+  /** the client refused to send it */
+  | { readonly kind: 'notSent'; readonly error: unknown }
+  /** sent, and nothing came back: in time, before the connection was lost, or before the caller gave up */
+  | { readonly kind: 'unanswered'; readonly error: Error }
+
+export interface Request {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly headers?: object
+}
+
+interface Pending {
+  readonly subject: string
+  readonly signal: AbortSignal
+  readonly deadline: number
+  readonly resolve: (answer: Answer) => void
+}
+
+export interface RepliesOptions {
+  readonly connection: NatsConnectionLike
+  /** names the publisher in errors */
+  readonly system: string
+  readonly inboxPrefix: string
+  readonly timeoutMs: number
+  readonly clock: Clock
+}
+
+/**
+ * Requests over one wildcard subscription of our own: the clients' `request` makes an Error with a stack trace for each
+ * one, which costs more than the request. Opened with the first request, and again after the server has refused it.
+ *
+ * `ask` never rejects. A request ends with the first of: its reply, the time-out, the loss of the connection, the
+ * abort of its signal, `close`. What comes later finds nobody waiting, and is dropped. Any number may be under way.
+ */
+export class Replies {
+  readonly #options: RepliesOptions
+  readonly #inbox: string
+  /** in the order of their deadlines, which all are equally far away */
+  readonly #pending = new Map<string, Pending>()
+  /** signals that are listened to, with the number of requests under each */
+  readonly #signals = new Map<AbortSignal, { count: number; readonly abort: () => void }>()
+  #link: Link | undefined
+  #subscription: NatsSubscriptionLike | undefined
+  #cancelTimer: (() => void) | undefined
+  #count = 0
+  #isClosed = false
+
+  constructor(options: RepliesOptions) {
+    this.#options = options
+    this.#inbox = `${options.inboxPrefix}.${randomUUID().replaceAll('-', '')}`
+  }
+
+  /** Why nothing can be sent now; undefined if something can. */
+  fault(): Error | undefined {
+    const { connection, system } = this.#options
+    if (this.#isClosed) return new OutboxError('unavailable', `${system}: the publisher is closed.`, { system })
+    this.#link ??= watchLink(connection, system, {
+      lost: () => this.#failAll(this.#failure('the connection was lost before the broker answered')),
+      violated: ({ operation, subject, error }) => {
+        if (operation === 'publish') this.#forbid(subject, error)
+      },
+    })
+    return this.#link.fault()
+  }
+
+  ask({ subject, data, headers }: Request, signal: AbortSignal): Promise<Answer> {
+    if (signal.aborted) return Promise.resolve({ kind: 'abandoned', error: signal.reason })
+    const error = this.fault()
+    if (error) return Promise.resolve({ kind: 'notConnected', error })
+    const { connection, timeoutMs, clock } = this.#options
+    const token = (this.#count++).toString(36)
+    const reply = `${this.#inbox}.${token}`
+    return new Promise((resolve) => {
+      this.#pending.set(token, { subject, signal, deadline: clock.monotonic() + timeoutMs, resolve })
+      this.#listenTo(signal)
+      this.#cancelTimer ??= clock.schedule(() => this.#expire(), timeoutMs)
+      try {
+        this.#subscription ??= this.#subscribe()
+        connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers })
+      } catch (cause) {
+        this.#settle(token, { kind: 'notSent', error: cause })
+      }
+    })
+  }
+
+  /** Ends the subscription and the watch; what is under way counts as unanswered. Further requests are not sent. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#failAll(this.#failure('the publisher was closed before the broker answered'))
+    this.#link?.stop()
+    if (!this.#options.connection.isClosed()) this.#subscription?.unsubscribe()
+    this.#subscription = undefined
+  }
+
+  #subscribe(): NatsSubscriptionLike {
+    return this.#options.connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (error) this.#inboxRefused(error)
+        else this.#receive(message)
+      },
+    })
+  }
+
+  #receive({ subject, data, headers }: NatsMessageLike): void {
+    const token = subject.slice(this.#inbox.length + 1)
+    const isUnheard = headers?.code === 503 && data.length === 0
+    this.#settle(token, isUnheard ? { kind: 'noResponders' } : { kind: 'reply', data })
+  }
+
+  /** Without replies every outcome is open; the next request tries to subscribe again. */
+  #inboxRefused(cause: Error): void {
+    this.#subscription = undefined
+    const hint = `no replies can be received on '${this.#inbox}.*': allow it, or set inboxPrefix to what is allowed`
+    this.#failAll(this.#failure(hint, cause))
+  }
+
+  #forbid(subject: string, error: Error): void {
+    for (const [token, pending] of this.#pending) {
+      if (pending.subject === subject) this.#settle(token, { kind: 'forbidden', error })
+    }
+  }
+
+  #expire(): void {
+    this.#cancelTimer = undefined
+    const { clock, timeoutMs } = this.#options
+    const now = clock.monotonic()
+    for (const [token, { deadline }] of this.#pending) {
+      if (deadline > now) {
+        this.#cancelTimer = clock.schedule(() => this.#expire(), deadline - now)
+        return
+      }
+      this.#settle(token, { kind: 'unanswered', error: this.#failure(`no answer within ${timeoutMs} ms`) })
+    }
+  }
+
+  #failAll(error: Error): void {
+    for (const token of [...this.#pending.keys()]) this.#settle(token, { kind: 'unanswered', error })
+  }
+
+  #listenTo(signal: AbortSignal): void {
+    const known = this.#signals.get(signal)
+    if (known) {
+      known.count += 1
+      return
+    }
+    const abort = (): void => {
+      const error = this.#failure('stopped before the broker answered', signal.reason)
+      for (const [token, pending] of [...this.#pending]) {
+        if (pending.signal === signal) this.#settle(token, { kind: 'unanswered', error })
+      }
+    }
+    this.#signals.set(signal, { count: 1, abort })
+    signal.addEventListener('abort', abort, { once: true })
+  }
+
+  #settle(token: string, answer: Answer): void {
+    const pending = this.#pending.get(token)
+    if (!pending) return // a late reply: its request has ended
+    this.#pending.delete(token)
+    const listening = this.#signals.get(pending.signal)
+    if (listening && --listening.count === 0) {
+      this.#signals.delete(pending.signal)
+      pending.signal.removeEventListener('abort', listening.abort)
+    }
+    if (this.#pending.size === 0) {
+      this.#cancelTimer?.()
+      this.#cancelTimer = undefined
+    }
+    pending.resolve(answer)
+  }
+
+  #failure(what: string, cause?: unknown): Error {
+    return new Error(`${this.#options.system}: ${what}.`, cause === undefined ? undefined : { cause })
+  }
+}

@@ -1,0 +1,183 @@
+import { aggregateKey, type DueEntry, OutboxError, type PublishOutcome } from '@outbox/core'
+import { encodeHeaderValue } from '@outbox/core/wire'
+import { type Acknowledgement, acknowledgementFrom, outcomeWithoutReply, wrongLastSequence } from './answers.ts'
+import { BoundedMap } from './bounded-map.ts'
+import * as headerNames from './header-names.ts'
+import type { JetStreamApi } from './jetstream.ts'
+import type { OutgoingMessage } from './message.ts'
+import type { Replies } from './replies.ts'
+import { type StoredMessage, storedMessageFrom } from './stored-message.ts'
+import type { StreamFinder } from './stream-finder.ts'
+
+/** What is known of an aggregate's last message. */
+interface LastKnown {
+  readonly subject: string
+  readonly streamSequence: number
+  /** the highest sequence of the aggregate on its subject; -1 for none */
+  readonly highest: number
+  /** the highest epoch that it was written under here */
+  readonly epoch: number
+}
+
+type Finding =
+  /** nothing speaks against writing behind this stream sequence */
+  | { readonly kind: 'free'; readonly streamSequence: number; readonly highest: number }
+  | { readonly kind: 'settled'; readonly outcome: PublishOutcome }
+
+/** Writes that may cross before this one is given back: each time, somebody else wrote in between. */
+const maxCrossings = 5
+/** Messages read backwards in search of an entry that may be stored. What is not found is sent: repeated, never lost. */
+const maxLookBack = 256
+/** JetStream's `err_code` for a sequence or subject that has no message. */
+const noMessage = 10_037
+
+export interface SubjectFenceOptions {
+  readonly replies: Replies
+  readonly api: JetStreamApi
+  readonly streams: StreamFinder
+  readonly cacheSize: number
+  readonly system: string
+  /** turns an acknowledgement into an outcome */
+  readonly conclude: (acknowledgement: Acknowledgement, message: OutgoingMessage) => PublishOutcome
+}
+
+/**
+ * Sends each message on condition that the last one on its subject is the one that we know.
+ *
+ * A message that arrives late, from a relay that lost its lease or from a buffer, is refused once anything newer
+ * stands on the subject. A refusal, and a first use, read the subject's last message: a newer epoch there means
+ * `fenced`; an entry that is stored already, found by its id behind the later ones, is `published`. So an entry is
+ * stored once, whatever became of earlier attempts, also when the dedupe window is over.
+ *
+ * Any number of aggregates may be sent at once, one entry at a time each.
+ */
+export class SubjectFence {
+  readonly #options: SubjectFenceOptions
+  readonly #lastKnown: BoundedMap<string, LastKnown>
+
+  constructor(options: SubjectFenceOptions) {
+    this.#options = options
+    this.#lastKnown = new BoundedMap(options.cacheSize)
+  }
+
+  async send(entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<PublishOutcome> {
+    const { system } = this.#options
+    for (let crossing = 0; crossing < maxCrossings; crossing++) {
+      const finding = this.#fromMemory(entry, message.subject) ?? (await this.#look(entry, message.subject, signal))
+      if (finding.kind === 'settled') return finding.outcome
+      const outcome = await this.#sendBehind(finding, entry, message, signal)
+      if (outcome !== 'crossed') return outcome
+    }
+    const text = `${system}: others keep writing to '${message.subject}', which fence: 'subject' needs for one aggregate.`
+    return { status: 'retry', error: new Error(text) }
+  }
+
+  #fromMemory(entry: DueEntry, subject: string): Finding | undefined {
+    const known = this.#lastKnown.get(aggregateKey(entry))
+    if (!known) return undefined
+    if (known.subject !== subject) {
+      const text = `${this.#options.system}: ${entry.aggregateType} has the subjects '${known.subject}' and '${subject}' for one aggregate; fence: 'subject' needs one.`
+      return { kind: 'settled', outcome: { status: 'retry', error: new Error(text) } }
+    }
+    if (known.epoch > entry.lease.epoch) {
+      return { kind: 'settled', outcome: { status: 'fenced', epoch: known.epoch } }
+    }
+    // one that is not above all others may be stored behind them
+    return entry.sequence > known.highest ? { kind: 'free', ...known } : undefined
+  }
+
+  async #sendBehind(
+    last: { readonly streamSequence: number; readonly highest: number },
+    entry: DueEntry,
+    message: OutgoingMessage,
+    signal: AbortSignal,
+  ): Promise<PublishOutcome | 'crossed'> {
+    const { replies, system, conclude } = this.#options
+    const { subject, headers, data } = message
+    const key = aggregateKey(entry)
+    const highest = Math.max(last.highest, entry.sequence)
+    headers.set(headerNames.expectedLastSubjectSequence, String(last.streamSequence))
+    headers.set(headerNames.previous, String(last.streamSequence))
+    headers.set(headerNames.highest, String(highest))
+    const answer = await replies.ask({ subject, headers, data }, signal)
+    if (answer.kind !== 'reply') {
+      if (answer.kind === 'unanswered') this.#lastKnown.delete(key)
+      return outcomeWithoutReply(answer, subject, system)
+    }
+    const acknowledgement = acknowledgementFrom(answer.data)
+    if (acknowledgement.kind === 'stored' && !acknowledgement.isDuplicate) {
+      const { sequence: streamSequence } = acknowledgement
+      this.#lastKnown.set(key, { subject, streamSequence, highest, epoch: entry.lease.epoch })
+    } else {
+      this.#lastKnown.delete(key) // a duplicate need not be the last on its subject
+    }
+    const isCrossed = acknowledgement.kind === 'refused' && wrongLastSequence.has(acknowledgement.code)
+    return isCrossed ? 'crossed' : conclude(acknowledgement, message)
+  }
+
+  /** Reads the subject's last message, and those before it as far as needed. */
+  async #look(entry: DueEntry, subject: string, signal: AbortSignal): Promise<Finding> {
+    try {
+      const stream = await this.#options.streams.streamOf(subject, signal)
+      const last = await this.#messageOf(stream, { last_by_subj: subject }, signal)
+      if (!last) return { kind: 'free', streamSequence: 0, highest: -1 }
+      if (isNewer(last, entry)) return { kind: 'settled', outcome: fencedBy(last) }
+      if (await this.#isStored(entry, last, stream, signal)) {
+        return { kind: 'settled', outcome: { status: 'published', duplicate: true } }
+      }
+      return { kind: 'free', streamSequence: last.streamSequence, highest: last.highest ?? -1 }
+    } catch (error) {
+      return { kind: 'settled', outcome: outcomeOfLook(error, signal) }
+    }
+  }
+
+  async #isStored(entry: DueEntry, last: StoredMessage, stream: string, signal: AbortSignal): Promise<boolean> {
+    let message: StoredMessage | undefined = last
+    for (let read = 1; message && read <= maxLookBack; read++) {
+      if (message.messageId === entry.deduplicationId) return true
+      // behind this one there are only lower sequences, or messages that tell nothing of themselves
+      if (message.highest === undefined || message.highest < entry.sequence || !message.previous) return false
+      message = await this.#messageOf(stream, { seq: message.previous }, signal)
+    }
+    return false
+  }
+
+  async #messageOf(
+    stream: string,
+    which: { readonly last_by_subj: string } | { readonly seq: number },
+    signal: AbortSignal,
+  ): Promise<StoredMessage | undefined> {
+    const { api, streams } = this.#options
+    // the stream's leader answers this; a direct get may come from a follower that is behind
+    const path = `STREAM.MSG.GET.${stream}`
+    const answer = await api.request(path, which, signal)
+    if (answer.kind === 'ok') return storedMessageFrom(answer.body)
+    if (answer.kind === 'refused' && answer.refusal.code === noMessage) return undefined
+    streams.forget()
+    throw api.notThere(path, answer)
+  }
+}
+
+/** Whether a message was written under a lease that ended the entry's own, or by the other of two holders of one epoch. */
+function isNewer(message: StoredMessage, { lease, source }: DueEntry): boolean {
+  if (message.epoch === undefined || message.source !== source || message.partition !== lease.partition) return false
+  if (message.epoch === lease.epoch) return message.holder !== lease.holder
+  return message.epoch > lease.epoch
+}
+
+function fencedBy({ epoch }: StoredMessage): PublishOutcome {
+  return epoch === undefined ? { status: 'fenced' } : { status: 'fenced', epoch }
+}
+
+/** Nothing was sent when a look at the subject fails. */
+function outcomeOfLook(error: unknown, signal: AbortSignal): PublishOutcome {
+  if (signal.aborted) return { status: 'notSent' }
+  return OutboxError.is(error, 'unavailable') ? { status: 'unavailable', error } : { status: 'retry', error }
+}
+
+/** The headers by which a later look tells who wrote a message. */
+export function addFenceHeaders({ headers }: OutgoingMessage, { lease, source }: DueEntry): void {
+  headers.set(headerNames.source, encodeHeaderValue(source))
+  headers.set(headerNames.partition, String(lease.partition))
+  headers.set(headerNames.holder, encodeHeaderValue(lease.holder))
+}

@@ -1,0 +1,50 @@
+import { OutboxError } from '@outbox/core'
+import { expect, it } from 'vitest'
+import { type NatsPublisherOptions, natsPublisher } from '../src/index.ts'
+
+const connection = {
+  publish: () => undefined,
+  subscribe: () => ({ unsubscribe: () => undefined }),
+  async *status() {},
+  isClosed: () => false,
+  isDraining: () => false,
+}
+
+it('an option that cannot work is refused at once, by name', () => {
+  const wrong: readonly object[] = [
+    { connection: undefined },
+    { connection: 'nats://127.0.0.1' },
+    { subject: undefined },
+    { subject: 5 },
+    { stream: 'a.b' },
+    { stream: '' },
+    { format: 'json' },
+    { fence: true },
+    { maxInFlight: 0 },
+    { maxInFlight: 1.5 },
+    { maxInFlight: '5' },
+    { ackTimeoutMs: 0 },
+    { ackTimeoutMs: Number.POSITIVE_INFINITY },
+    { inboxPrefix: '_INBOX.>' },
+    { apiPrefix: '' },
+    { fenceCacheSize: -1 },
+    { name: '' },
+  ]
+  for (const option of wrong) {
+    const options: NatsPublisherOptions = Object.assign({ connection, subject: 'events.{aggregateId}' }, option)
+    const [name = ''] = Object.keys(option)
+    expect(() => natsPublisher(options), name).toThrow(
+      expect.toSatisfy((error) => OutboxError.is(error, 'invalid-option') && error.details.option === name),
+    )
+  }
+})
+
+it('an option that is undefined counts as left out', () => {
+  const left: object = {
+    stream: undefined,
+    name: undefined,
+    fence: undefined,
+  }
+  const options: NatsPublisherOptions = Object.assign({ connection, subject: 'events.{aggregateId}' }, left)
+  expect(natsPublisher(options).name).toBe('nats')
+})

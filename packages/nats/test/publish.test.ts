@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import { describeWith, type OwnServer } from '@outbox/services'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { escapeSubjectToken, natsPublisher } from '../src/index.ts'
+import {
+  arrivals,
+  clients,
+  dueEntry,
+  messageOf,
+  type Observer,
+  observe,
+  publish,
+  servers,
+  statuses,
+  type TestConnection,
+} from './support.ts'
+
+for (const { name, need, start } of servers) {
+  for (const client of clients) {
+    describeWith(need, `publishing to ${name}, ${client.name}`, () => {
+      let server: OwnServer
+      let observer: Observer
+      let connection: TestConnection
+      beforeAll(async () => {
+        server = await start({ config: 'jetstream { domain: hub }' })
+        observer = await observe(server.url)
+        connection = await client.connect(server.url)
+      })
+      afterAll(async () => {
+        await connection.close()
+        await observer[Symbol.asyncDispose]()
+        await server[Symbol.asyncDispose]()
+      })
+
+      it('a subject function that throws costs its own entry a retry, and no other aggregate anything', async () => {
+        const base = `t${randomUUID()}`
+        const stream = await observer.addStream(`${base}.>`)
+        const subject = ({ aggregateId }: { readonly aggregateId: string }): string => {
+          if (aggregateId === 'bug') throw new Error('a bug of the user')
+          return aggregateId === 'bad' ? `${base}.a b` : `${base}.${escapeSubjectToken(aggregateId)}`
+        }
+        await using publisher = natsPublisher({ connection, subject })
+        const outcomes = await publish(publisher, [
+          dueEntry({ aggregateId: 'bug', sequence: 1 }),
+          dueEntry({ aggregateId: 'bug', sequence: 2 }),
+          dueEntry({ aggregateId: 'bad' }),
+          dueEntry({ aggregateId: 'good' }),
+        ])
+        expect(outcomes.map(({ status }) => status)).toEqual(['retry', 'notSent', 'reject', 'published'])
+        expect(messageOf(outcomes[0])).toBe('a bug of the user')
+        expect(messageOf(outcomes[2])).toContain('contains white space')
+        expect(await arrivals(observer, stream)).toEqual(['good/1'])
+      })
+
+      it('two streams that share the subjects of a template each get their own, fenced or not', async () => {
+        const base = `t${randomUUID()}`
+        const orders = await observer.addStream(`${base}.order.>`)
+        const users = await observer.addStream(`${base}.user.>`)
+        const subject = `${base}.{aggregateType}.{aggregateId}`
+        for (const [fence, sequence] of [
+          ['none', 1],
+          ['subject', 2],
+        ] as const) {
+          await using publisher = natsPublisher({ connection, subject, fence })
+          const entries = [dueEntry({ sequence }), dueEntry({ aggregateType: 'user', sequence })]
+          expect(await statuses(publisher, entries)).toEqual(['published', 'published'])
+        }
+        expect(await arrivals(observer, orders)).toEqual(['1/1', '1/2'])
+        expect(await arrivals(observer, users)).toEqual(['1/1', '1/2'])
+      })
+
+      it("the API of a JetStream domain is asked under its own prefix, by check, probe and fence: 'subject'", async () => {
+        const base = `t${randomUUID()}`
+        const stream = await observer.addStream(`${base}.>`)
+        const subject = `${base}.{aggregateId}`
+        await using publisher = natsPublisher({ connection, subject, fence: 'subject', apiPrefix: '$JS.hub.API' })
+        expect(await publisher.check?.({ retryHorizonMs: 1 })).toEqual([])
+        await publisher.probe?.({})
+        expect(await statuses(publisher, [dueEntry()])).toEqual(['published'])
+        await using elsewhere = natsPublisher({ connection, subject, apiPrefix: '$JS.other.API' })
+        await expect(elsewhere.probe?.({})).rejects.toMatchObject({ code: 'unavailable' })
+        expect(await observer.count(stream)).toBe(1)
+      })
+
+      it('tells the broker which stream it means, if that is given', async () => {
+        const base = `t${randomUUID()}`
+        const stream = await observer.addStream(`${base}.>`)
+        await using publisher = natsPublisher({ connection, subject: `${base}.{aggregateId}`, stream })
+        expect(await statuses(publisher, [dueEntry()])).toEqual(['published'])
+        expect(await observer.count(stream)).toBe(1)
+      })
+    })
+  }
+}

@@ -1,0 +1,268 @@
+import { randomUUID } from 'node:crypto'
+import { describeWith, startTcpProxy, waitFor } from '@outbox/services'
+import { expect, it } from 'vitest'
+import { natsPublisher } from '../src/index.ts'
+import { arrivals, clients, dueEntry, messageOf, never, observe, publish, servers, statuses } from './support.ts'
+
+const subject = 'events.{aggregateType}.{aggregateId}'
+
+for (const { name, need, start } of servers) {
+  for (const client of clients) {
+    describeWith(need, `${name} in trouble, ${client.name}`, () => {
+      it('a server killed between send and acknowledgement: unknown, and the repeat is a duplicate', async () => {
+        await using server = await start()
+        await using proxy = await startTcpProxy(server.url)
+        let observer = await observe(server.url)
+        const stream = await observer.addStream('events.>')
+        const connection = await client.connect(proxy.through(server.url))
+        await using publisher = natsPublisher({ connection, subject, ackTimeoutMs: 60_000 })
+        expect(await statuses(publisher, [dueEntry({ aggregateId: 'before' })])).toEqual(['published'])
+
+        const [first, second] = [dueEntry({ sequence: 1 }), dueEntry({ sequence: 2 })]
+        proxy.holdAnswers()
+        const outcomes = statuses(publisher, [first, second])
+        await waitFor(async () => (await observer.count(stream)) === 2, { what: 'the message to be stored' })
+        await observer[Symbol.asyncDispose]()
+        await server.kill()
+        proxy.reset()
+        expect(await outcomes).toEqual(['unknown', 'notSent'])
+
+        proxy.heal()
+        await server.restart()
+        await waitFor(
+          () =>
+            publisher.probe?.({ signal: never }).then(
+              () => true,
+              () => false,
+            ),
+          { what: 'the broker to be back' },
+        )
+        expect(await statuses(publisher, [first, second])).toEqual(['duplicate', 'published'])
+        observer = await observe(server.url)
+        expect(await arrivals(observer, stream)).toEqual(['before/1', '1/1', '1/2'])
+        await observer[Symbol.asyncDispose]()
+        await connection.close()
+      })
+
+      it('a server that is down: unavailable at once, nothing is sent when it is back', async () => {
+        await using server = await start()
+        const observer = await observe(server.url)
+        const stream = await observer.addStream('events.>')
+        await observer[Symbol.asyncDispose]()
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject, ackTimeoutMs: 60_000 })
+        expect(await statuses(publisher, [dueEntry({ sequence: 1 })])).toEqual(['published'])
+        await server.kill()
+        await waitFor(() => connection.info === undefined, { what: 'the client to notice' })
+        const later = dueEntry({ sequence: 2 })
+        expect(await statuses(publisher, [later, dueEntry({ aggregateId: '2' })])).toEqual([
+          'unavailable',
+          'unavailable',
+        ])
+        await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })
+        await server.restart()
+        await waitFor(
+          () =>
+            publisher.probe?.({ signal: never }).then(
+              () => true,
+              () => false,
+            ),
+          { what: 'the broker to be back' },
+        )
+        expect(await statuses(publisher, [later])).toEqual(['published'])
+        const after = await observe(server.url)
+        expect(await arrivals(after, stream)).toEqual(['1/1', '1/2'])
+        await after[Symbol.asyncDispose]()
+        await connection.close()
+      })
+
+      it('a server that stands still: the acknowledgement times out, unknown; the late one is ignored', async () => {
+        await using server = await start()
+        await using proxy = await startTcpProxy(server.url)
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('events.>')
+        const connection = await client.connect(proxy.through(server.url))
+        await using publisher = natsPublisher({ connection, subject, ackTimeoutMs: 50 })
+        proxy.holdAnswers()
+        const [outcome] = await publish(publisher, [dueEntry()])
+        expect(outcome?.status).toBe('unknown')
+        expect(messageOf(outcome)).toBe('nats: no answer within 50 ms.')
+        await waitFor(async () => (await observer.count(stream)) === 1, { what: 'the message to be stored' })
+        proxy.heal()
+        await connection.flush() // the late acknowledgement came in before this
+        await using patient = natsPublisher({ connection, subject })
+        expect(await statuses(patient, [dueEntry({ sequence: 2 })])).toEqual(['published'])
+        await connection.close()
+      })
+
+      it('a stream that is full: an outage, with what to do, until there is room', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('events.>', { max_bytes: 2_000, discard: 'new' })
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject })
+        const payload = JSON.stringify('x'.repeat(1_200))
+        const [first, second] = [dueEntry({ sequence: 1, payload }), dueEntry({ sequence: 2, payload })]
+        const outcomes = await publish(publisher, [first, second, dueEntry({ sequence: 3 })])
+        expect(outcomes.map(({ status }) => status)).toEqual(['published', 'unavailable', 'notSent'])
+        expect(messageOf(outcomes[1])).toMatch(/maximum bytes exceeded \(10077\); the stream takes no more/)
+        await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({
+          code: 'unavailable',
+          message: `nats: stream '${stream}' is full.`,
+        })
+        await observer.connection.request(`$JS.API.STREAM.PURGE.${stream}`)
+        await publisher.probe?.({ signal: never })
+        expect(await statuses(publisher, [second])).toEqual(['published'])
+        await connection.close()
+      })
+
+      it('a stream that holds as many messages as it may: an outage until there is room', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('events.>', { max_msgs: 1, discard: 'new' })
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject, fence: 'subject' })
+        const entries = [dueEntry({ sequence: 1 }), dueEntry({ sequence: 2 })]
+        expect(await statuses(publisher, entries)).toEqual(['published', 'unavailable'])
+        await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })
+        await observer.connection.request(`$JS.API.STREAM.PURGE.${stream}`)
+        await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
+      it('a subject that is full: retry, and nobody else is concerned', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        await observer.addStream('events.>', { max_msgs_per_subject: 1, discard: 'new', discard_new_per_subject: true })
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject })
+        const entries = [dueEntry({ sequence: 1 }), dueEntry({ sequence: 2 }), dueEntry({ aggregateId: '2' })]
+        expect(await statuses(publisher, entries)).toEqual(['published', 'retry', 'published'])
+        await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
+      it('a stream that is deleted: an outage, until there is one again', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        const connection = await client.connect(server.url)
+        const stream = await observer.addStream('events.>')
+        await using byTemplate = natsPublisher({ connection, subject })
+        await using byName = natsPublisher({ connection, subject: () => 'events.1', stream })
+        for (const publisher of [byTemplate, byName]) await publisher.probe?.({ signal: never })
+        await observer.deleteStreams()
+        for (const publisher of [byTemplate, byName]) {
+          expect(await statuses(publisher, [dueEntry()])).toEqual(['unavailable'])
+          await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })
+        }
+        await observer.addStream('events.>', { name: stream })
+        for (const publisher of [byTemplate, byName]) await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
+      it('a message above max_payload is rejected for ever, with both sizes; one below it is taken', async () => {
+        await using server = await start({ config: 'max_payload: 4096' })
+        await using observer = await observe(server.url)
+        await observer.addStream('events.>')
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject })
+        expect(publisher.capabilities.maxPayloadBytes).toBe(3_072)
+        const large = dueEntry({ aggregateId: 'large', payload: JSON.stringify('x'.repeat(3_071)) })
+        const heavy = dueEntry({
+          aggregateId: 'heavy',
+          payload: JSON.stringify('x'.repeat(3_000)),
+          headers: { h: 'x'.repeat(1_000) },
+        })
+        const fits = dueEntry({ aggregateId: 'fits', payload: JSON.stringify('x'.repeat(3_070)) })
+        const outcomes = await publish(publisher, [large, heavy, fits])
+        expect(outcomes.map(({ status }) => status)).toEqual(['reject', 'reject', 'published'])
+        expect(messageOf(outcomes[0])).toMatch(/\d+ bytes, 3073 of them its body; the server's max_payload is 4096/)
+        await connection.close()
+      })
+
+      it('a stream whose limit is lower still: rejected by the server, for ever', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        await observer.addStream('events.>', { max_msg_size: 1_000 })
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject })
+        const [outcome] = await publish(publisher, [dueEntry({ payload: JSON.stringify('x'.repeat(1_000)) })])
+        expect(outcome?.status).toBe('reject')
+        expect(messageOf(outcome)).toContain('(10054)')
+        await connection.close()
+      })
+
+      it('a subject that no stream takes: unavailable, naming the subject', async () => {
+        await using server = await start()
+        const connection = await client.connect(server.url)
+        for (const fence of ['none', 'subject'] as const) {
+          await using publisher = natsPublisher({ connection, subject, fence })
+          const [outcome] = await publish(publisher, [dueEntry()])
+          expect(outcome?.status).toBe('unavailable')
+          expect(messageOf(outcome)).toContain("no stream takes subject 'events.order.1' (503, no responders)")
+        }
+        await connection.close()
+      })
+
+      it('a subject that belongs to another stream than the option says is refused', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        await observer.addStream('events.>')
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject, stream: 'OTHER' })
+        const [outcome] = await publish(publisher, [dueEntry()])
+        expect(outcome?.status).toBe('retry')
+        expect(messageOf(outcome)).toContain("(10060); the subject belongs to another stream than option 'stream' says")
+        await connection.close()
+      })
+
+      it('a subject that the user may not publish to: retry at once, naming it; others go on', async () => {
+        const allowed = 'publish: { deny: ["events.order.secret"] }, subscribe: ["_INBOX.>"]'
+        await using server = await start({
+          config: `authorization { users: [{ user: all, password: x }, { user: some, password: x, permissions: { ${allowed} } }] }`,
+        })
+        await using observer = await observe(server.url, { user: 'all', pass: 'x' })
+        await observer.addStream('events.>')
+        const connection = await client.connect(server.url, { user: 'some', pass: 'x' })
+        await using publisher = natsPublisher({ connection, subject, ackTimeoutMs: 60_000 })
+        const outcomes = await publish(publisher, [
+          dueEntry({ aggregateId: 'secret' }),
+          dueEntry({ aggregateId: 'open' }),
+        ])
+        expect(outcomes.map(({ status }) => status)).toEqual(['retry', 'published'])
+        expect(messageOf(outcomes[0])).toContain("the NATS user may not publish to 'events.order.secret'")
+        await connection.close()
+      })
+
+      it('replies that the user may not receive: unknown at once, naming inboxPrefix; with the right one it works', async () => {
+        await using server = await start({
+          config: `authorization { users: [{ user: all, password: x }, { user: some, password: x, permissions: { subscribe: ["_MINE.>"] } }] }`,
+        })
+        await using observer = await observe(server.url, { user: 'all', pass: 'x' })
+        await observer.addStream('events.>')
+        const connection = await client.connect(server.url, { user: 'some', pass: 'x', inboxPrefix: '_MINE' })
+        await using wrong = natsPublisher({ connection, subject, ackTimeoutMs: 60_000 })
+        const [outcome] = await publish(wrong, [dueEntry()])
+        expect(outcome?.status).toBe('unknown')
+        expect(messageOf(outcome)).toContain('set inboxPrefix to what is allowed')
+        await using right = natsPublisher({ connection, subject, inboxPrefix: '_MINE' })
+        expect(await statuses(right, [dueEntry({ aggregateId: randomUUID() })])).toEqual(['published'])
+        await connection.close()
+      })
+
+      it('a connection that is closed or draining: unavailable', async () => {
+        await using server = await start()
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject })
+        const drained = connection.drain()
+        const [draining] = await publish(publisher, [dueEntry()])
+        expect(draining?.status).toBe('unavailable')
+        expect(messageOf(draining)).toContain('draining')
+        await drained
+        const [closed] = await publish(publisher, [dueEntry()])
+        expect(closed?.status).toBe('unavailable')
+        expect(messageOf(closed)).toContain('closed')
+      })
+    })
+  }
+}

@@ -1,0 +1,149 @@
+import { OutboxError, type Publisher } from '@outbox/core'
+import { describe, expect, test } from 'vitest'
+import { Breaker } from '../src/breaker.ts'
+import { Emitter } from '../src/events.ts'
+import { Journal } from './journal.ts'
+import { ManualClock, settled } from './manual-clock.ts'
+
+const error = new OutboxError('unavailable', 'no connection', { system: 'broker' })
+
+class Destination {
+  readonly clock: ManualClock = new ManualClock()
+  readonly journal: Journal = new Journal()
+  readonly probedAt: number[] = []
+  readonly abort: AbortController = new AbortController()
+  answer: 'yes' | 'no' | 'never' = 'no'
+  closed = 0
+  readonly breaker: Breaker
+
+  constructor(hasProbe: boolean) {
+    const publisher: Publisher = {
+      name: 'broker',
+      capabilities: { keepsOrderInBatch: true },
+      publish: async () => [],
+      ...(hasProbe ? { probe: () => this.#probe() } : {}),
+    }
+    this.breaker = new Breaker(publisher, {
+      settings: { clock: this.clock, random: () => 0.5, publishTimeoutMs: 5_000 },
+      events: new Emitter(this.journal.on),
+      abort: this.abort.signal,
+      onClose: () => void this.closed++,
+    })
+  }
+
+  async #probe(): Promise<void> {
+    this.probedAt.push(this.clock.monotonic())
+    if (this.answer === 'never') await new Promise(() => undefined)
+    if (this.answer === 'no') throw error
+  }
+}
+
+describe('a breaker before a destination that can be probed', () => {
+  test('stays closed when the probe answers: the failure was not the destination', async () => {
+    const destination = new Destination(true)
+    destination.answer = 'yes'
+    expect(await destination.breaker.isAway(error, true)).toBe(false)
+    expect(destination.breaker.isOpen).toBe(false)
+    expect(destination.journal.names).toEqual([])
+    expect(destination.clock.pending).toBe(0)
+  })
+
+  test('opens when it does not, and closes when it does: each is told once, by several lanes too', async () => {
+    const destination = new Destination(true)
+    const { breaker, clock, journal } = destination
+    const answers = await Promise.all([1, 2, 3].map(() => breaker.isAway(error, false)))
+    expect(answers).toEqual([true, true, true])
+    expect(clock.pending).toBe(1)
+    await clock.advance(60_000)
+    expect(journal.of('destinationDown')).toEqual([{ destination: 'broker', error }])
+    destination.answer = 'yes'
+    await clock.advance(5_000)
+    expect(breaker.isOpen).toBe(false)
+    expect(journal.names).toEqual(['destinationDown', 'destinationUp'])
+    expect(destination.closed).toBe(1)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('probes ever less often, every 5 seconds at least', async () => {
+    const destination = new Destination(true)
+    await destination.breaker.isAway(error, false)
+    await destination.clock.advance(60_000)
+    const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
+    expect(gaps.slice(0, 8)).toEqual([50, 100, 200, 400, 800, 1_600, 2_500, 2_500])
+  })
+
+  test('takes a probe without an answer for none, and says when the next one is', async () => {
+    const destination = new Destination(true)
+    const { breaker, clock } = destination
+    destination.answer = 'never'
+    expect(await clock.advanceUntilSettled(breaker.isAway(error, false))).toBe(true)
+    expect(clock.monotonic()).toBe(5_000)
+    expect(breaker.nextProbeInMs).toBe(50)
+  })
+
+  test('waits for no probe once the relay ends', async () => {
+    const destination = new Destination(true)
+    destination.answer = 'never'
+    const answer = destination.breaker.isAway(error, false)
+    destination.abort.abort()
+    expect(await answer).toBe(true)
+    destination.breaker.stop()
+    expect(destination.clock.pending).toBe(0)
+  })
+
+  test('is not woken by a probe that answers after it was stopped', async () => {
+    const destination = new Destination(true)
+    const { breaker, clock } = destination
+    await breaker.isAway(error, false)
+    destination.answer = 'never'
+    await clock.advance(50)
+    breaker.stop()
+    await clock.advance(10_000)
+    expect(breaker.isOpen).toBe(true)
+    expect(destination.closed).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+})
+
+describe('a breaker before a destination without a probe', () => {
+  test('believes an outage, and not a missing answer', async () => {
+    const destination = new Destination(false)
+    expect(await destination.breaker.isAway(error, false)).toBe(false)
+    expect(await destination.breaker.isAway(error, true)).toBe(true)
+  })
+
+  test('lets the next batch try, and tells the end of the outage only when something was taken', async () => {
+    const { breaker, clock, journal, ...destination } = spread(new Destination(false))
+    for (const waitMs of [50, 100, 200]) {
+      await breaker.isAway(error, true)
+      expect(breaker.isOpen).toBe(true)
+      await clock.advance(waitMs)
+      expect(breaker.isOpen).toBe(false)
+    }
+    expect(destination.closed()).toBe(3)
+    expect(journal.names).toEqual(['destinationDown'])
+    breaker.succeeded()
+    breaker.succeeded()
+    expect(journal.names).toEqual(['destinationDown', 'destinationUp'])
+  })
+})
+
+test('a stopped breaker stays open until the relay works again', async () => {
+  const { breaker, clock } = new Destination(false)
+  await breaker.isAway(error, true)
+  breaker.stop()
+  await clock.advance(60_000)
+  expect(breaker.isOpen).toBe(true)
+  breaker.resume()
+  expect(breaker.isOpen).toBe(false)
+  await breaker.isAway(error, true)
+  breaker.resume()
+  expect(breaker.isOpen, 'a probe is on its way').toBe(true)
+  breaker.stop()
+  await settled()
+})
+
+function spread(destination: Destination) {
+  const { breaker, clock, journal } = destination
+  return { breaker, clock, journal, closed: () => destination.closed }
+}

@@ -1,0 +1,96 @@
+import { recordingPublisher } from '@outbox/memory'
+import { describe, expect, test } from 'vitest'
+import { names, type TestRelay, World } from './world.ts'
+
+/** A process that dies over the entries named: it says nothing to anybody any more, though its clock goes on. */
+class MortalRelay {
+  readonly broker: ReturnType<typeof recordingPublisher>
+  readonly test: TestRelay
+  isDead = false
+
+  constructor(world: World, isDeadly: (aggregateId: string) => boolean, lanes: number) {
+    this.broker = recordingPublisher(
+      async ({ aggregateId }) => {
+        if (isDeadly(aggregateId)) this.die()
+        if (this.isDead) await new Promise(() => undefined)
+        return undefined
+      },
+      { deduplicates: false },
+    )
+    this.test = world.relay(this.broker, { lanes, onDead: 'skip' })
+  }
+
+  die(): void {
+    this.isDead = true
+    this.test.probe.interfere = () => new Promise(() => undefined)
+  }
+}
+
+/** Starts relays, one after the other's death, until nothing is left to publish. @returns all that lived */
+async function superviseUntilEmpty(world: World, isDeadly: (id: string) => boolean, lanes: number): Promise<MortalRelay[]> {
+  const lives: MortalRelay[] = []
+  while (!world.store.isEmpty) {
+    if (lives.length === 40) throw new Error('relays die for ever')
+    const life = new MortalRelay(world, isDeadly, lanes)
+    lives.push(life)
+    await life.test.relay.start()
+    await world.clock.advanceUntil(() => life.isDead || world.store.isEmpty)
+  }
+  return lives
+}
+
+describe('an entry over which the relay dies', () => {
+  test.each([1, 4])('ends as a dead letter, and its 499 neighbours do not (%i lanes)', async (lanes) => {
+    const world = new World()
+    const neighbours = names('a', 499)
+    await world.enqueue(...neighbours.slice(0, 250), 'poison', ...neighbours.slice(250))
+    const lives = await superviseUntilEmpty(world, (id) => id === 'poison', lanes)
+    expect(await world.deadReasons()).toEqual([expect.stringMatching(/^crash: the relay died 5 times/)])
+    expect(lives).toHaveLength(6)
+    const published = new Set(lives.flatMap(({ broker }) => broker.published.map(({ aggregateId }) => aggregateId)))
+    expect([...published].sort()).toEqual([...neighbours].sort())
+  })
+
+  test('takes no neighbour along when there are several like it', async () => {
+    const world = new World()
+    const poisons = ['poison-1', 'poison-2', 'poison-3']
+    await world.enqueue(...names('a', 60), ...poisons, ...names('b', 60))
+    const lives = await superviseUntilEmpty(world, (id) => poisons.includes(id), 4)
+    const dead = await world.store.deadLetters.list({ limit: 100 })
+    expect(dead.map(({ entry }) => entry.aggregateId).sort()).toEqual(poisons)
+    expect(new Set(lives.flatMap(({ broker }) => broker.published.map((entry) => entry.id))).size).toBe(120)
+  })
+
+  test('goes out with nothing else in the hands of its relay', async () => {
+    const world = new World()
+    await world.enqueue(...names('a', 100), 'poison')
+    const inHand = new Map<MortalRelay, number>()
+    let life: MortalRelay | undefined
+    const lives = await superviseUntilEmpty(
+      world,
+      (id) => {
+        if (id === 'poison' && life) inHand.set(life, 0)
+        return id === 'poison'
+      },
+      4,
+    )
+    life = lives[0]
+    for (const { test, broker } of lives.slice(1, -1)) {
+      // what was sent and not settled when it died: the poison alone
+      expect(broker.sent.length - test.relay.stats().published).toBe(1)
+    }
+  })
+})
+
+test('an innocent that a process was killed with is published at the next life, and counts no crash any more', async () => {
+  const world = new World()
+  await world.enqueue(...names('a', 200))
+  const first = new MortalRelay(world, (id) => id === 'a150', 4)
+  await first.test.relay.start()
+  await world.clock.advanceUntil(() => first.isDead)
+  const second = new MortalRelay(world, () => false, 4)
+  await second.test.relay.start()
+  await world.clock.advanceUntil(() => world.store.isEmpty)
+  expect(await world.deadReasons()).toEqual([])
+  await second.test.relay.stop()
+})

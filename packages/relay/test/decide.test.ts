@@ -1,0 +1,89 @@
+import type { PublishOutcome } from '@outbox/core'
+import { describe, expect, test } from 'vitest'
+import { crashedTooOften, type DecisionContext, decide, reasonOf } from '../src/decide.ts'
+import { dueEntry } from './due-entry.ts'
+
+const error = new Error('broken')
+const retry = { maxAttempts: 3, minDelayMs: 100, maxDelayMs: 60_000 }
+const settings = { retry, onDead: 'skip', random: () => 0.5 } as const
+
+const there: DecisionContext = { settings, awayForMs: undefined, mustMakeRoom: false }
+const away: DecisionContext = { settings, awayForMs: 700, mustMakeRoom: false }
+const awayAmongOthers: DecisionContext = { settings, awayForMs: 700, mustMakeRoom: true }
+
+type Row = readonly [outcome: PublishOutcome, attempt: number, context: DecisionContext, expected: string]
+
+const table: readonly Row[] = [
+  [{ status: 'published' }, 1, there, 'published'],
+  [{ status: 'published', duplicate: true }, 3, away, 'published'],
+  [{ status: 'notSent' }, 1, there, 'nothing'],
+  [{ status: 'notSent' }, 3, awayAmongOthers, 'nothing'],
+  [{ status: 'fenced' }, 1, there, 'nothing'],
+  [{ status: 'fenced', epoch: 9 }, 3, away, 'nothing'],
+  [{ status: 'reject', error }, 1, there, 'dead'],
+  [{ status: 'reject', error }, 1, away, 'dead'],
+  [{ status: 'retry', error }, 1, there, 'refused, again in 50'],
+  [{ status: 'retry', error }, 2, there, 'refused, again in 100'],
+  [{ status: 'retry', error }, 3, there, 'dead'],
+  [{ status: 'retry', error }, 2, away, 'refused, again in 100'],
+  [{ status: 'unknown', error }, 2, there, 'refused, again in 100'],
+  [{ status: 'unknown', error }, 3, there, 'dead'],
+  [{ status: 'unknown', error }, 3, away, 'waits, again in 700'],
+  [{ status: 'unavailable', error }, 2, there, 'refused, again in 100'],
+  [{ status: 'unavailable', error }, 3, there, 'dead'],
+  [{ status: 'unavailable', error }, 3, away, 'nothing'],
+  [{ status: 'unavailable', error }, 3, awayAmongOthers, 'waits, again in 700'],
+]
+
+describe('the state machine of an entry', () => {
+  test.each(table)('%j at try %i, %j: %s', (outcome, attempt, context, expected) => {
+    const entry = dueEntry({ attempt })
+    const { settlement, retry: told, dead } = decide(entry, outcome, context)
+    switch (settlement?.outcome) {
+      case undefined:
+        expect(expected).toBe('nothing')
+        break
+      case 'published':
+        expect(expected).toBe('published')
+        break
+      case 'dead':
+        expect(expected).toBe('dead')
+        expect(dead).toEqual({ entry, reason: 'broken', error })
+        break
+      case 'retry':
+        expect(`${settlement.isRefusal ? 'refused' : 'waits'}, again in ${settlement.retryInMs}`).toBe(expected)
+        expect(told).toEqual({ entry, error, retryInMs: settlement.retryInMs, isRefusal: settlement.isRefusal })
+        break
+    }
+    if (settlement?.outcome !== 'retry') expect(told).toBeUndefined()
+    if (settlement?.outcome !== 'dead') expect(dead).toBeUndefined()
+  })
+
+  test('an outage waits for the next probe, or for the backoff where that is longer', () => {
+    const waits = (awayForMs: number): number | undefined =>
+      decide(dueEntry({ attempt: 3 }), { status: 'unknown', error }, { ...away, awayForMs }).retry?.retryInMs
+    expect([waits(0), waits(199), waits(4_000)]).toEqual([200, 200, 4_000])
+  })
+
+  test('a dead letter blocks its aggregate where the policy says so', () => {
+    for (const onDead of ['skip', 'block'] as const) {
+      const context = { ...there, settings: { ...settings, onDead } }
+      const { settlement } = decide(dueEntry(), { status: 'reject', error }, context)
+      expect(settlement).toMatchObject({ outcome: 'dead', blocksAggregate: onDead === 'block' })
+    }
+  })
+
+  test('an entry over which the relay died too often is dead, and says why', () => {
+    const { settlement } = crashedTooOften(dueEntry({ crashes: 5 }), there)
+    expect(settlement).toMatchObject({ outcome: 'dead', reason: expect.stringMatching(/^crash: .* 5 times/) })
+  })
+})
+
+test('a reason is one line of at most 1,000 characters, whatever was thrown', () => {
+  expect(reasonOf(new Error('two\n lines'))).toBe('two lines')
+  expect(reasonOf('text')).toBe('text')
+  expect(reasonOf(undefined)).toBe('undefined')
+  expect(reasonOf(new Error('x'.repeat(5_000)))).toHaveLength(1_000)
+  expect(reasonOf(new Error(`${'x'.repeat(999)}😀`)).isWellFormed()).toBe(true)
+  expect(reasonOf(Object.create(null))).toBe('an unprintable error')
+})

@@ -1,0 +1,201 @@
+import { recordingPublisher } from '@outbox/memory'
+import { describe, expect, test } from 'vitest'
+import { storeAway } from './store-probe.ts'
+import { named, names, World } from './world.ts'
+
+describe('a lane', () => {
+  test('publishes what is committed, in order per aggregate, and settles it', async () => {
+    const world = new World()
+    const broker = recordingPublisher()
+    const { relay, journal } = world.relay(broker)
+    await world.enqueue('a', 'b', 'a', 'a', 'b')
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(broker.published.filter(({ aggregateId }) => aggregateId === 'a').map(named)).toEqual(['a 1', 'a 2', 'a 3'])
+    expect(broker.published.filter(({ aggregateId }) => aggregateId === 'b').map(named)).toEqual(['b 1', 'b 2'])
+    expect(relay.stats()).toMatchObject({ published: 5, retried: 0, dead: 0, settlesRefused: 0, partitions: 64 })
+    expect(journal.of('published').flatMap(({ entries }) => entries)).toHaveLength(5)
+    await relay.stop()
+  })
+
+  test('publishes at once what a commit in this process wakes it for', async () => {
+    const world = new World()
+    const broker = recordingPublisher()
+    const { relay } = world.relay(broker)
+    await relay.start()
+    await world.clock.advance(60_000)
+    await world.enqueue('a')
+    await world.clock.advance(0)
+    expect(broker.published).toHaveLength(1)
+    await relay.stop()
+  })
+
+  test('looks again after 5, 20, 80 and 320 ms when it was woken before the commit', async () => {
+    for (const delayMs of [4, 24, 104, 424]) {
+      const world = new World()
+      const broker = recordingPublisher()
+      const { relay } = world.relay(broker, { store: withoutWakeUps(world) })
+      await relay.start()
+      await world.clock.advance(60_050)
+      relay.wake()
+      await world.clock.advance(delayMs)
+      await world.enqueue('a')
+      await world.clock.advance(1)
+      expect(broker.published, `committed ${delayMs} ms after the wake-up`).toHaveLength(1)
+      await relay.stop()
+    }
+  })
+
+  test('publishes within a poll when every wake-up is lost', async () => {
+    const world = new World()
+    const broker = recordingPublisher()
+    const { relay } = world.relay(broker, { store: withoutWakeUps(world) })
+    await relay.start()
+    await world.clock.advance(60_000)
+    await world.enqueue('a')
+    await world.clock.advance(1_100)
+    expect(broker.published).toHaveLength(1)
+    await relay.stop()
+  })
+
+  test('tries again as soon as the wait is over, long or short, whatever else happens meanwhile', async () => {
+    const world = new World()
+    const sentAt = new Map<string, number[]>()
+    const broker = recordingPublisher((entry) => {
+      sentAt.set(entry.aggregateId, [...(sentAt.get(entry.aggregateId) ?? []), world.clock.monotonic()])
+      if (entry.aggregateId === 'fine' || entry.attempt > 1) return undefined
+      return { status: 'retry', error: new Error('not now') }
+    })
+    const waits = new Map<string, number>()
+    const { relay, journal } = world.relay(broker, {
+      retry: { minDelayMs: 5_000 },
+      random: spread(),
+      pollIntervalMs: 3_000,
+    })
+    await relay.start()
+    await world.clock.advance(60_000)
+    await world.enqueue('x', 'y', 'z')
+    await world.clock.advance(30)
+    await world.enqueue('fine')
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    for (const { entry, retryInMs } of journal.of('retry')) waits.set(entry.aggregateId, retryInMs)
+    expect(new Set(waits.values()).size).toBe(3)
+    for (const [aggregateId, wait] of waits) {
+      const [first = 0, second = 0] = sentAt.get(aggregateId) ?? []
+      expect(second - first, aggregateId).toBeGreaterThanOrEqual(wait)
+      expect(second - first, aggregateId).toBeLessThanOrEqual(wait + 20)
+    }
+    await relay.stop()
+  })
+
+  test('says what it has published until the store hears it, and publishes nothing twice', async () => {
+    const world = new World()
+    const broker = recordingPublisher(undefined, { deduplicates: false })
+    const { relay, journal, probe } = world.relay(broker)
+    await relay.start()
+    await world.clock.advance(2_000)
+    probe.interfere = (method, proceed) => {
+      if (method !== 'settle') return proceed()
+      probe.goAway()
+      return Promise.reject(storeAway())
+    }
+    await world.enqueue(...names('a', 20))
+    await world.clock.advance(60_000)
+    expect(relay.stats()).toMatchObject({ published: 0, isStoreDown: true })
+    probe.comeBack()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(broker.sent).toHaveLength(20)
+    expect(relay.stats()).toMatchObject({ published: 20, settlesRefused: 0, isStoreDown: false })
+    expect(journal.count('storeDown')).toBe(1)
+    expect(journal.count('storeUp')).toBe(1)
+    expect(journal.count('error')).toBe(0)
+    await relay.stop()
+  })
+
+  test('keeps its distance from a store that takes entries out and refuses what became of them', async () => {
+    const world = new World()
+    const broker = recordingPublisher()
+    const { relay, journal, probe } = world.relay(broker)
+    probe.interfere = (method, proceed) =>
+      method === 'settle' ? Promise.reject(new Error('syntax error in the adapter')) : proceed()
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advance(60_000)
+    expect(journal.count('error')).toBeGreaterThan(1)
+    expect(broker.sent.length).toBeLessThan(120)
+    probe.comeBack()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    await relay.stop()
+  })
+
+  test('is quiet at rest: about one poll a second, and nothing else', async () => {
+    const world = new World()
+    const { relay, probe } = world.relay(recordingPublisher())
+    await relay.start()
+    await world.clock.advance(60_000)
+    probe.calls.length = 0
+    await world.clock.advance(100_000)
+    expect(probe.calls.length).toBe(probe.count('poll'))
+    expect(probe.count('poll')).toBeGreaterThanOrEqual(90)
+    expect(probe.count('poll')).toBeLessThanOrEqual(111)
+    await relay.stop()
+  })
+
+  test('tells an outage once when it begins and once when it ends', async () => {
+    const world = new World()
+    const { relay, journal, probe } = world.relay(recordingPublisher())
+    await relay.start()
+    await world.clock.advance(5_000)
+    probe.goAway()
+    await world.clock.advance(30_000)
+    expect(relay.stats().isStoreDown).toBe(true)
+    probe.comeBack()
+    await world.clock.advance(10_000)
+    expect(journal.names.filter((name) => name.startsWith('store'))).toEqual(['storeDown', 'storeUp'])
+    expect(journal.count('error')).toBe(0)
+    await relay.stop()
+  })
+
+  test('takes a store that does not answer for one that is away', async () => {
+    const world = new World()
+    const { relay, journal, probe } = world.relay(recordingPublisher())
+    await relay.start()
+    await world.clock.advance(5_000)
+    probe.interfere = () => new Promise(() => undefined)
+    await world.clock.advance(7_000)
+    expect(journal.count('storeDown')).toBe(1)
+    probe.comeBack()
+    await world.enqueue('a')
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(journal.count('storeUp')).toBe(1)
+    await relay.stop()
+  })
+
+  test('tells of a sequence that was committed after a later one had been published', async () => {
+    const world = new World()
+    const { relay, journal } = world.relay(recordingPublisher())
+    const commit = (sequence: number): Promise<unknown> =>
+      world.store.transaction((tx) =>
+        world.store.enqueue(tx, { type: 'account.credited', aggregateId: '7', sequence, payload: {} }),
+      )
+    await commit(2)
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(journal.count('lateSequence')).toBe(0)
+    await commit(1)
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(journal.of('lateSequence').map(({ entry }) => entry.sequence)).toEqual([1])
+    await relay.stop()
+  })
+})
+
+function withoutWakeUps(world: World): World['store'] {
+  const { subscribe: _subscribe, ...rest } = world.store
+  return { ...rest, length: 0, isEmpty: true }
+}
+
+/** Random numbers that differ from one call to the next. */
+function spread(): () => number {
+  let calls = 0
+  return () => ((calls++ * 7) % 10) / 10
+}

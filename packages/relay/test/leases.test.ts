@@ -1,0 +1,268 @@
+import type { DueEntry } from '@outbox/core'
+import { recordingPublisher } from '@outbox/memory'
+import { describe, expect, test } from 'vitest'
+import { dueEntry } from './due-entry.ts'
+import { named, names, type TestRelay, World } from './world.ts'
+
+describe('n relays', () => {
+  test.each([1, 2, 3, 4, 5])('%i hold fair shares: exactly 64 mod n hold the larger', async (count) => {
+    const world = new World()
+    const relays = await started(world, count)
+    await world.clock.advance(30_000)
+    expectFairShares(relays)
+    await stopped(world, relays)
+  })
+
+  test('nothing moves at rest: no lease is claimed or given back', async () => {
+    const world = new World()
+    const relays = await started(world, 5)
+    await world.clock.advance(30_000)
+    for (const { probe } of relays) probe.calls.length = 0
+    await world.clock.advance(300_000)
+    for (const { probe } of relays) {
+      expect(probe.count('poll')).toBeGreaterThan(250)
+      expect([probe.count('acquire'), probe.count('release'), probe.count('join')]).toEqual([0, 0, 0])
+    }
+    await stopped(world, relays)
+  })
+
+  test('a relay that joins or leaves moves only what fairness asks for, and no partition is lost', async () => {
+    const world = new World()
+    const relays = await started(world, 4)
+    await world.clock.advance(30_000)
+    const before = relays.map(({ relay }) => relay.stats().partitions)
+    expect(before).toEqual([16, 16, 16, 16])
+    const fifth = await started(world, 1)
+    await world.clock.advance(30_000)
+    expectFairShares([...relays, ...fifth])
+    expect(relays.every(({ journal }) => journal.count('leasesLost') === 0)).toBe(true)
+    await stopped(world, fifth)
+    await world.clock.advance(30_000)
+    expectFairShares(relays)
+    await stopped(world, relays)
+  })
+
+  test('a 65th relay stands by, and steps in when another leaves', async () => {
+    const world = new World()
+    const relays = await started(world, 65)
+    await world.clock.advance(60_000)
+    const held = relays.map(({ relay }) => relay.stats().partitions)
+    expect(held.filter((count) => count === 1)).toHaveLength(64)
+    expect(held.filter((count) => count === 0)).toHaveLength(1)
+    await stopped(world, relays.slice(0, 1))
+    await world.clock.advance(10_000)
+    expect(relays.slice(1).map(({ relay }) => relay.stats().partitions)).toEqual(Array(64).fill(1))
+    await stopped(world, relays.slice(1))
+  })
+})
+
+describe('a take-over', () => {
+  test('comes only after leaseMs of silence, by the clock of the one who takes over, and soon after that', async () => {
+    const world = new World()
+    const [dying, survivor] = await pair(world)
+    const lastBeat = silence(world, dying)
+    await world.clock.advanceUntil(() => survivor.relay.stats().partitions === 64)
+    const silentForMs = world.clock.monotonic() - lastBeat
+    expect(silentForMs).toBeGreaterThanOrEqual(10_000)
+    expect(silentForMs).toBeLessThanOrEqual(10_000 + 2 * 1_100)
+    await stopped(world, [survivor])
+  })
+
+  test('is told to the one who was away, which claims anew under another name', async () => {
+    const world = new World()
+    const [sleeper, survivor] = await pair(world)
+    silence(world, sleeper)
+    await world.clock.advanceUntil(() => survivor.relay.stats().partitions === 64)
+    sleeper.probe.comeBack()
+    await world.clock.advance(10_000)
+    expect(sleeper.journal.of('leasesLost').flatMap(({ partitions }) => partitions)).toHaveLength(32)
+    expectFairShares([sleeper, survivor])
+    const { relays } = await world.store.poll({ holder: 'an onlooker' })
+    expect(relays.map(({ holder }) => holder).sort()).toEqual(['relay-1.2', 'relay-2.1'])
+    await stopped(world, [sleeper, survivor])
+  })
+
+  test.each([0, 1])('does not follow from an outage of the store that ends for relay %i first', async (comesBackFirst) => {
+    const world = new World()
+    const broker = recordingPublisher(undefined, { deduplicates: false })
+    const relays = await started(world, 2, broker)
+    await world.clock.advance(30_000)
+    for (const { probe } of relays) {
+      probe.interfere = (method, proceed) => {
+        if (method !== 'settle') return proceed()
+        for (const each of relays) each.probe.goAway()
+        return proceedNever()
+      }
+    }
+    await world.enqueue(...names('a', 50))
+    await world.clock.advance(60_000)
+    const sentBefore = broker.sent.length
+    expect(sentBefore).toBeGreaterThan(0)
+    for (const { probe } of comesBackFirst === 0 ? relays : relays.toReversed()) {
+      probe.comeBack()
+      await world.clock.advance(2_500)
+    }
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    await world.clock.advance(30_000)
+    expect(broker.sent).toHaveLength(50)
+    for (const { journal } of relays) {
+      expect([journal.count('leasesLost'), journal.count('settleRefused'), journal.count('error')]).toEqual([0, 0, 0])
+    }
+    await stopped(world, relays)
+  })
+})
+
+describe('an answer that is lost', () => {
+  test.each(['join', 'poll', 'acquire', 'release'] as const)('of %s costs nothing but a little time', async (method) => {
+    const world = new World()
+    const broker = recordingPublisher()
+    const [first] = await started(world, 1, broker)
+    if (!first) throw new Error('no relay')
+    if (method === 'release') await world.clock.advance(5_000)
+    if (method === 'release') first.probe.loseNextAnswer('release')
+    const second = world.relay(broker)
+    if (method !== 'release') second.probe.loseNextAnswer(method)
+    await second.relay.start()
+    await world.clock.advance(30_000)
+    expectFairShares([first, second])
+    await world.enqueue(...names('a', 100))
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(broker.sent).toHaveLength(100)
+    await stopped(world, [first, second])
+  })
+
+  test('of acquire, once per partition, leaves no lease that nobody works on', async () => {
+    const world = new World()
+    const broker = recordingPublisher()
+    const { relay, probe } = world.relay(broker)
+    probe.loseNextAnswer('acquire')
+    await relay.start()
+    await world.enqueue(...names('a', 100))
+    await world.clock.advanceUntil(() => world.store.isEmpty, 5_000)
+    expect(relay.stats().partitions).toBe(64)
+    await relay.stop()
+  })
+})
+
+describe('a broker that is ahead of a restored database', () => {
+  test('fences the relay, which gives the partition back and claims it above what the broker has seen', async () => {
+    const world = new World()
+    const broker = recordingPublisher(undefined, { fences: true })
+    await world.enqueue('a')
+    const { source } = await world.store.join({ holder: 'before the restore' })
+    await world.store.release({ holder: 'before the restore', leases: [], leave: true })
+    const { relay, journal } = world.relay(broker)
+    await broker.publish([entryBeforeRestore(source)], { signal: AbortSignal.timeout(1_000) })
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty, 5_000)
+    expect(broker.published.map(({ lease }) => lease.epoch)).toEqual([41, 42])
+    expect(relay.stats()).toMatchObject({ published: 1, retried: 0, dead: 0, partitions: 64 })
+    expect(journal.count('error')).toBe(0)
+    await world.enqueue('a', 'a')
+    await world.clock.advanceUntil(() => world.store.isEmpty, 5_000)
+    await relay.stop()
+  })
+})
+
+describe('a hand-over', () => {
+  test('waits for the batch in hand', async () => {
+    const world = new World()
+    let answer = (): void => undefined
+    const slow = recordingPublisher(() => new Promise<undefined>((resolve) => (answer = () => resolve(undefined))))
+    const first = world.relay(slow)
+    await world.enqueue('a')
+    await first.relay.start()
+    await world.clock.advanceUntil(() => slow.sent.length === 1)
+    const second = world.relay(recordingPublisher())
+    await second.relay.start()
+    await world.clock.advance(4_000)
+    const partition = slow.sent[0]?.lease.partition
+    const { leases } = await world.store.poll({ holder: 'an onlooker' })
+    expect(leases.find((lease) => lease.partition === partition)?.holder).toBe('relay-1.1')
+    answer()
+    await world.clock.advance(10_000)
+    expectFairShares([first, second])
+    expect([first.journal.count('settleRefused'), first.journal.count('leasesLost')]).toEqual([0, 0])
+    expect(slow.sent).toHaveLength(1)
+    await stopped(world, [first, second])
+  })
+
+  test('waits leaseMs for a publish that got no answer: what it sent may arrive yet', async () => {
+    const world = new World()
+    const unanswered = recordingPublisher(({ attempt }) =>
+      attempt === 1 ? { status: 'unknown', error: new Error('no answer'), arrived: true } : undefined,
+    )
+    const first = world.relay(unanswered, { retry: { minDelayMs: 30_000 } })
+    await world.enqueue(...names('a', 64))
+    await first.relay.start()
+    await world.clock.advanceUntil(() => first.relay.stats().retried === 64)
+    const unresolved = new Set(unanswered.sent.map(({ lease }) => lease.partition))
+    const second = world.relay(recordingPublisher())
+    await second.relay.start()
+    await world.clock.advance(8_000)
+    const { leases } = await world.store.poll({ holder: 'an onlooker' })
+    const kept = leases.filter(({ holder }) => holder === 'relay-1.1').map(({ partition }) => partition)
+    expect(kept).toEqual(expect.arrayContaining([...unresolved]))
+    await world.clock.advance(6_000)
+    expectFairShares([first, second])
+    await stopped(world, [first, second])
+  })
+})
+
+test('order holds while relays join and leave under load', async () => {
+  const world = new World()
+  const broker = recordingPublisher()
+  const relays = await started(world, 1, broker)
+  for (let round = 0; round < 12; round++) {
+    for (let i = 0; i < 5; i++) await world.enqueue(...names('a', 40))
+    if (round % 3 === 2) await stopped(world, relays.splice(0, 1))
+    else relays.push(...(await started(world, 1, broker)))
+    await world.clock.advance(700)
+  }
+  await world.clock.advanceUntil(() => world.store.isEmpty)
+  expect(broker.sent).toHaveLength(12 * 5 * 40)
+  for (const id of names('a', 40)) {
+    const own = broker.published.filter(({ aggregateId }) => aggregateId === id).map(named)
+    expect(own).toEqual(Array.from({ length: 60 }, (_, i) => `${id} ${i + 1}`))
+  }
+  await stopped(world, relays)
+})
+
+async function started(world: World, count: number, broker = recordingPublisher()): Promise<TestRelay[]> {
+  const relays = Array.from({ length: count }, () => world.relay(broker))
+  for (const { relay } of relays) await relay.start()
+  return relays
+}
+
+async function pair(world: World): Promise<readonly [TestRelay, TestRelay]> {
+  const [first, second] = await started(world, 2)
+  if (!first || !second) throw new Error('two relays were asked for')
+  await world.clock.advance(30_000)
+  expectFairShares([first, second])
+  return [first, second]
+}
+
+async function stopped(world: World, relays: readonly TestRelay[]): Promise<void> {
+  await world.clock.advanceUntilSettled(Promise.all(relays.map(({ relay }) => relay.stop())))
+}
+
+/** From now on the relay is not heard, as if its process were stopped. @returns when its last beat was */
+function silence(world: World, { probe }: TestRelay): number {
+  probe.interfere = proceedNever
+  return world.clock.monotonic()
+}
+
+function proceedNever<Answer>(): Promise<Answer> {
+  return new Promise(() => undefined)
+}
+
+function expectFairShares(relays: readonly TestRelay[]): void {
+  const held = relays.map(({ relay }) => relay.stats().partitions).sort((a, b) => b - a)
+  const smaller = Math.floor(64 / relays.length)
+  expect(held).toEqual(relays.map((_, rank) => (rank < 64 % relays.length ? smaller + 1 : smaller)))
+}
+
+function entryBeforeRestore(source: string): DueEntry {
+  const entry = dueEntry({ aggregateId: 'a', id: 'lost by the restore', source })
+  return { ...entry, lease: { ...entry.lease, epoch: 41, holder: 'before the restore' } }
+}
