@@ -30,10 +30,7 @@ export class Breaker {
   #isOpen = false
   #isAnnounced = false
 
-  constructor(
-    publisher: Publisher,
-    context: BreakerContext,
-  ) {
+  constructor(publisher: Publisher, context: BreakerContext) {
     this.publisher = publisher
     this.#context = context
   }

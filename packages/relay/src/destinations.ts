@@ -7,10 +7,7 @@ export class Destinations {
   readonly #publisher: Publisher
   readonly #breakers: ReadonlyMap<Publisher, Breaker>
 
-  constructor(
-    publisher: Publisher,
-    context: BreakerContext,
-  ) {
+  constructor(publisher: Publisher, context: BreakerContext) {
     this.#publisher = publisher
     const all = isRouted(publisher) ? publisher.destinations : [publisher]
     this.#breakers = new Map(all.map((each) => [each, new Breaker(each, context)]))

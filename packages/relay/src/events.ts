@@ -53,7 +53,8 @@ const names: { readonly [Name in RelayEventName]: true } = {
 /** Every event's name, to tell a misspelt one. */
 export const relayEventNames: readonly string[] = Object.keys(names)
 
-export type RelayListener<Name extends RelayEventName> = (event: RelayEvents[Name]) => void
+/** Called at once; it may be asynchronous: nothing waits for it, and its rejection is an `error` event. */
+export type RelayListener<Name extends RelayEventName> = (event: RelayEvents[Name]) => unknown
 export type RelayListeners = { readonly [Name in RelayEventName]?: RelayListener<Name> }
 
 /** Delivers events to listeners, and lets no listener's failure reach the relay. */

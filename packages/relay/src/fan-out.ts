@@ -46,7 +46,7 @@ export function fanOutPublisher(options: {
 
 function probeAll(destinations: readonly Publisher[]): NonNullable<Publisher['probe']> {
   return async (call) => {
-    await Promise.all(destinations.map((each) => each.probe?.(call)))
+    await Promise.all(destinations.map(async (each) => each.probe?.(call)))
   }
 }
 

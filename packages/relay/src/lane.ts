@@ -250,7 +250,9 @@ export class Lane {
     const lostPartitions = new Set(lost.map(({ partition }) => partition))
     const isLost = ({ lease }: DueEntry): boolean => lostPartitions.has(lease.partition)
     leases.drop(lost)
-    const refused = decisions.flatMap(({ settlement }) => (settlement && isLost(settlement.entry) ? settlement.entry : []))
+    const refused = decisions.flatMap(({ settlement }) =>
+      settlement && isLost(settlement.entry) ? settlement.entry : [],
+    )
     if (refused.length > 0) {
       counters.settlesRefused += refused.length
       events.emit('settleRefused', { entries: refused })
@@ -258,7 +260,9 @@ export class Lane {
     const published = attempts.filter(({ entry, outcome }) => outcome.status === 'published' && !isLost(entry))
     if (published.length > 0) {
       counters.published += published.length
-      counters.duplicates += published.filter(({ outcome }) => 'duplicate' in outcome && outcome.duplicate === true).length
+      counters.duplicates += published.filter(
+        ({ outcome }) => 'duplicate' in outcome && outcome.duplicate === true,
+      ).length
       events.emit('published', { entries: published.map(({ entry }) => entry) })
     }
     for (const { settlement, retry, dead } of decisions) {

@@ -66,7 +66,9 @@ export class Leases {
   /** Leases for one batch; give them back when it is settled. */
   borrow(isOurs: (partition: number) => boolean): readonly Lease[] {
     if (!this.mayPublish()) return []
-    const leases = [...this.#held.values()].filter(({ partition }) => isOurs(partition) && !this.#retiring.has(partition))
+    const leases = [...this.#held.values()].filter(
+      ({ partition }) => isOurs(partition) && !this.#retiring.has(partition),
+    )
     for (const { partition } of leases) this.#inUse.add(partition)
     return leases
   }
@@ -161,7 +163,9 @@ export class Leases {
 
   /** Brings what we hold in line with what the store says, and finishes hand-overs. */
   #reconcile(poll: Poll, holder: string): void {
-    const ours = new Map(poll.leases.filter((lease) => lease.holder === holder).map((lease) => [lease.partition, lease]))
+    const ours = new Map(
+      poll.leases.filter((lease) => lease.holder === holder).map((lease) => [lease.partition, lease]),
+    )
     this.drop([...this.#held.values()].filter(({ partition, epoch }) => ours.get(partition)?.epoch !== epoch))
     // A claim or a release whose answer was lost: the store says ours, we do not hold it. Give it back and start over.
     for (const { partition, epoch } of ours.values()) {

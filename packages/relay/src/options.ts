@@ -1,4 +1,11 @@
-import { type Clock, type LeasedSource, OutboxError, type OutboxSource, type Publisher, systemClock } from '@outbox/core'
+import {
+  type Clock,
+  type LeasedSource,
+  OutboxError,
+  type OutboxSource,
+  type Publisher,
+  systemClock,
+} from '@outbox/core'
 import { type RelayListeners, relayEventNames } from './events.ts'
 import type { RetryOptions } from './retry.ts'
 
@@ -113,7 +120,10 @@ export function settingsFrom(options: RelayOptions): RelaySettings {
 
 function requireFit({ leaseMs, pollIntervalMs, publishTimeoutMs, retry, onDead }: RelaySettings): void {
   if (leaseMs < 3 * pollIntervalMs) {
-    throw invalid('leaseMs', `is ${leaseMs}: three polls of ${pollIntervalMs} ms must fit in it, so ${3 * pollIntervalMs} at least`)
+    throw invalid(
+      'leaseMs',
+      `is ${leaseMs}: three polls of ${pollIntervalMs} ms must fit in it, so ${3 * pollIntervalMs} at least`,
+    )
   }
   if (publishTimeoutMs + pollIntervalMs > leaseMs) {
     throw invalid(

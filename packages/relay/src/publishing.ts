@@ -44,7 +44,12 @@ export class Publishing {
     mayStart: () => boolean,
     abort: AbortSignal,
   ): Promise<readonly Attempt[]> {
-    const attempts: Attempt[] = entries.map((entry) => ({ entry, outcome: notSent, breaker: undefined, isTried: false }))
+    const attempts: Attempt[] = entries.map((entry) => ({
+      entry,
+      outcome: notSent,
+      breaker: undefined,
+      isTried: false,
+    }))
     let aggregates = groupByAggregate(entries)
     while (aggregates.length > 0 && mayStart() && !abort.aborted) {
       const wave = new Map<Breaker, number[]>()
@@ -192,5 +197,7 @@ function inContract(entries: readonly DueEntry[], outcomes: readonly PublishOutc
 
 function oversize(breaker: Breaker, bytes: number, limit: number): OutboxError<'rejected'> {
   const { name } = breaker.publisher
-  return new OutboxError('rejected', `The payload is ${bytes} bytes; '${name}' takes ${limit} at most.`, { system: name })
+  return new OutboxError('rejected', `The payload is ${bytes} bytes; '${name}' takes ${limit} at most.`, {
+    system: name,
+  })
 }

@@ -1,4 +1,4 @@
-import { partitionCount, type LeaseState } from '@outbox/core'
+import { type LeaseState, partitionCount } from '@outbox/core'
 
 /** The partitions that are a relay's by right: those from `first` on, `size` of them. */
 export interface Share {

@@ -1,4 +1,4 @@
-import { OutboxError, type LeasedSource } from '@outbox/core'
+import { type LeasedSource, OutboxError } from '@outbox/core'
 import type { Emitter } from './events.ts'
 import type { RelaySettings } from './options.ts'
 import { within } from './time.ts'

@@ -54,7 +54,11 @@ export class UnleasedStore implements RelayStore {
     return {
       isMember: true,
       relays: [{ holder, beat: 0 }],
-      leases: partitions.map((partition) => ({ partition, epoch: 0, holder: this.#granted.has(partition) ? holder : null })),
+      leases: partitions.map((partition) => ({
+        partition,
+        epoch: 0,
+        holder: this.#granted.has(partition) ? holder : null,
+      })),
       duePartitions: due.length > 0 ? partitions : [],
     }
   }

@@ -27,7 +27,11 @@ class MortalRelay {
 }
 
 /** Starts relays, one after the other's death, until nothing is left to publish. @returns all that lived */
-async function superviseUntilEmpty(world: World, isDeadly: (id: string) => boolean, lanes: number): Promise<MortalRelay[]> {
+async function superviseUntilEmpty(
+  world: World,
+  isDeadly: (id: string) => boolean,
+  lanes: number,
+): Promise<MortalRelay[]> {
   const lives: MortalRelay[] = []
   while (!world.store.isEmpty) {
     if (lives.length === 40) throw new Error('relays die for ever')
@@ -49,6 +53,7 @@ describe('an entry over which the relay dies', () => {
     expect(lives).toHaveLength(6)
     const published = new Set(lives.flatMap(({ broker }) => broker.published.map(({ aggregateId }) => aggregateId)))
     expect([...published].sort()).toEqual([...neighbours].sort())
+    expect(crashesOf(lives, (id) => id !== 'poison')).toEqual(new Set([0, 1]))
   })
 
   test('takes no neighbour along when there are several like it', async () => {
@@ -59,22 +64,13 @@ describe('an entry over which the relay dies', () => {
     const dead = await world.store.deadLetters.list({ limit: 100 })
     expect(dead.map(({ entry }) => entry.aggregateId).sort()).toEqual(poisons)
     expect(new Set(lives.flatMap(({ broker }) => broker.published.map((entry) => entry.id))).size).toBe(120)
+    expect(crashesOf(lives, (id) => !poisons.includes(id))).toEqual(new Set([0, 1]))
   })
 
   test('goes out with nothing else in the hands of its relay', async () => {
     const world = new World()
     await world.enqueue(...names('a', 100), 'poison')
-    const inHand = new Map<MortalRelay, number>()
-    let life: MortalRelay | undefined
-    const lives = await superviseUntilEmpty(
-      world,
-      (id) => {
-        if (id === 'poison' && life) inHand.set(life, 0)
-        return id === 'poison'
-      },
-      4,
-    )
-    life = lives[0]
+    const lives = await superviseUntilEmpty(world, (id) => id === 'poison', 4)
     for (const { test, broker } of lives.slice(1, -1)) {
       // what was sent and not settled when it died: the poison alone
       expect(broker.sent.length - test.relay.stats().published).toBe(1)
@@ -94,3 +90,9 @@ test('an innocent that a process was killed with is published at the next life, 
   expect(await world.deadReasons()).toEqual([])
   await second.test.relay.stop()
 })
+
+/** How many deaths the entries named had been in, whenever they were sent: only the first may be in company. */
+function crashesOf(lives: readonly MortalRelay[], isOne: (aggregateId: string) => boolean): ReadonlySet<number> {
+  const sent = lives.flatMap(({ broker }) => broker.sent).filter(({ aggregateId }) => isOne(aggregateId))
+  return new Set(sent.map(({ crashes }) => crashes))
+}

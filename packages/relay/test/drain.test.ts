@@ -1,7 +1,7 @@
 import { OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
-import { type TestRelay, World, names } from './world.ts'
+import { names, type TestRelay, World } from './world.ts'
 
 const never: Publisher['publish'] = () => new Promise(() => undefined)
 
@@ -136,17 +136,20 @@ describe('stop under load', () => {
 })
 
 describe('stop ends within its deadline', () => {
-  test.each([10_000, 1_000, 100])('of %i ms with a publish that never answers, whose lease it keeps', async (deadlineMs) => {
-    const world = new World()
-    const deaf = world.relay({ ...recordingPublisher(), publish: never }, { publishTimeoutMs: 9_000 })
-    await world.enqueue('a')
-    await deaf.relay.start()
-    await world.clock.advance(500)
-    expect(await stop(world, deaf, deadlineMs)).toBeLessThanOrEqual(deadlineMs)
-    expect(await holders(world)).toContain('relay-1.1')
-    await world.clock.advance(1_000)
-    expect(world.clock.pending, 'a second later').toBe(0)
-  })
+  test.each([10_000, 1_000, 100])(
+    'of %i ms with a publish that never answers, whose lease it keeps',
+    async (deadlineMs) => {
+      const world = new World()
+      const deaf = world.relay({ ...recordingPublisher(), publish: never }, { publishTimeoutMs: 9_000 })
+      await world.enqueue('a')
+      await deaf.relay.start()
+      await world.clock.advance(500)
+      expect(await stop(world, deaf, deadlineMs)).toBeLessThanOrEqual(deadlineMs)
+      expect(await holders(world)).toContain('relay-1.1')
+      await world.clock.advance(1_000)
+      expect(world.clock.pending, 'a second later').toBe(0)
+    },
+  )
 
   test('with a publish that hears the signal: its entry is unknown and settled, only its lease is kept', async () => {
     const world = new World()
@@ -184,7 +187,12 @@ describe('stop ends within its deadline', () => {
   test('with a store that is away, or hangs', async () => {
     for (const isHanging of [false, true]) {
       const world = new World()
-      const cut = world.relay(recordingPublisher(() => (cut.probe.goAway(), isHanging && hang(cut), undefined)))
+      const broker = recordingPublisher(() => {
+        if (isHanging) hang(cut)
+        else cut.probe.goAway()
+        return undefined
+      })
+      const cut = world.relay(broker)
       await world.enqueue('a')
       await cut.relay.start()
       await world.clock.advance(500)

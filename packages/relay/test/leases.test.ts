@@ -82,54 +82,60 @@ describe('a take-over', () => {
     await stopped(world, [sleeper, survivor])
   })
 
-  test.each([0, 1])('does not follow from an outage of the store that ends for relay %i first', async (comesBackFirst) => {
-    const world = new World()
-    const broker = recordingPublisher(undefined, { deduplicates: false })
-    const relays = await started(world, 2, broker)
-    await world.clock.advance(30_000)
-    for (const { probe } of relays) {
-      probe.interfere = (method, proceed) => {
-        if (method !== 'settle') return proceed()
-        for (const each of relays) each.probe.goAway()
-        return proceedNever()
+  test.each([0, 1])(
+    'does not follow from an outage of the store that ends for relay %i first',
+    async (comesBackFirst) => {
+      const world = new World()
+      const broker = recordingPublisher(undefined, { deduplicates: false })
+      const relays = await started(world, 2, broker)
+      await world.clock.advance(30_000)
+      for (const { probe } of relays) {
+        probe.interfere = (method, proceed) => {
+          if (method !== 'settle') return proceed()
+          for (const each of relays) each.probe.goAway()
+          return proceedNever()
+        }
       }
-    }
-    await world.enqueue(...names('a', 50))
-    await world.clock.advance(60_000)
-    const sentBefore = broker.sent.length
-    expect(sentBefore).toBeGreaterThan(0)
-    for (const { probe } of comesBackFirst === 0 ? relays : relays.toReversed()) {
-      probe.comeBack()
-      await world.clock.advance(2_500)
-    }
-    await world.clock.advanceUntil(() => world.store.isEmpty)
-    await world.clock.advance(30_000)
-    expect(broker.sent).toHaveLength(50)
-    for (const { journal } of relays) {
-      expect([journal.count('leasesLost'), journal.count('settleRefused'), journal.count('error')]).toEqual([0, 0, 0])
-    }
-    await stopped(world, relays)
-  })
+      await world.enqueue(...names('a', 50))
+      await world.clock.advance(60_000)
+      const sentBefore = broker.sent.length
+      expect(sentBefore).toBeGreaterThan(0)
+      for (const { probe } of comesBackFirst === 0 ? relays : relays.toReversed()) {
+        probe.comeBack()
+        await world.clock.advance(2_500)
+      }
+      await world.clock.advanceUntil(() => world.store.isEmpty)
+      await world.clock.advance(30_000)
+      expect(broker.sent).toHaveLength(50)
+      for (const { journal } of relays) {
+        expect([journal.count('leasesLost'), journal.count('settleRefused'), journal.count('error')]).toEqual([0, 0, 0])
+      }
+      await stopped(world, relays)
+    },
+  )
 })
 
 describe('an answer that is lost', () => {
-  test.each(['join', 'poll', 'acquire', 'release'] as const)('of %s costs nothing but a little time', async (method) => {
-    const world = new World()
-    const broker = recordingPublisher()
-    const [first] = await started(world, 1, broker)
-    if (!first) throw new Error('no relay')
-    if (method === 'release') await world.clock.advance(5_000)
-    if (method === 'release') first.probe.loseNextAnswer('release')
-    const second = world.relay(broker)
-    if (method !== 'release') second.probe.loseNextAnswer(method)
-    await second.relay.start()
-    await world.clock.advance(30_000)
-    expectFairShares([first, second])
-    await world.enqueue(...names('a', 100))
-    await world.clock.advanceUntil(() => world.store.isEmpty)
-    expect(broker.sent).toHaveLength(100)
-    await stopped(world, [first, second])
-  })
+  test.each(['join', 'poll', 'acquire', 'release'] as const)(
+    'of %s costs nothing but a little time',
+    async (method) => {
+      const world = new World()
+      const broker = recordingPublisher()
+      const [first] = await started(world, 1, broker)
+      if (!first) throw new Error('no relay')
+      if (method === 'release') await world.clock.advance(5_000)
+      if (method === 'release') first.probe.loseNextAnswer('release')
+      const second = world.relay(broker)
+      if (method !== 'release') second.probe.loseNextAnswer(method)
+      await second.relay.start()
+      await world.clock.advance(30_000)
+      expectFairShares([first, second])
+      await world.enqueue(...names('a', 100))
+      await world.clock.advanceUntil(() => world.store.isEmpty)
+      expect(broker.sent).toHaveLength(100)
+      await stopped(world, [first, second])
+    },
+  )
 
   test('of acquire, once per partition, leaves no lease that nobody works on', async () => {
     const world = new World()
@@ -162,6 +168,18 @@ describe('a broker that is ahead of a restored database', () => {
     await world.clock.advanceUntil(() => world.store.isEmpty, 5_000)
     await relay.stop()
   })
+})
+
+test('a tick that was fenced leaves nothing behind: the next one publishes', async () => {
+  const world = new World()
+  const broker = recordingPublisher(undefined, { fences: true })
+  const { source } = await world.store.join({ holder: 'before the restore' })
+  await world.store.release({ holder: 'before the restore', leases: [], leave: true })
+  await broker.publish([entryBeforeRestore(source)], { signal: AbortSignal.timeout(1_000) })
+  await world.enqueue('a')
+  const { relay } = world.relay(broker)
+  expect(await world.clock.advanceUntilSettled(relay.tick())).toMatchObject({ published: 0, isIdle: false })
+  expect(await world.clock.advanceUntilSettled(relay.tick())).toMatchObject({ published: 1, isIdle: true })
 })
 
 describe('a hand-over', () => {

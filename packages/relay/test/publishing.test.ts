@@ -61,6 +61,8 @@ describe('a batch', () => {
     expect(await bench.publish(batch)).toEqual(['published', 'published', 'published'])
     expect(broker.batches).toEqual([['a 1', 'a 2', 'b 1']])
     expect(bench.clock.pending).toBe(0)
+    await bench.publish([entry('a', 1), entry('b', 1), entry('a', 2)])
+    expect(broker.batches[1]).toEqual(['a 1', 'b 1', 'a 2'])
   })
 
   test('goes one entry per aggregate at a time where the publisher keeps no order', async () => {
@@ -81,7 +83,11 @@ describe('a batch', () => {
   test('goes no further once the lease may not last, or the relay ends', async () => {
     const broker = new Scripted(undefined, { keepsOrderInBatch: false })
     let waves = 0
-    expect(await new Bench(broker.publisher).publish(batch, () => ++waves < 2)).toEqual(['published', 'notSent', 'published'])
+    expect(await new Bench(broker.publisher).publish(batch, () => ++waves < 2)).toEqual([
+      'published',
+      'notSent',
+      'published',
+    ])
     const ending = new Bench(broker.publisher)
     ending.abort.abort()
     expect(await ending.publish(batch)).toEqual(['notSent', 'notSent', 'notSent'])
@@ -114,7 +120,9 @@ describe('a payload that is too large', () => {
     const published = bench.publishing.publish([entry('a', 1), large, entry('a', 3)], () => true, bench.abort.signal)
     const attempts = await bench.clock.advanceUntilSettled(published)
     expect(attempts.map(statusOf)).toEqual(['published', 'reject', 'notSent'])
-    expect(attempts[1]?.outcome).toMatchObject({ error: { message: "The payload is 12 bytes; 'scripted' takes 10 at most." } })
+    expect(attempts[1]?.outcome).toMatchObject({
+      error: { message: "The payload is 12 bytes; 'scripted' takes 10 at most." },
+    })
     expect(broker.batches).toEqual([['a 1']])
   })
 })
@@ -151,7 +159,11 @@ describe('a publisher that breaks its contract', () => {
   })
 
   test('sends on after a failure: a later entry that it says is published counts as such', async () => {
-    const answer = (): unknown => [{ status: 'retry', error: 1 }, { status: 'published' }, { status: 'retry', error: 1 }]
+    const answer = (): unknown => [
+      { status: 'retry', error: 1 },
+      { status: 'published' },
+      { status: 'retry', error: 1 },
+    ]
     expect(await new Bench(new Scripted(answer).publisher).publish(batch)).toEqual(['retry', 'published', 'retry'])
   })
 
@@ -193,7 +205,11 @@ describe('a publisher that is told to stop', () => {
       new Promise((resolve) => {
         signal.addEventListener('abort', () => resolve(entries.map(() => ({ status: 'published' }))))
       })
-    expect(await new Bench(new Scripted(answers).publisher).publish(batch)).toEqual(['published', 'published', 'published'])
+    expect(await new Bench(new Scripted(answers).publisher).publish(batch)).toEqual([
+      'published',
+      'published',
+      'published',
+    ])
   })
 })
 

@@ -19,14 +19,19 @@ describe('a route', () => {
     await relay.start()
     await world.clock.advanceUntil(() => world.store.isEmpty)
     expect(arrived.filter((name) => name.startsWith('a'))).toEqual(['a 1', 'a 2', 'a 3', 'a 4', 'a 5'])
-    expect(destinations.right.published.filter(({ aggregateId }) => aggregateId === 'b').map(named)).toEqual(['b 2', 'b 4'])
+    expect(destinations.right.published.filter(({ aggregateId }) => aggregateId === 'b').map(named)).toEqual([
+      'b 2',
+      'b 4',
+    ])
     await relay.stop()
   })
 
   test('to a destination that is away holds up only the aggregates that have something for it', async () => {
     const world = new World()
     let isAway = true
-    const left = recordingPublisher(() => (isAway ? { status: 'unavailable', error: gone } : undefined), { name: 'left' })
+    const left = recordingPublisher(() => (isAway ? { status: 'unavailable', error: gone } : undefined), {
+      name: 'left',
+    })
     const right = recordingPublisher(undefined, { name: 'right' })
     const route = ({ aggregateId, sequence }: DueEntry): 'left' | 'right' =>
       aggregateId === 'both' && sequence === 2 ? 'left' : 'right'

@@ -4,7 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { storeAway } from './store-probe.ts'
 import { World } from './world.ts'
 
-const missing = new OutboxError('setup-required', 'There is no table outbox: run the migration.', { missing: ['outbox'] })
+const missing = new OutboxError('setup-required', 'There is no table outbox: run the migration.', {
+  missing: ['outbox'],
+})
 
 describe('start', () => {
   test('rejects with what is missing in the set-up of the store, and run does too', async () => {

@@ -41,7 +41,10 @@ describe('a store with three methods', () => {
     await relay.start()
     await world.clock.advanceUntil(() => world.store.isEmpty)
     for (const id of names('a', 20)) {
-      expect(broker.published.filter(({ aggregateId }) => aggregateId === id).map(named)).toEqual([`${id} 1`, `${id} 2`])
+      expect(broker.published.filter(({ aggregateId }) => aggregateId === id).map(named)).toEqual([
+        `${id} 1`,
+        `${id} 2`,
+      ])
     }
     expect(broker.sent).toHaveLength(40)
     await relay.stop()
@@ -102,7 +105,10 @@ describe('a store with three methods', () => {
   test('hears what was published once it is back, and nothing goes out twice', async () => {
     const world = new World()
     const three = threeMethods(world)
-    const broker = recordingPublisher(() => void (three.isAway = true), { deduplicates: false })
+    const goAway = (): undefined => {
+      three.isAway = true
+    }
+    const broker = recordingPublisher(goAway, { deduplicates: false })
     const { relay, journal } = world.relay(broker, { store: three })
     await world.enqueue('a', 'b')
     await relay.start()

@@ -1,0 +1,34 @@
+import { AckPolicy, type Consumer, type JsMsg } from '@nats-io/jetstream'
+import { decodeNatsMessage } from '@outbox/nats'
+import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
+import type { ParcelPosted } from './post-office.ts'
+import type { Servers } from './servers.ts'
+import { postages } from './tables.ts'
+
+/** A durable consumer: JetStream keeps its place, and gives a message again that nobody acknowledged. */
+export async function durableConsumer(
+  { js, manager, stream }: Servers,
+  name: string,
+  subjects: string,
+): Promise<Consumer> {
+  await manager.consumers.add(stream, {
+    durable_name: name,
+    filter_subject: subjects,
+    ack_policy: AckPolicy.Explicit,
+    max_ack_pending: 1, // with more, what comes again comes behind others: out of order
+  })
+  return js.consumers.get(stream, name)
+}
+
+/** Takes postage once per event, however often it is delivered: the event's id is the key. */
+export async function takePostage(db: NodePgDatabase, message: JsMsg): Promise<string> {
+  const { id, eventType, aggregateId, sequence, payload } = decodeNatsMessage<ParcelPosted>(message)
+  const cents = payload.grams > 500 ? 450 : 250
+  const written = await db
+    .insert(postages)
+    .values({ eventId: id, label: aggregateId, cents })
+    .onConflictDoNothing()
+    .returning()
+  const effect = written.length > 0 ? `postage ${cents} cents` : 'postage was taken already'
+  return `${aggregateId} #${sequence} ${eventType}: ${effect}`
+}

@@ -1,0 +1,57 @@
+import { randomUUID } from 'node:crypto'
+import { setup } from '@outbox/drizzle/pg'
+import { sql } from 'drizzle-orm'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { Redis } from 'ioredis'
+import { Pool } from 'pg'
+import { createTables } from './shop.ts'
+
+export interface Servers extends AsyncDisposable {
+  readonly db: NodePgDatabase
+  readonly redis: Redis
+  /** another connection, which waits for messages */
+  readonly consumerRedis: Redis
+  readonly stream: string
+}
+
+/**
+ * Connects to PostgreSQL and Redis. This run has a schema and a stream of its own, which disposing removes, so that
+ * it meets nobody else's: an application has fixed names instead.
+ */
+export async function openServers(): Promise<Servers> {
+  const run = `example_${randomUUID().slice(0, 8)}`
+  await using opening = new AsyncDisposableStack()
+
+  const pool = new Pool({
+    connectionString: process.env['DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres',
+    options: `-c search_path=${run}`,
+  })
+  pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
+  opening.defer(() => pool.end())
+  const db = drizzle({ client: pool })
+  await db.execute(sql`create schema ${sql.identifier(run)}`)
+  opening.defer(async () => void (await db.execute(sql`drop schema ${sql.identifier(run)} cascade`)))
+  await setup(db) // or export the outbox's tables to drizzle-kit, and migrate as you do
+  await createTables(db)
+
+  const redis = connectRedis(opening)
+  const consumerRedis = connectRedis(opening)
+  opening.defer(() => deleteKeys(redis, run))
+
+  const open = opening.move()
+  return { db, redis, consumerRedis, stream: `orders:${run}`, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+function connectRedis(opening: AsyncDisposableStack): Redis {
+  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379')
+  redis.on('error', (error) => console.error(`Redis: ${error.message}`))
+  opening.defer(() => redis.disconnect())
+  return redis
+}
+
+/** The stream, and what the publisher keeps beside it. */
+async function deleteKeys(redis: Redis, run: string): Promise<void> {
+  for await (const keys of redis.scanStream({ match: `*${run}*` })) {
+    if (keys.length > 0) await redis.del(keys)
+  }
+}
