@@ -1,12 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { uuidv7Generator } from '@outbox/core'
 import { seededRandom } from './random.ts'
-import { ChangedMind } from './stores/store.ts'
+import { type Change, ChangedMind, type DemoStore } from './stores/store.ts'
 import { openStore, type World } from './world.ts'
 
+/** transactions at once, where the driver does not block */
+const concurrency = 8
 /** every so many transactions one is rolled back on purpose, with its event already written */
 const rollBackEvery = 10
-const sliceMs = 20
 
 /** Writes orders and their events, spread over `durationMs`, so that there is something to interrupt. */
 async function produce(world: World, index: number, durationMs: number): Promise<void> {
@@ -15,23 +16,29 @@ async function produce(world: World, index: number, durationMs: number): Promise
   const store = await openStore(world)
   const random = seededRandom(seed * producers + index)
   const newId = uuidv7Generator()
-  const perSlice = Math.max(1, Math.ceil((events * sliceMs) / durationMs))
+  const startedAt = performance.now()
   let transactions = 0
-  let sliceEnd = performance.now()
-  for (let committed = 0; committed < events; ) {
-    const rollBack = ++transactions % rollBackEvery === 0
-    try {
-      await store.change({ eventId: newId(), orderId: `order-${Math.floor(random() * aggregates)}` }, rollBack)
-      committed += 1
-    } catch (error) {
-      if (!(error instanceof ChangedMind)) throw error
-    }
-    if (committed % perSlice === 0) {
-      sliceEnd += sliceMs
-      await pause(Math.max(0, sliceEnd - performance.now()))
+  let begun = 0
+  const work = async (): Promise<void> => {
+    while (begun < events) {
+      const change = { eventId: newId(), orderId: `order-${Math.floor(random() * aggregates)}` }
+      const rollBack = ++transactions % rollBackEvery === 0
+      if (!rollBack) begun += 1
+      await commit(store, change, rollBack)
+      // ahead of the pace: give way
+      await pause(Math.max(0, startedAt + (durationMs * begun) / events - performance.now()))
     }
   }
+  await Promise.all(Array.from({ length: concurrency }, work))
   await store.close()
+}
+
+async function commit(store: DemoStore, change: Change, rollBack: boolean): Promise<void> {
+  try {
+    await store.change(change, rollBack)
+  } catch (error) {
+    if (!(error instanceof ChangedMind)) throw error
+  }
 }
 
 const [world, index, durationMs] = JSON.parse(process.argv[2] ?? '[]') as [World, number, number]

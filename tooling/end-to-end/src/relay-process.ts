@@ -52,8 +52,11 @@ async function publishAllBut(
   entries: readonly DueEntry[],
   signal: AbortSignal,
 ): Promise<readonly PublishOutcome[]> {
-  const refused = new Set(entries.filter(isRefused).map(({ aggregateId }) => aggregateId))
-  const rest = entries.filter(({ aggregateId }) => !refused.has(aggregateId))
+  const stopped = new Set<string>()
+  const rest = entries.filter((entry) => {
+    if (isRefused(entry)) stopped.add(entry.aggregateId)
+    return !stopped.has(entry.aggregateId)
+  })
   const outcomes = rest.length === 0 ? [] : await publisher.publish(rest, { signal })
   const byEntry = new Map(rest.map((entry, index) => [entry, outcomes[index]]))
   return entries.map((entry) => {
