@@ -74,7 +74,10 @@ export function formatAudit(result: Audit): string {
     leaked: result.leaked,
     'not explained': result.unexplained,
   })
-  return [line, ...offenders.filter(([, ids]) => ids.length > 0).map(([what, ids]) => `  ${what}: ${firstOf(ids)}`)].join('\n')
+  return [
+    line,
+    ...offenders.filter(([, ids]) => ids.length > 0).map(([what, ids]) => `  ${what}: ${firstOf(ids)}`),
+  ].join('\n')
 }
 
 const shown = 20

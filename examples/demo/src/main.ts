@@ -22,7 +22,13 @@ async function demo(options: DemoOptions): Promise<boolean> {
   const directory = await mkdtemp(join(tmpdir(), 'outbox-demo-'))
   await using resources = new AsyncDisposableStack()
   resources.defer(() => rm(directory, { recursive: true, force: true }))
-  const world: World = { options, directory, databaseUrl: await databaseUrl(options, directory, run, resources), brokerUrl: brokerUrl(options), run }
+  const world: World = {
+    options,
+    directory,
+    databaseUrl: await databaseUrl(options, directory, run, resources),
+    brokerUrl: brokerUrl(options),
+    run,
+  }
   const store = await openStore(world)
   resources.defer(() => store.close())
   await store.setUp()
@@ -63,10 +69,10 @@ async function underFire(world: World, relays: RelayProcesses, store: DemoStore)
   const durationMs = Math.max(4_000, kills * (killGap.least + killGap.spread / 2))
   for (let started = 0; started < Math.max(1, wanted - 1); started++) relays.add()
   let isProducing = true
-  let failure: unknown
+  let failure: Error | undefined
   const producers = runProducers(world, durationMs)
     .catch((error: unknown) => {
-      failure = error
+      failure = error instanceof Error ? error : new Error(String(error))
     })
     .finally(() => {
       isProducing = false

@@ -61,7 +61,8 @@ export function parseOptions(args: readonly string[]): DemoOptions | 'help' {
 
 function wholeNumber(flag: string, text: string, least: number): number {
   const number = Number(text)
-  if (!Number.isSafeInteger(number) || number < least) throw new Error(`--${flag} ${text}: write a whole number from ${least} on`)
+  if (!Number.isSafeInteger(number) || number < least)
+    throw new Error(`--${flag} ${text}: write a whole number from ${least} on`)
   return number
 }
 

@@ -46,7 +46,8 @@ export class RelayProcesses implements Disposable {
     const child = start('./relay.ts', [this.#world, name])
     child.on('message', () => this.interrupted.add(name))
     child.on('exit', (code) => {
-      if (this.#alive.get(name) === child && !this.#isStopping) this.failure = new Error(`${name} ended with code ${code}`)
+      if (this.#alive.get(name) === child && !this.#isStopping)
+        this.failure = new Error(`${name} ended with code ${code}`)
     })
     this.#alive.set(name, child)
   }

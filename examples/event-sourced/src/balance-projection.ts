@@ -22,11 +22,7 @@ export async function startFromBeginning(redis: Redis, stream: string): Promise<
  * Follows the accounts, and says what it made of each event; a message is acknowledged when the caller asks for the
  * next. Needs a connection of its own, which waits for messages.
  */
-export async function* followBalances(
-  db: NodePgDatabase,
-  redis: Redis,
-  stream: string,
-): AsyncGenerator<string, void> {
+export async function* followBalances(db: NodePgDatabase, redis: Redis, stream: string): AsyncGenerator<string, void> {
   for (;;) {
     const reply = await redis.xreadgroup('GROUP', group, consumer, 'COUNT', 10, 'BLOCK', 5_000, 'STREAMS', stream, '>')
     for (const item of reply?.[0]?.[1] ?? []) {

@@ -38,7 +38,8 @@ for await (const message of await postage.consume()) {
   const line = await takePostage(db, message)
   taken.push(line)
   const fails = line.startsWith(request.label) && message.info.deliveryCount === 1
-  if (fails) message.nak() // as if it had failed after its effect: the message comes again
+  if (fails)
+    message.nak() // as if it had failed after its effect: the message comes again
   else message.ack()
   if (taken.length === 3) break
 }

@@ -60,6 +60,8 @@ export class Shop {
 }
 
 export function createTables(db: BetterSQLite3Database): void {
-  db.run(sql`create table orders (id text primary key, cents integer not null, is_cancelled integer not null default 0)`)
+  db.run(
+    sql`create table orders (id text primary key, cents integer not null, is_cancelled integer not null default 0)`,
+  )
   db.run(sql`create table bookings (event_id text primary key, cents integer not null)`)
 }

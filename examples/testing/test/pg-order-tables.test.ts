@@ -1,6 +1,6 @@
 import { PGlite } from '@electric-sql/pglite'
-import { recordingPublisher } from '@outbox/memory'
 import { pgOutbox, setup } from '@outbox/drizzle/pg'
+import { recordingPublisher } from '@outbox/memory'
 import { createRelay } from '@outbox/relay'
 import { drizzle } from 'drizzle-orm/pglite'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'

@@ -22,7 +22,10 @@ export interface System extends AsyncDisposable {
 }
 
 /** @param broker.url - default: the shared server of that kind */
-export async function createSystem(broker: { readonly kind: 'redis' | 'nats'; readonly url?: string }): Promise<System> {
+export async function createSystem(broker: {
+  readonly kind: 'redis' | 'nats'
+  readonly url?: string
+}): Promise<System> {
   await using stack = new AsyncDisposableStack()
   const database = stack.use(await freshDatabase())
   const shop = stack.use(await createShop(database.url))

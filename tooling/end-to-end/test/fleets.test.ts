@@ -16,7 +16,8 @@ async function runDemo(flags: readonly string[], env: Readonly<Record<string, st
 }
 
 const fleet = ['--events', '20000', '--aggregates', '500', '--producers', '8', '--relays', '3', '--kills', '10']
-const clean = /^committed 20000 · delivered 20000 · lost 0 · out of order 0 · leaked from rollbacks 0 · repeats \d+ \(each explained\)$/
+const clean =
+  /^committed 20000 · delivered 20000 · lost 0 · out of order 0 · leaked from rollbacks 0 · repeats \d+ \(each explained\)$/
 
 describe('8 producers and 3 relays, relays killed at random', () => {
   test('SQLite to a file: nothing lost, in order, every repeat explained', { timeout: 180_000 }, async () => {
@@ -25,7 +26,9 @@ describe('8 producers and 3 relays, relays killed at random', () => {
 
   test('PGlite to a file: the same, with fewer events', { timeout: 180_000 }, async () => {
     const flags = ['--store', 'pglite', '--events', '2000', '--producers', '2', '--relays', '3', '--kills', '5']
-    expect(await runDemo(flags)).toMatch(/^committed 2000 · delivered 2000 · lost 0 · out of order 0 · leaked from rollbacks 0 /)
+    expect(await runDemo(flags)).toMatch(
+      /^committed 2000 · delivered 2000 · lost 0 · out of order 0 · leaked from rollbacks 0 /,
+    )
   })
 
   describeWith(['postgres', 'redis'], 'on PostgreSQL and Redis', () => {

@@ -36,7 +36,9 @@ for (const kind of ['redis', 'nats'] as const) {
       const relay = system.startRelay()
       await relay.next(ofKind('partitions'))
       await underLoad(system, async () => {
-        await waitFor(async () => (await readStream(system.broker)).length > 100, { what: 'deliveries before the outage' })
+        await waitFor(async () => (await readStream(system.broker)).length > 100, {
+          what: 'deliveries before the outage',
+        })
         await server.kill()
         await relay.next(ofKind('destinationDown'))
         await waitFor(async () => (await system.shop.outbox.stats()).pending > 200, { what: 'a backlog to grow' })

@@ -49,7 +49,9 @@ describeWith(['postgres', 'redis'], 'one poison entry', () => {
     })
   })
 
-  test('whose publishing kills the process ends as a dead letter; its 499 neighbours do not', { timeout: 120_000 }, async () => {
+  test('whose publishing kills the process ends as a dead letter; its 499 neighbours do not', {
+    timeout: 120_000,
+  }, async () => {
     await using system = await createSystem({ kind: 'redis' })
     const { shop, broker } = system
     const neighbours = Array.from({ length: 499 }, (_, index) => change(`order-${index}`))

@@ -17,7 +17,9 @@ function clockShifted(offset: string): Readonly<Record<string, string>> {
 }
 
 describeWith(['postgres', 'redis'], 'producers', () => {
-  test('whose clocks are twenty minutes apart write the same aggregates in turn: order holds', { timeout: 60_000 }, async () => {
+  test('whose clocks are twenty minutes apart write the same aggregates in turn: order holds', {
+    timeout: 60_000,
+  }, async () => {
     await using system = await createSystem({ kind: 'redis' })
     const aggregates = Array.from({ length: 10 }, (_, index) => `order-${index}`)
     const producers = ['-10m', '+10m'].map((offset) =>

@@ -6,14 +6,19 @@ import { clean, findings } from '../src/check.ts'
 import { createSystem, isDrained, ofKind } from '../src/system.ts'
 
 const changes = (count: number) =>
-  Array.from({ length: count }, (_, turn) => event('order.changed', { aggregateId: `order-${turn % 40}`, payload: { turn } }))
+  Array.from({ length: count }, (_, turn) =>
+    event('order.changed', { aggregateId: `order-${turn % 40}`, payload: { turn } }),
+  )
 
 describeWith(['postgres', 'redis'], 'a relay that is stopped past its lease, and then goes on', () => {
   test('between the check of its lease and its write: Redis refuses the late write', { timeout: 60_000 }, async () => {
     await using system = await createSystem({ kind: 'redis' })
     const { shop, broker } = system
     await shop.commit(...changes(200))
-    const zombie = system.startRelay({ fault: { kind: 'stop-before-publish' }, relay: { lanes: 1, leaseMs: 1_500, pollIntervalMs: 200, publishTimeoutMs: 1_000 } })
+    const zombie = system.startRelay({
+      fault: { kind: 'stop-before-publish' },
+      relay: { lanes: 1, leaseMs: 1_500, pollIntervalMs: 200, publishTimeoutMs: 1_000 },
+    })
     await zombie.next(ofKind('partitions'))
     const heir = system.startRelay()
     await waitFor(() => isDrained(shop), { what: 'the other relay to deliver everything', timeoutMs: 20_000 })
@@ -39,7 +44,7 @@ describeWith(['postgres', 'redis'], 'a relay that is stopped past its lease, and
     await zombie.next(ofKind('partitions'))
     const heir = system.startRelay()
     await waitFor(() => isDrained(shop), { what: 'the other relay to settle everything', timeoutMs: 20_000 })
-    const settledBefore = await shop.query("select id, settled_at from outbox_entries order by id")
+    const settledBefore = await shop.query('select id, settled_at from outbox_entries order by id')
 
     zombie.continue()
     expect(await zombie.next(ofKind('settleRefused'))).toMatchObject({ entries: expect.any(Number) })
