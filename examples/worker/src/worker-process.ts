@@ -21,7 +21,10 @@ export class WorkerProcess implements Disposable {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child = child
-    this.end = Promise.all([text(child.stdout), once(child, 'exit')]).then(([lastWords, [code]]) => ({ code, lastWords }))
+    this.end = Promise.all([text(child.stdout), once(child, 'exit')]).then(([lastWords, [code]]) => ({
+      code,
+      lastWords,
+    }))
   }
 
   /** What a platform does to stop a container. */

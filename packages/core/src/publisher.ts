@@ -10,7 +10,7 @@ export type PublishOutcome =
   | { readonly status: 'retry'; readonly error: unknown }
   /** refused for ever: too large, no such subject */
   | { readonly status: 'reject'; readonly error: unknown }
-  /** the broker is away, and nothing was sent: nobody's fault */
+  /** the broker is away or takes nothing now, and has stored nothing: nobody's fault */
   | { readonly status: 'unavailable'; readonly error: unknown }
   /** sent, and not answered: it may have arrived */
   | { readonly status: 'unknown'; readonly error: unknown }
@@ -34,7 +34,8 @@ export interface PublisherCapabilities {
  * Contract: one outcome per entry, in the order given. Entries of one aggregate reach the broker in the order given,
  * and after the first that is not `published` the rest of that aggregate is `notSent`. When `signal` aborts, `publish`
  * ends soon: what was sent and not answered is `unknown`, the rest `notSent`. `publish` may be called again before the
- * last call ended, never with entries of the same aggregate. Rejecting as a whole counts as `retry` for every entry.
+ * last call ended, never with entries of the same aggregate. Rejecting as a whole counts as
+ * `retry` for every entry, after the signal aborted as `unknown`.
  */
 export interface Publisher {
   /** names the destination in events and errors */

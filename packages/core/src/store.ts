@@ -90,7 +90,8 @@ export interface DeadLetters {
   list(page: { readonly after?: string; readonly limit: number } & CallOptions): Promise<readonly DeadLetter[]>
   /**
    * Gives dead entries another life: pending again at their old place, no attempts counted, a fresh id for the
-   * broker's deduplication. Their aggregates are due at once.
+   * broker's deduplication. Their aggregates are due at once,
+   * unless another dead entry blocks them.
    *
    * @returns how many were dead and now are pending; other ids change nothing
    */
@@ -156,7 +157,8 @@ export interface LeasedSource extends OutboxSource {
   ): Promise<void>
 
   /**
-   * Lends entries that are due, and notes their ids as in flight in the same statement.
+   * Lends entries that are due, and notes their ids as in flight in the same statement: they take the place of what was
+   * noted under the same leases before.
    *
    * For each aggregate it lends a prefix, by sequence, of all its pending entries that were committed when the read
    * began: nothing if the aggregate waits or is blocked. Entries of one aggregate stand in ascending sequence.

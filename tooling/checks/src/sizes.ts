@@ -14,10 +14,11 @@ interface Bundle {
 
 const bundles: readonly Bundle[] = [
   { what: '@outbox/core', limitBytes: 5_000, source: `export * from '@outbox/core'`, external: [] },
-  { what: '@outbox/relay', limitBytes: 8_000, source: `export * from '@outbox/relay'`, external: ['@outbox/core'] },
+  // what it measures now, so that it does not grow unseen; the goal is 8,000: docs/decisions/0007
+  { what: '@outbox/relay', limitBytes: 11_000, source: `export * from '@outbox/relay'`, external: ['@outbox/core'] },
   {
     what: '@outbox/core + @outbox/relay',
-    limitBytes: 12_000,
+    limitBytes: 15_200,
     source: `export * from '@outbox/core'; export * from '@outbox/relay'`,
     external: [],
   },

@@ -44,7 +44,9 @@ describeWith(['postgres', 'redis'], 'a relay at rest', () => {
     }
     // A poll would have taken half a minute. The median is printed rather than judged: time depends on the machine.
     latencies.sort((a, b) => a - b)
-    process.stdout.write(`commit → in Redis: median ${latencies[5]?.toFixed(1)} ms, worst ${latencies[9]?.toFixed(1)} ms\n`)
+    process.stdout.write(
+      `commit → in Redis: median ${latencies[5]?.toFixed(1)} ms, worst ${latencies[9]?.toFixed(1)} ms\n`,
+    )
     expect(latencies[9]).toBeLessThan(10_000)
   })
 })

@@ -16,29 +16,36 @@ function clockShifted(offset: string): Readonly<Record<string, string>> {
   return { LD_PRELOAD: faketimeLibrary, FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: '1' }
 }
 
-describeWith(['postgres', 'redis'], 'producers', () => {
-  test('whose clocks are twenty minutes apart write the same aggregates in turn: order holds', {
-    timeout: 60_000,
-  }, async () => {
-    await using system = await createSystem({ kind: 'redis' })
-    const aggregates = Array.from({ length: 10 }, (_, index) => `order-${index}`)
-    const producers = ['-10m', '+10m'].map((offset) =>
-      system.startProducer({ aggregates, transactions: 20, isStepped: true }, clockShifted(offset)),
-    )
-    const times: number[] = []
-    for (let turn = 0; turn < 40; turn++) {
-      const producer = producers[turn % 2]
-      producer?.send('go')
-      const message = (await producer?.next(ofKind('committed'))) as { receipts: readonly Receipt[]; at: string }
-      expect(message.receipts.map(({ sequence }) => sequence)).toEqual(Array(aggregates.length).fill(turn + 1))
-      times.push(Date.parse(message.at))
-    }
-    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(19 * 60_000)
+// Where it is missing, CI fails, and elsewhere the test is left out.
+const testWithShiftedClocks = faketimeLibrary || process.env['CI'] === 'true' ? test : test.skip
 
-    system.startRelay()
-    await waitFor(() => isDrained(system.shop), { what: 'everything to be delivered' })
-    expect(findings(await system.shop.committed(), await readStream(system.broker))).toEqual(clean)
-  })
+describeWith(['postgres', 'redis'], 'producers', () => {
+  testWithShiftedClocks(
+    'whose clocks are twenty minutes apart write the same aggregates in turn: order holds',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      await using system = await createSystem({ kind: 'redis' })
+      const aggregates = Array.from({ length: 10 }, (_, index) => `order-${index}`)
+      const producers = ['-10m', '+10m'].map((offset) =>
+        system.startProducer({ aggregates, transactions: 20, isStepped: true }, clockShifted(offset)),
+      )
+      const times: number[] = []
+      for (let turn = 0; turn < 40; turn++) {
+        const producer = producers[turn % 2]
+        producer?.send('go')
+        const message = (await producer?.next(ofKind('committed'))) as { receipts: readonly Receipt[]; at: string }
+        expect(message.receipts.map(({ sequence }) => sequence)).toEqual(Array(aggregates.length).fill(turn + 1))
+        times.push(Date.parse(message.at))
+      }
+      expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(19 * 60_000)
+
+      system.startRelay()
+      await waitFor(() => isDrained(system.shop), { what: 'everything to be delivered' })
+      expect(findings(await system.shop.committed(), await readStream(system.broker))).toEqual(clean)
+    },
+  )
 
   test('killed between enqueue and commit leave nothing', { timeout: 60_000 }, async () => {
     await using system = await createSystem({ kind: 'redis' })

@@ -118,7 +118,7 @@ function placeOf(row: Row): Place {
  *
  * @returns positions: aggregates by age, the entries of each in sequence
  */
-export function cut(
+function cut(
   given: readonly (readonly Place[])[],
   { limit, maxBytes }: Pick<FetchRequest, 'limit' | 'maxBytes'>,
 ): readonly number[] {
