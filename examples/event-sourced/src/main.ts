@@ -17,7 +17,10 @@ const accounts = new Accounts({
 await using relay = createRelay({
   store: outbox,
   publisher: redisPublisher({ client: redis, stream }),
-  on: { error: ({ error, during }) => console.error(during, error) },
+  on: {
+    warning: ({ message }) => console.error(message),
+    error: ({ error, during }) => console.error(during, error),
+  },
 })
 await relay.start()
 

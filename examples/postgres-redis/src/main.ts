@@ -24,7 +24,10 @@ async function place(order: Order): Promise<void> {
 await using relay = createRelay({
   store: outbox,
   publisher: redisPublisher({ client: redis, stream }),
-  on: { error: ({ error, during }) => console.error(during, error) },
+  on: {
+    warning: ({ message }) => console.error(message),
+    error: ({ error, during }) => console.error(during, error),
+  },
 })
 await relay.start()
 

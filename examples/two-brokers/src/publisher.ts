@@ -1,28 +1,29 @@
-import type { DueEntry, Publisher } from '@outbox/core'
+import { type DueEntry, type Publisher, permanent } from '@outbox/core'
 import { fanOutPublisher, routePublisher } from '@outbox/relay'
 
+type Destination = 'redis' | 'nats' | 'both'
+
+const destinations: ReadonlyMap<string, Destination> = new Map<string, Destination>([
+  ['order.placed', 'redis'],
+  ['order.invoiced', 'nats'],
+  ['order.shipped', 'both'],
+])
+
 /**
- * Orders go to Redis, invoices to NATS, and what concerns a customer to both.
+ * Sends each event where its type belongs.
  *
- * Each of the three destinations is watched on its own: while NATS is away, orders go on to Redis. An event type that
- * has no route becomes a dead letter that says so.
+ * An order's events keep their order across both brokers. Each destination is watched on its own: while NATS is away,
+ * orders that have nothing for it go on. An event type without a route becomes a dead letter that says so.
  */
-export function shopPublisher({ redis, nats }: { readonly redis: Publisher; readonly nats: Publisher }): Publisher {
+export function orderPublisher({ redis, nats }: { readonly redis: Publisher; readonly nats: Publisher }): Publisher {
   return routePublisher({
     route: destinationOf,
     destinations: { redis, nats, both: fanOutPublisher({ destinations: [redis, nats] }) },
   })
 }
 
-function destinationOf({ aggregateType }: DueEntry): 'redis' | 'nats' | 'both' {
-  switch (aggregateType) {
-    case 'order':
-      return 'redis'
-    case 'invoice':
-      return 'nats'
-    case 'customer':
-      return 'both'
-    default:
-      throw new Error(`no broker is chosen for ${aggregateType}`)
-  }
+function destinationOf({ eventType }: DueEntry): Destination {
+  const destination = destinations.get(eventType)
+  if (destination === undefined) throw permanent(`no broker is chosen for ${eventType}`)
+  return destination
 }

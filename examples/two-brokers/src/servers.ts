@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { Redis } from 'ioredis'
 import { Pool } from 'pg'
+import { createTables } from './orders.ts'
 
 export interface Servers extends AsyncDisposable {
   readonly db: NodePgDatabase
@@ -46,6 +47,7 @@ async function connectPostgres(run: string, opening: AsyncDisposableStack): Prom
   await db.execute(sql`create schema ${sql.identifier(run)}`)
   opening.defer(async () => void (await db.execute(sql`drop schema ${sql.identifier(run)} cascade`)))
   await setup(db) // or export the outbox's tables to drizzle-kit, and migrate as you do
+  await createTables(db)
   return db
 }
 

@@ -1,0 +1,45 @@
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { ReceivedEntry } from '@outbox/core/wire'
+import { decodeNatsMessage } from '@outbox/nats'
+import { decodeRedisEntry } from '@outbox/redis'
+import type { Redis } from 'ioredis'
+
+/**
+ * What the warehouse reads from Redis. A message is acknowledged when the caller asks for the next; one that is not
+ * comes first at the next start. Needs a connection of its own, which waits for messages.
+ */
+export async function* readRedis(redis: Redis, stream: string): AsyncGenerator<ReceivedEntry, void> {
+  const group = 'warehouse'
+  try {
+    await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM')
+  } catch (error) {
+    const exists = error instanceof Error && error.message.startsWith('BUSYGROUP')
+    if (!exists) throw error
+  }
+  let from = '0' // first what was given and not acknowledged
+  for (;;) {
+    const reply = await redis.xreadgroup('GROUP', group, 'one', 'COUNT', 10, 'BLOCK', 5_000, 'STREAMS', stream, from)
+    const items = reply?.[0]?.[1] ?? []
+    for (const item of items) {
+      yield decodeRedisEntry(item)
+      await redis.xack(stream, group, item[0])
+    }
+    if (from !== '>') from = items.at(-1)?.[0] ?? '>' // then what nobody was given yet
+  }
+}
+
+/** What accounting reads from NATS. A message is acknowledged when the caller asks for the next. */
+export async function* readNats(connection: NatsConnection, stream: string): AsyncGenerator<ReceivedEntry, void> {
+  const manager = await jetstreamManager(connection)
+  await manager.consumers.add(stream, {
+    durable_name: 'accounting',
+    ack_policy: AckPolicy.Explicit,
+    max_ack_pending: 1, // with more, what comes again comes behind others: out of order
+  })
+  const consumer = await jetstream(connection).consumers.get(stream, 'accounting')
+  for await (const message of await consumer.consume()) {
+    yield decodeNatsMessage(message)
+    message.ack()
+  }
+}
