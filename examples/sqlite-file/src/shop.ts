@@ -14,7 +14,7 @@ export type Order = Pick<typeof orders.$inferSelect, 'id' | 'cents'>
 /** what `order.placed` and `order.cancelled` carry */
 export type OrderChange = Pick<Order, 'cents'>
 
-export class UnknownOrder extends Error {}
+class UnknownOrder extends Error {}
 export class InvalidOrder extends Error {}
 
 /**
