@@ -34,18 +34,19 @@ export async function openServers(): Promise<Servers> {
   await setup(db) // or export the outbox's tables to drizzle-kit, and migrate as you do
   await createTables(db)
 
-  const redis = connectRedis(opening)
-  const consumerRedis = connectRedis(opening)
+  const redis = await connectRedis(opening)
+  const consumerRedis = await connectRedis(opening)
   opening.defer(() => deleteKeys(redis, run))
 
   const open = opening.move()
   return { db, redis, consumerRedis, stream: `accounts:${run}`, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-function connectRedis(opening: AsyncDisposableStack): Redis {
-  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379')
+async function connectRedis(opening: AsyncDisposableStack): Promise<Redis> {
+  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
   redis.on('error', (error) => console.error(`Redis: ${error.message}`))
   opening.defer(() => redis.disconnect())
+  await redis.connect() // now, so that a wrong address is told at once
   return redis
 }
 

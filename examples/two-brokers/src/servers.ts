@@ -28,8 +28,8 @@ export async function openServers(): Promise<Servers> {
   const run = `example_${randomUUID().slice(0, 8)}`
   await using opening = new AsyncDisposableStack()
   const db = await connectPostgres(run, opening)
-  const redis = connectRedis(opening)
-  const consumerRedis = connectRedis(opening)
+  const redis = await connectRedis(opening)
+  const consumerRedis = await connectRedis(opening)
   opening.defer(() => deleteKeys(redis, run))
   const nats = await connectNats(run, opening)
   const open = opening.move()
@@ -51,10 +51,11 @@ async function connectPostgres(run: string, opening: AsyncDisposableStack): Prom
   return db
 }
 
-function connectRedis(opening: AsyncDisposableStack): Redis {
-  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379')
+async function connectRedis(opening: AsyncDisposableStack): Promise<Redis> {
+  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
   redis.on('error', (error) => console.error(`Redis: ${error.message}`))
   opening.defer(() => redis.disconnect())
+  await redis.connect() // now, so that a wrong address is told at once
   return redis
 }
 

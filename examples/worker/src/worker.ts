@@ -7,7 +7,8 @@ import { Pool } from 'pg'
 
 // A relay in a process of its own. Start as many as you like: they share the work, and take over from one another.
 // SIGTERM or SIGINT: it finishes what is in flight, hands its share over, closes what it opened, and ends with code 0.
-// It ends with code 1 and says why if its set-up is wrong. An outage ends nothing: it waits.
+// It ends with code 1 and says why if its set-up is wrong, or if NATS cannot be reached at the start. A later outage
+// ends nothing: it waits.
 
 const stop = new AbortController()
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
