@@ -6,6 +6,7 @@ async function relay(world: World, name: string): Promise<void> {
   const stop = new AbortController()
   process.once('SIGTERM', () => stop.abort())
   process.once('disconnect', () => stop.abort()) // the demo itself is gone
+  process.send?.('listening')
   const store = await openStore(world)
   const broker = await openBroker(world, name)
   const worker = createRelay({
@@ -17,7 +18,7 @@ async function relay(world: World, name: string): Promise<void> {
     pollIntervalMs: 150,
     publishTimeoutMs: 700,
     on: {
-      leasesLost: () => process.send?.({ interrupted: name }),
+      leasesLost: () => process.send?.('interrupted'),
       dead: ({ entry, reason }) => console.error(`${name}: dead letter ${entry.id}: ${reason}`),
       error: ({ error, during }) => console.error(`${name}: ${during}:`, error),
     },

@@ -90,8 +90,7 @@ export interface DeadLetters {
   list(page: { readonly after?: string; readonly limit: number } & CallOptions): Promise<readonly DeadLetter[]>
   /**
    * Gives dead entries another life: pending again at their old place, no attempts counted, a fresh id for the
-   * broker's deduplication. Their aggregates are due at once,
-   * unless another dead entry blocks them.
+   * broker's deduplication. Their aggregates are due at once, unless another dead entry blocks them.
    *
    * @returns how many were dead and now are pending; other ids change nothing
    */
