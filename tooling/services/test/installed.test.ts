@@ -9,6 +9,7 @@ let folder: string
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'outbox-installed-'))
   vi.stubEnv('OUTBOX_SERVERS', join(folder, 'own'))
+  vi.stubEnv('OUTBOX_SERVERS_ONLY', '')
   vi.stubEnv('PATH', `${join(folder, 'path')}:/bin:/usr/bin`)
 })
 afterEach(() => {
