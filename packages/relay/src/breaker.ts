@@ -46,6 +46,7 @@ export class Breaker {
   async isAway(error: unknown, unanswered: boolean): Promise<boolean> {
     if (this.#isOpen) return true
     if (this.publisher.probe ? await this.#answers() : !unanswered) return false
+    if (this.#context.abort.aborted) return true // the relay ends: the probe's failure says nothing, and nobody is to blame
     this.#open(error)
     return true
   }

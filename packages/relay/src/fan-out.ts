@@ -80,7 +80,7 @@ async function outcomesOf(
     if (outcomes.length === entries.length) return outcomes
     throw new Error(`'${destination.name}' gave ${outcomes.length} outcomes for ${entries.length} entries.`)
   } catch (error) {
-    const status = OutboxError.is(error, 'unavailable') ? 'unavailable' : 'retry'
+    const status = OutboxError.is(error, 'unavailable') ? 'unavailable' : signal.aborted ? 'unknown' : 'retry'
     return entries.map(() => ({ status, error }))
   }
 }

@@ -81,6 +81,8 @@ export function createRelay(options: RelayOptions): Relay {
 /** A tick that finds work due but gets none of it ends after so many further looks. */
 const maxIdleLooks = 2
 
+const longestMs = 2 ** 31 - 1
+
 class StoreRelay implements Relay {
   readonly #settings: RelaySettings
   readonly #events: Emitter
@@ -158,7 +160,8 @@ class StoreRelay implements Relay {
   }
 
   stop({ deadlineMs = this.#settings.drainMs }: { readonly deadlineMs?: number } = {}): Promise<void> {
-    this.#stopping ??= this.#stop(deadlineMs)
+    // a timer takes no more than `longestMs`, and takes what is no number for 1
+    this.#stopping ??= this.#stop(deadlineMs > 0 ? Math.min(deadlineMs, longestMs) : 1)
     return this.#stopping
   }
 

@@ -73,6 +73,9 @@ async function publishOne(
     return outcome ?? { status: 'retry', error: new Error('The destination gave no outcome.') }
   } catch (error) {
     if (OutboxError.is(error, 'rejected')) return { status: 'reject', error }
-    return { status: OutboxError.is(error, 'unavailable') ? 'unavailable' : 'retry', error }
+    return {
+      status: OutboxError.is(error, 'unavailable') ? 'unavailable' : signal.aborted ? 'unknown' : 'retry',
+      error,
+    }
   }
 }

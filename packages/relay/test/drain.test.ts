@@ -247,3 +247,29 @@ test('stop twice is stop once, and disposal is stop', async () => {
 function hang({ probe }: TestRelay): void {
   probe.interfere = () => new Promise(() => undefined)
 }
+
+test('a destination deaf to the end, with a probe that never answers, leaves no timer and is not called down', async () => {
+  const world = new World()
+  const deaf = { ...recordingPublisher(), publish: never, probe: () => new Promise<void>(() => undefined) }
+  const busy = world.relay(deaf)
+  await world.enqueue('a')
+  await busy.relay.start()
+  await world.clock.advance(100)
+  await stop(world, busy, 1_000)
+  await world.clock.advance(60_000)
+  expect(world.clock.pending).toBe(0)
+  expect(busy.journal.names).not.toContain('destinationDown')
+})
+
+test.each([Number.POSITIVE_INFINITY, 2 ** 40])('a deadline of %d ms lets what is in flight end', async (deadlineMs) => {
+  const world = new World()
+  const slow = recordingPublisher(
+    () => new Promise((resolve) => void world.clock.schedule(() => resolve(undefined), 500)),
+  )
+  const busy = world.relay(slow)
+  await world.enqueue('a')
+  await busy.relay.start()
+  await world.clock.advance(100)
+  await stop(world, busy, deadlineMs)
+  expect(busy.relay.stats().published).toBe(1)
+})

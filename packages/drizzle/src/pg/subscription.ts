@@ -19,6 +19,8 @@ export async function keepListening(listen: Listen, channel: string, wake: () =>
   const later = (): void => {
     stop = undefined
     if (isDisposed) return
+    // a connection that dies while it begins to listen is both lost and failed: one new attempt is enough
+    clearTimeout(timer)
     // jitter: many relays lose one server at the same moment
     timer = setTimeout(() => void attempt(), delayMs * (0.5 + Math.random()))
     timer.unref()
@@ -28,12 +30,12 @@ export async function keepListening(listen: Listen, channel: string, wake: () =>
     let stopThis: StopListening
     try {
       stopThis = await listen(channel, { onNotification: wake, onLost: later })
+      if (isDisposed) return await stopThis()
     } catch {
       // not lost on anybody: the store's own statements meet the same server, and report what is wrong with it
       later()
       return
     }
-    if (isDisposed) return stopThis()
     stop = stopThis
     delayMs = firstDelayMs
     wake()
