@@ -76,3 +76,14 @@ async function readNats({ url, stream }: BrokerAddress): Promise<readonly Receiv
     await connection.close()
   }
 }
+
+/** Makes a Redis forget which ids it has seen, so that nothing but the fence stands between it and a late write. */
+export async function forgetSeenIds({ url, stream }: BrokerAddress): Promise<number> {
+  const client = new Redis(url)
+  try {
+    const keys = (await client.keys('*:seen:*')).filter((key) => key.includes(stream))
+    return keys.length === 0 ? 0 : await client.del(...keys)
+  } finally {
+    client.disconnect()
+  }
+}

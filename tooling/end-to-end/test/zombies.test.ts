@@ -1,7 +1,7 @@
 import { event } from '@outbox/core'
 import { describeWith, waitFor } from '@outbox/services'
 import { expect, test } from 'vitest'
-import { readStream } from '../src/brokers.ts'
+import { forgetSeenIds, readStream } from '../src/brokers.ts'
 import { clean, findings } from '../src/check.ts'
 import { createSystem, isDrained, ofKind } from '../src/system.ts'
 
@@ -26,6 +26,7 @@ describeWith(['postgres', 'redis'], 'a relay that is stopped past its lease, and
     await shop.commit(...changes(40))
     await waitFor(() => isDrained(shop), { what: 'the other relay to deliver the rest', timeoutMs: 20_000 })
     const before = await readStream(broker)
+    expect(await forgetSeenIds(broker)).toBe(before.length)
 
     zombie.continue()
     await zombie.next(ofKind('leasesLost'))
