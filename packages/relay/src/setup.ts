@@ -34,10 +34,17 @@ export class SetupChecks {
    * @throws {OutboxError} `setup-required` · `unavailable` when the store is away
    */
   async run(): Promise<void> {
-    if (!this.#isStoreChecked) {
-      await this.#calls.check()
-      this.#isStoreChecked = true
-    }
+    await this.checkStore()
+    await this.checkDestinations()
+  }
+
+  async checkStore(): Promise<void> {
+    if (this.#isStoreChecked) return
+    await this.#calls.check()
+    this.#isStoreChecked = true
+  }
+
+  async checkDestinations(): Promise<void> {
     await Promise.all([...this.#unchecked].map((breaker) => this.#check(breaker)))
   }
 

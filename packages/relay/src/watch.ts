@@ -22,6 +22,7 @@ export class Watch {
   readonly #onLook: (look: Look) => boolean
   readonly #bell: Bell
   #isOver = false
+  #checking: Promise<void> | undefined
   #delayMs: number
   #failures = 0
 
@@ -53,6 +54,7 @@ export class Watch {
       await this.#look()
     }
     this.#bell.quiet()
+    await this.#checking
   }
 
   stop(): void {
@@ -63,9 +65,10 @@ export class Watch {
   async #look(): Promise<void> {
     const { pollIntervalMs, random } = this.#settings
     try {
-      await this.#setup.run()
+      await this.#setup.checkStore()
       const look = await this.#leases.look()
       this.#failures = 0
+      this.#checkDestinations()
       const isLively = this.#onLook(look) || !look.isMember
       this.#delayMs = isLively ? pollIntervalMs / speedUp : Math.min(pollIntervalMs, this.#delayMs * 2)
       this.#bell.ringIn(this.#delayMs * (0.9 + 0.2 * random()))
@@ -74,5 +77,14 @@ export class Watch {
       this.#failures += 1
       this.#bell.ringIn(backoffMs(this.#failures, failureDelays, random))
     }
+  }
+  /** Beside the looks: a destination that cannot be used, or is slow to say so, keeps the others from nothing. */
+  #checkDestinations(): void {
+    this.#checking ??= this.#setup
+      .checkDestinations()
+      .catch((error: unknown) => this.#events.emit('error', { error, during: 'the check of a destination' }))
+      .finally(() => {
+        this.#checking = undefined
+      })
   }
 }

@@ -140,3 +140,30 @@ describe('a routed publisher, used as a whole', () => {
     expect(await routed.check?.({ retryHorizonMs: 1 })).toEqual(['l', 'r'])
   })
 })
+
+test('a destination that comes back without its set-up keeps the others from nothing', async () => {
+  const world = new World()
+  let hasComeBack = false
+  const away = async (): Promise<never> => {
+    throw gone
+  }
+  const left: Publisher = {
+    ...recordingPublisher(undefined, { name: 'left' }),
+    check: () => {
+      if (!hasComeBack) return away()
+      throw new OutboxError('setup-required', 'the stream is missing', { missing: ['stream'] })
+    },
+    probe: async () => (hasComeBack ? undefined : away()),
+  }
+  const right = recordingPublisher(undefined, { name: 'right' })
+  const { relay, journal } = world.relay(routePublisher({ route: () => 'right', destinations: { left, right } }))
+  await relay.start()
+  await world.clock.advance(1_000)
+  hasComeBack = true
+  await world.clock.advance(30_000)
+  expect(journal.names).toContain('error')
+  await world.enqueue('a')
+  await world.clock.advance(5_000)
+  expect(right.published.map(named)).toEqual(['a 1'])
+  await relay.stop()
+})
