@@ -4,22 +4,13 @@ export { type EventEnvelope, entryFromEnvelope } from './envelope.ts'
 export { type ErrorCode, type ErrorDetails, OutboxError, permanent, unavailable } from './errors.ts'
 export { type DomainEvent, event, type PayloadOf } from './event.ts'
 export { type IdSources, isUuid, uuidv7Generator } from './ids.ts'
+export type { Inbox, InboxStore } from './inbox.ts'
 export type { Invalid, Jsonable, JsonText } from './json.ts'
 export { limits } from './limits.ts'
-export {
-  type Enqueueable,
-  type EntryOptions,
-  entriesFrom,
-  inWriteOrder,
-  mixedSequences,
-  type OneOrMany,
-  sequenceConflict,
-} from './new-entry.ts'
-export type { Awaitable, CallOptions, Enqueue, Inbox, Outbox, OutboxSource, Receipt } from './outbox.ts'
+export type { Enqueueable, OneOrMany } from './new-entry.ts'
+export type { Awaitable, CallOptions, Enqueue, Outbox, OutboxSource, Receipt } from './outbox.ts'
 export { partitionCount, partitionHash, partitionOf } from './partition.ts'
 export {
-  aggregateKey,
-  groupByAggregate,
   type Publisher,
   type PublisherCapabilities,
   type PublishOutcome,
@@ -28,12 +19,14 @@ export {
 } from './publisher.ts'
 export type {
   DeadLetter,
+  DeadLetterFilter,
   DeadLetters,
   FetchRequest,
   LeaseClaim,
   LeasedSource,
   LeaseState,
   OutboxStore,
+  PartitionStats,
   Poll,
   RelayBeat,
   Settlement,

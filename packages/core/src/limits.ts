@@ -1,4 +1,3 @@
-import type { OutboxError } from './errors.ts'
 import { describe, kindOf } from './kind.ts'
 
 /**
@@ -12,6 +11,8 @@ export const limits: {
   readonly headerNameBytes: number
   readonly headersBytes: number
   readonly payloadBytes: number
+  readonly consumerBytes: number
+  readonly messageIdBytes: number
 } = Object.freeze({
   /** event type, aggregate type */
   nameBytes: 255,
@@ -22,10 +23,13 @@ export const limits: {
   headersBytes: 16_384,
   /** default; a store's option raises it */
   payloadBytes: 1_048_576,
+  /** the name of a consumer, in an inbox */
+  consumerBytes: 255,
+  messageIdBytes: 255,
 })
 
 /** Reports a fault of one event; what it throws names entry, path and limit. */
-export type Refuse = (path: string, message: string, limit?: number, cause?: unknown) => OutboxError<'invalid-event'>
+export type Refuse = (path: string, message: string, limit?: number, cause?: unknown) => Error
 
 /** Bytes of `text` in UTF-8, where that is more than `limit`; otherwise undefined. Short texts are not counted. */
 export function bytesBeyond(text: string, limit: number): number | undefined {

@@ -51,16 +51,3 @@ export interface OutboxSource {
 
 /** The transactional outbox. A store with these three methods can be relayed, by one relay at a time. */
 export interface Outbox<in Tx> extends Enqueue<Tx>, OutboxSource {}
-
-/** Applies each message once per consumer: the effect and the mark stand in one transaction. */
-export interface Inbox<in Tx> {
-  /**
-   * Runs `handler` unless `consumer` has handled `messageId` already; the mark commits and rolls back with `tx`.
-   *
-   * Deliveries of one message that run at once wait for each other: one runs the handler, the others return false.
-   * If the handler throws, so does `once`, and the transaction is the caller's to roll back.
-   *
-   * @returns whether the handler ran
-   */
-  readonly once: (tx: Tx, consumer: string, messageId: string, handler: () => Awaitable<void>) => Awaitable<boolean>
-}

@@ -1,3 +1,4 @@
+import { groupByAggregate } from './aggregates.ts'
 import type { DueEntry } from './entry.ts'
 import { OutboxError } from './errors.ts'
 import type { Awaitable, CallOptions } from './outbox.ts'
@@ -32,10 +33,10 @@ export interface PublisherCapabilities {
  * Moves entries to a broker.
  *
  * Contract: one outcome per entry, in the order given. Entries of one aggregate reach the broker in the order given,
- * and after the first that is not `published` the rest of that aggregate is `notSent`. When `signal` aborts, `publish`
- * ends soon: what was sent and not answered is `unknown`, the rest `notSent`. `publish` may be called again before the
- * last call ended, never with entries of the same aggregate. Rejecting as a whole counts as
- * `retry` for every entry, after the signal aborted as `unknown`.
+ * and after the first that is not `published` the rest of that aggregate is `notSent`, or `unknown` if it was sent
+ * together with it and may have arrived. When `signal` aborts, `publish` ends soon: what was sent and not answered is
+ * `unknown`, the rest `notSent`. `publish` may be called again before the last call ended, never with entries of the
+ * same aggregate. Rejecting as a whole counts as `retry` for every entry, after the signal aborted as `unknown`.
  */
 export interface Publisher {
   /** names the destination in events and errors */
@@ -68,6 +69,11 @@ export interface SendPublisherOptions {
    * `unavailable(…)` an outage. Pass the signal on, so that an aborted send stops.
    */
   readonly send: (entry: DueEntry, options: { readonly signal: AbortSignal }) => Awaitable<void>
+  /**
+   * Resolves when the destination answers, rejects when it does not, and changes nothing there. With it, a send without
+   * an answer counts as an attempt only while the destination answers; without it, each counts.
+   */
+  readonly probe?: (options: CallOptions) => Promise<void>
 }
 
 /**
@@ -83,7 +89,7 @@ export interface SendPublisherOptions {
  * ```
  */
 export function publisher(options: SendPublisherOptions): Publisher {
-  const { name, maxPayloadBytes, dedupeWindowMs, concurrency = 16, send } = options
+  const { name, maxPayloadBytes, dedupeWindowMs, concurrency = 16, send, probe } = options
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw new OutboxError('invalid-option', `publisher '${name}': concurrency must be a whole number from 1 on.`, {
       option: 'concurrency',
@@ -119,6 +125,7 @@ export function publisher(options: SendPublisherOptions): Publisher {
       }
       return outcomes
     },
+    ...(probe && { probe }),
   }
 }
 
@@ -146,23 +153,4 @@ async function sendOne(
     if (OutboxError.is(error, 'unavailable')) return { status: 'unavailable', error }
     return { status: signal.aborted ? 'unknown' : 'retry', error }
   }
-}
-
-/** Indexes of the entries of each aggregate, in the order given. */
-export function groupByAggregate(
-  entries: readonly { readonly aggregateType: string; readonly aggregateId: string }[],
-): readonly (readonly number[])[] {
-  const groups = new Map<string, number[]>()
-  entries.forEach((entry, index) => {
-    const key = aggregateKey(entry)
-    const group = groups.get(key)
-    if (group) group.push(index)
-    else groups.set(key, [index])
-  })
-  return [...groups.values()]
-}
-
-/** One string per aggregate; 0x1F stands in no name. */
-export function aggregateKey(entry: { readonly aggregateType: string; readonly aggregateId: string }): string {
-  return `${entry.aggregateType}\u001f${entry.aggregateId}`
 }

@@ -76,6 +76,15 @@ export interface StoreStats {
   readonly dead: number
   /** age of the oldest pending entry since it was enqueued, on the database's clock; null when none is pending */
   readonly oldestPendingAgeMs: number | null
+  /** the same for each partition that has a pending or dead entry, ascending */
+  readonly partitions: readonly PartitionStats[]
+}
+
+export interface PartitionStats {
+  readonly partition: number
+  readonly pending: number
+  readonly dead: number
+  readonly oldestPendingAgeMs: number | null
 }
 
 export interface DeadLetter {
@@ -83,11 +92,27 @@ export interface DeadLetter {
   /** what the last attempt ended with, or why none was made; holds no payload */
   readonly reason: string
   readonly diedAt: Date
+  /** the holder of the lease under which it was given up, as the relay's events show it */
+  readonly holder: string
+}
+
+/** All that is named must fit; nothing named: every dead letter. */
+export interface DeadLetterFilter {
+  readonly eventType?: string
+  readonly aggregateType?: string
+  readonly aggregateId?: string
+  /** on the database's clock */
+  readonly diedBefore?: Date
 }
 
 export interface DeadLetters {
-  /** A page of dead letters, in the order they were enqueued; `after` is the last id of the page before. */
-  list(page: { readonly after?: string; readonly limit: number } & CallOptions): Promise<readonly DeadLetter[]>
+  /**
+   * A page of dead letters, in the order they were enqueued; `after` is the last id of the page before, which keeps its
+   * place when it is requeued or discarded. After an id that the store does not know comes nothing.
+   */
+  list(
+    page: { readonly after?: string; readonly limit: number; readonly where?: DeadLetterFilter } & CallOptions,
+  ): Promise<readonly DeadLetter[]>
   /**
    * Gives dead entries another life: pending again at their old place, no attempts counted, a fresh id for the
    * broker's deduplication. Their aggregates are due at once, unless another dead entry blocks them.
@@ -97,6 +122,14 @@ export interface DeadLetters {
   requeue(ids: readonly string[], options?: CallOptions): Promise<number>
   /** Gives dead entries up; an aggregate that one of them blocked goes on. @returns how many were dead */
   discard(ids: readonly string[], options?: CallOptions): Promise<number>
+  /**
+   * Requeues all that fit, in the order they were enqueued, in steps: when it is cut off, what was requeued stays so.
+   *
+   * @returns how many were dead and now are pending
+   */
+  requeueAll(where: DeadLetterFilter, options?: CallOptions): Promise<number>
+  /** Gives up all that fit, in steps. @returns how many were dead */
+  discardAll(where: DeadLetterFilter, options?: CallOptions): Promise<number>
 }
 
 /**
@@ -171,7 +204,8 @@ export interface LeasedSource extends OutboxSource {
    *
    * `published` and `dead` end an entry; `retry` makes its aggregate wait; all three reset `crashes`. An entry of the
    * batch without a settlement stays as it was. Saying the same thing twice changes nothing the second time: a
-   * settlement counts only for an entry that is pending and still has the `attempt` it was lent with.
+   * settlement counts only for an entry that is pending and still has the `attempt` it was lent with; a retry that is
+   * no refusal, said again, begins its waiting anew. Without settlements it clears the notes alone.
    *
    * @returns the leases that no longer stand: what was said under them changed nothing
    */

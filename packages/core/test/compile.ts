@@ -19,6 +19,7 @@ const configuration = {
     typeRoots: [path.join(workspace, 'node_modules/@types')],
     paths: {
       '@outbox/core': [path.join(core, 'index.ts')],
+      '@outbox/core/adapter': [path.join(core, 'adapter/index.ts')],
       '@outbox/core/wire': [path.join(core, 'wire/index.ts')],
     },
   },

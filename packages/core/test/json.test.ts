@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { entriesFrom } from '../src/index.ts'
+import { entriesFrom } from '../src/adapter/index.ts'
 import { maxJsonDepth } from '../src/json.ts'
 import { entryOptions, refused } from './refused.ts'
 

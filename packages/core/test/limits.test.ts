@@ -1,7 +1,8 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { entriesFrom, limits } from '../src/index.ts'
+import { entriesFrom } from '../src/adapter/index.ts'
+import { limits } from '../src/index.ts'
 import { bytesBeyond } from '../src/limits.ts'
 import { entryOptions, refused } from './refused.ts'
 
@@ -36,6 +37,8 @@ test('the limits are those that the documentation names', () => {
     headerNameBytes: 128,
     headersBytes: 16_384,
     payloadBytes: 1_048_576,
+    consumerBytes: 255,
+    messageIdBytes: 255,
   })
   expect(Object.isFrozen(limits)).toBe(true)
 })

@@ -1,6 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { type DomainEvent, entriesFrom, entryFromEnvelope, event, OutboxError, partitionOf } from '../src/index.ts'
+import { entriesFrom } from '../src/adapter/index.ts'
+import { type DomainEvent, entryFromEnvelope, event, OutboxError, partitionOf } from '../src/index.ts'
 import { anId, aTime, entryOptions, refused } from './refused.ts'
 
 const placed = event('order.placed', { aggregateId: 'o-1', payload: { totalCents: 4200 } })

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { aggregateKey, groupByAggregate } from '../src/adapter/index.ts'
 import {
-  aggregateKey,
+  type CallOptions,
   type DueEntry,
-  groupByAggregate,
   OutboxError,
   type Publisher,
   type PublishOutcome,
@@ -227,6 +227,16 @@ test('the capabilities are those that were given, and order is kept', () => {
     maxPayloadBytes: 10,
     dedupeWindowMs: 20,
   })
+})
+
+test('the probe is the one that was given, and none otherwise: what has none cannot be asked', async () => {
+  const asked: (AbortSignal | undefined)[] = []
+  const probe = async ({ signal }: CallOptions): Promise<void> => void asked.push(signal)
+  const to = publisher({ name: 'test', send: () => {}, probe })
+  const { signal } = new AbortController()
+  await to.probe?.({ signal })
+  expect(asked).toEqual([signal])
+  expect('probe' in publisher({ name: 'test', send: () => {} })).toBe(false)
 })
 
 test.each([0, -1, 1.5, Number.NaN, Infinity])('a concurrency of %s is refused at construction', (concurrency) => {

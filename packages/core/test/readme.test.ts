@@ -38,6 +38,8 @@ test('the README names every error code, and which are worth trying again', () =
 test('the README’s limits are those of the code', () => {
   expect(tables).toContain(`| event type, aggregate type | ${limits.nameBytes} bytes each |`)
   expect(tables).toContain(`| aggregate id | ${limits.aggregateIdBytes} bytes |`)
+  expect(tables).toContain(`| consumer and message id, in an inbox | ${limits.messageIdBytes} bytes each |`)
+  expect(limits.consumerBytes).toBe(limits.messageIdBytes)
   expect(tables).toContain(`| payload, as JSON | ${limits.payloadBytes / 2 ** 20} MiB;`)
   expect(tables).toContain(
     `| headers | ${limits.headerCount}; a name ${limits.headerNameBytes} bytes; names and values together ${limits.headersBytes / 1024} KiB |`,

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { expect } from 'vitest'
-import { type Enqueueable, type EntryOptions, entriesFrom, OutboxError } from '../src/index.ts'
+import { type EntryOptions, entriesFrom } from '../src/adapter/index.ts'
+import { type Enqueueable, OutboxError } from '../src/index.ts'
 
 export const anId = '0190a6b0-9f6a-7c3e-8a54-2f7f0cf1a111'
 export const aTime = new Date('2026-03-01T12:00:00.123Z')

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { entriesFrom, inWriteOrder, type NewEntry } from '../src/index.ts'
+import { entriesFrom, inWriteOrder } from '../src/adapter/index.ts'
+import type { NewEntry } from '../src/index.ts'
 import { entryOptions } from './refused.ts'
 
 interface Place {

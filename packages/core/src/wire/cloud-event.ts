@@ -89,7 +89,15 @@ export function receivedFromStructuredCloudEvent<Payload = unknown>(text: string
   checkVersion(attribute)
   if (!Object.hasOwn(event, 'data')) throw undecodable('data', 'is missing')
   const headers = headersFrom(attribute('outboxheaders') ?? '{}')
-  return receivedFromCloudEvent({ attribute, headers, payloadText: JSON.stringify(event['data']) })
+  return receivedFromCloudEvent({ attribute, headers, payloadText: textOf(event['data']) })
+}
+
+function textOf(data: unknown): string {
+  try {
+    return JSON.stringify(data)
+  } catch {
+    throw undecodable('data', 'is nested too deeply') // parsing has no limit, writing has the stack's
+  }
 }
 
 function headersFrom(text: string): Headers {

@@ -1,0 +1,13 @@
+export { aggregateKey, groupByAggregate } from '../aggregates.ts'
+export {
+  type EntryOptions,
+  entriesFrom,
+  inWriteOrder,
+  mixedSequences,
+  sequenceConflict,
+} from '../new-entry.ts'
+export { entriesToWrite, receiptsFor, type Stored } from './batch.ts'
+export { bulkDeadLetters } from './bulk-dead-letters.ts'
+export { deduplicationIdOf } from './deduplication.ts'
+export { checkDelivery } from './delivery.ts'
+export { untilAborted } from './until-aborted.ts'
