@@ -19,6 +19,11 @@ export function inTurn<T>(...steps: readonly [...(() => Awaitable<unknown>)[], (
   return from(0) as Awaitable<T>
 }
 
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
+export function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+/** Hands a value to the next step: at once if it is there, else when its promise resolves. */
+export function whenDone<T, Next>(value: Awaitable<T>, next: (value: T) => Next): Awaitable<Next> {
+  return isThenable<T>(value) ? value.then(next) : next(value)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Check, planned } from '../src/check.ts'
+import { type Check, isMeant, planned } from '../src/check.ts'
 
 const check: Check<void, 'fast' | 'wide'> = {
   id: 'topic.name',
@@ -27,5 +27,12 @@ describe('a check', () => {
     const { needs: _, ...always } = check
     const nothing = { fast: { leftOut: 'no' }, wide: { leftOut: 'no' } }
     expect(planned(always, nothing).isLeftOut).toBe(false)
+  })
+
+  it('that stands in the place of a capability is meant only for those who lack it', () => {
+    const instead: Check<void, 'fast' | 'wide'> = { ...check, needs: ['wide'], insteadOf: 'fast' }
+    expect(isMeant(instead, { fast: true, wide: true })).toBe(false)
+    expect(isMeant(instead, { fast: { leftOut: 'slow' }, wide: true })).toBe(true)
+    expect(isMeant(check, { fast: { leftOut: 'slow' }, wide: true })).toBe(true)
   })
 })

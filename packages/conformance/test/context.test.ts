@@ -1,6 +1,6 @@
-import type { Awaitable, OutboxStore } from '@outbox/core'
+import { type Awaitable, OutboxError, type OutboxStore } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
-import { type OpenedStore, withStoreContext } from '../src/index.ts'
+import { type OpenedStore, type StoreHarness, withStoreContext } from '../src/index.ts'
 
 /** Transactions that do nothing but tell how they ended. */
 function openedStore(history: string[]): OpenedStore<object> {
@@ -25,41 +25,39 @@ function openedStore(history: string[]): OpenedStore<object> {
   }
 }
 
+function harness(opened: OpenedStore<object>): StoreHarness<object> {
+  return {
+    capabilities: { concurrentTransactions: true, savepoints: true, waitsForWriters: true },
+    open: async () => opened,
+  }
+}
+
 describe('the context of a check', () => {
   it('is closed when the check has passed', async () => {
     const history: string[] = []
-    await withStoreContext(
-      async () => openedStore(history),
-      async () => {
-        history.push('checked')
-      },
-    )
+    await withStoreContext(harness(openedStore(history)), async () => {
+      history.push('checked')
+    })
     expect(history).toEqual(['checked', 'closed'])
   })
 
   it('rolls back what a failed check left open, closes, and tells of the failure', async () => {
     const history: string[] = []
     const failure = new Error('the check failed')
-    const failed = withStoreContext(
-      async () => openedStore(history),
-      async ({ begin }) => {
-        await begin()
-        throw failure
-      },
-    )
+    const failed = withStoreContext(harness(openedStore(history)), async ({ begin }) => {
+      await begin()
+      throw failure
+    })
     await expect(failed).rejects.toBe(failure)
     expect(history).toEqual(['rolled back', 'closed'])
   })
 
   it('commits and rolls back held transactions when told to, once', async () => {
     const history: string[] = []
-    await withStoreContext(
-      async () => openedStore(history),
-      async ({ begin }) => {
-        await (await begin()).commit()
-        await (await begin()).rollback()
-      },
-    )
+    await withStoreContext(harness(openedStore(history)), async ({ begin }) => {
+      await (await begin()).commit()
+      await (await begin()).rollback()
+    })
     expect(history).toEqual(['committed', 'rolled back', 'closed'])
   })
 
@@ -69,10 +67,37 @@ describe('the context of a check', () => {
       ...opened,
       transaction: <T>(work: (tx: object) => Awaitable<T>) => opened.transaction(work).catch(() => undefined as T),
     }
-    const failed = withStoreContext(
-      async () => swallowing,
-      async ({ rollBack }) => rollBack(() => undefined),
-    )
+    const failed = withStoreContext(harness(swallowing), async ({ rollBack }) => rollBack(() => undefined))
     await expect(failed).rejects.toThrow(/instead of rejecting/)
+  })
+
+  it('runs a commit again when it is told busy, where writers do not wait, and only there', async () => {
+    const opened = openedStore([])
+    let attempts = 0
+    const busyOnce: OpenedStore<object> = {
+      ...opened,
+      transaction: async () => {
+        attempts += 1
+        if (attempts % 2 === 1) throw new OutboxError('busy', 'a conflict', { system: 'test' })
+        return opened.transaction(() => [] as never)
+      },
+    }
+    const waits = harness(busyOnce)
+    const tells = { ...waits, capabilities: { ...waits.capabilities, waitsForWriters: { leftOut: 'tells conflicts' } } }
+    await withStoreContext(tells, async ({ commit }) => {
+      expect(await commit([])).toEqual([])
+    })
+    expect(attempts).toBe(2)
+    await withStoreContext(waits, async ({ commit }) => {
+      await expect(commit([])).rejects.toThrow('a conflict')
+    })
+  })
+
+  it('says so when a harness declares savepoints and gives none', async () => {
+    const { savepoint: _, ...none } = openedStore([])
+    const failed = withStoreContext(harness(none), ({ transaction }) =>
+      transaction((tx) => tx.savepoint(() => undefined)),
+    )
+    await expect(failed).rejects.toThrow(/gives no savepoint/)
   })
 })

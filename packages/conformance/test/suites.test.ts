@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { publisherTopics, storeTopics } from '../src/index.ts'
+import { inboxTopics, outboxTopics, publisherTopics, storeTopics } from '../src/index.ts'
 
 for (const [suite, topics] of [
+  ['outbox', outboxTopics],
   ['store', storeTopics],
+  ['inbox', inboxTopics],
   ['publisher', publisherTopics],
 ] as const) {
   describe(`the ${suite} suite`, () => {
@@ -15,7 +17,7 @@ for (const [suite, topics] of [
     })
 
     it('begins each id with its topic, so that a failure says where to look', () => {
-      for (const { id, topic } of checks) expect(id).toMatch(new RegExp(`^${topic.replace(' ', '-')}\\.[a-z0-9-]+$`))
+      for (const { id, topic } of checks) expect(id).toMatch(new RegExp(`^${topic.replaceAll(' ', '-')}\\.[a-z0-9-]+$`))
     })
 
     it('says of every check what holds if it passes, in words', () => {
@@ -24,3 +26,8 @@ for (const [suite, topics] of [
     })
   })
 }
+
+it('a store passes all that an outbox with only the trait must pass', () => {
+  const ofStores = new Set<unknown>(storeTopics.flatMap(({ checks }) => checks))
+  for (const check of outboxTopics.flatMap(({ checks }) => checks)) expect(ofStores.has(check), check.id).toBe(true)
+})

@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { registerTopics } from '../check.ts'
+import { namedCapabilities } from '../transactions.ts'
 import { withStoreContext } from './context.ts'
 import type { StoreHarness } from './harness.ts'
 import { storeTopics } from './topics.ts'
@@ -12,6 +13,6 @@ import { storeTopics } from './topics.ts'
  */
 export function describeStore<Tx>(name: string, harness: StoreHarness<Tx>): void {
   describe(name, () => {
-    registerTopics(storeTopics, harness.capabilities, (work) => withStoreContext(() => harness.open(), work))
+    registerTopics(storeTopics, namedCapabilities(harness.capabilities), (work) => withStoreContext(harness, work))
   })
 }

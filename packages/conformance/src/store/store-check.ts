@@ -1,6 +1,6 @@
 import type { Check, Topic } from '../check.ts'
+import type { TransactionNeeds } from '../transactions.ts'
 import type { StoreContext } from './context.ts'
-import type { StoreCapabilities } from './harness.ts'
 
-export type StoreCheck = Check<StoreContext, keyof StoreCapabilities>
-export type StoreTopic = Topic<StoreContext, keyof StoreCapabilities>
+export type StoreCheck = Check<StoreContext, TransactionNeeds>
+export type StoreTopic = Topic<StoreContext, TransactionNeeds>

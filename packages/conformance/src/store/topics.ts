@@ -1,8 +1,9 @@
+import { badInput } from '../outbox/topics/bad-input.ts'
 import type { StoreTopic } from './store-check.ts'
-import { badInput } from './topics/bad-input.ts'
 import { cancellation } from './topics/cancellation.ts'
 import { crashes } from './topics/crashes.ts'
 import { deadLetters } from './topics/dead-letters.ts'
+import { deadLettersByFilter } from './topics/dead-letters-by-filter.ts'
 import { exactness } from './topics/exactness.ts'
 import { fairness } from './topics/fairness.ts'
 import { fencing } from './topics/fencing.ts'
@@ -32,6 +33,7 @@ export const storeTopics: readonly StoreTopic[] = [
   settling,
   waiting,
   deadLetters,
+  deadLettersByFilter,
   limitsTopic,
   exactness,
   badInput,

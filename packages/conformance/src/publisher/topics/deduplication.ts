@@ -5,6 +5,7 @@ import { expectReceived, type PublisherTopic, statuses } from '../context.ts'
 /** Repeats within the window are dropped by the broker, and count as published. */
 export const deduplication: PublisherTopic = {
   name: 'deduplication',
+  keeps: 'repeats',
   checks: [
     {
       id: 'deduplication.window',

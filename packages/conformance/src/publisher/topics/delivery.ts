@@ -5,6 +5,7 @@ import { expectReceived, type PublisherTopic, statuses } from '../context.ts'
 /** Outcomes, and the order in which messages arrive. */
 export const delivery: PublisherTopic = {
   name: 'delivery',
+  keeps: 'delivery',
   checks: [
     {
       id: 'delivery.described',
@@ -17,6 +18,7 @@ export const delivery: PublisherTopic = {
     {
       id: 'delivery.set-up',
       promise: 'check() passes on a destination that is set up, and its warnings are sentences',
+      keeps: 'set-up',
       async run({ publisher }) {
         const warnings = (await publisher.check?.({ retryHorizonMs: 60_000 })) ?? []
         for (const warning of warnings) expect(warning.trim()).not.toBe('')
@@ -41,6 +43,7 @@ export const delivery: PublisherTopic = {
     {
       id: 'delivery.order-in-a-batch',
       promise: 'entries of one aggregate arrive in the order given, among those of many others',
+      keeps: 'order',
       async run({ publisher, entry, publish, received }) {
         const ids = ['a', 'b', 'c', 'd', 'e']
         const rounds = Array.from({ length: 40 }, (_, n) => ids.map((id) => entry(id, n + 1)))
@@ -55,6 +58,7 @@ export const delivery: PublisherTopic = {
     {
       id: 'delivery.order-over-batches',
       promise: 'what is published later arrives later',
+      keeps: 'order',
       async run({ entry, publish, received }) {
         const entries = Array.from({ length: 12 }, (_, n) => entry('a', n + 1))
         for (const each of entries) expect(await publish([each])).toEqual([{ status: 'published' }])
@@ -64,6 +68,7 @@ export const delivery: PublisherTopic = {
     {
       id: 'delivery.gaps',
       promise: 'gaps between sequences mean nothing',
+      keeps: 'order',
       async run({ entry, publish, received }) {
         for (const sequence of [1, 5, 1000])
           expect(await publish([entry('a', sequence)])).toEqual([{ status: 'published' }])
@@ -74,6 +79,7 @@ export const delivery: PublisherTopic = {
       id: 'delivery.late-sequence',
       promise:
         'a lower sequence than the last is published like any other: a store lends late commits and requeued letters',
+      keeps: 'order',
       async run({ entry, publish, received }) {
         for (const [sequence, isLate] of [
           [1, false],

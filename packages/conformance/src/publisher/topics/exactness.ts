@@ -6,6 +6,7 @@ import { statuses } from '../context.ts'
 /** What a consumer decodes is what was enqueued, byte for byte. */
 export const exactness: PublisherTopic = {
   name: 'exactness',
+  keeps: 'exactness',
   checks: [
     exactCheck(
       'exactness.envelope',

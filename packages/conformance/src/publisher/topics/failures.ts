@@ -5,6 +5,7 @@ import { expectReceived, type PublisherTopic, statuses } from '../context.ts'
 /** A failure stops its own aggregate, and nobody else. */
 export const failures: PublisherTopic = {
   name: 'failures',
+  keeps: 'failure',
   checks: [
     {
       id: 'failures.one-aggregate',
@@ -48,6 +49,7 @@ export const failures: PublisherTopic = {
     {
       id: 'failures.too-large',
       promise: 'a payload over the limit is rejected for ever, without keeping others from being published',
+      keeps: 'limits',
       needs: ['limitsPayload'],
       async run({ publisher, entry, publish, received }) {
         const limit = publisher.capabilities.maxPayloadBytes ?? Number.NaN
@@ -61,6 +63,7 @@ export const failures: PublisherTopic = {
     {
       id: 'failures.as-large-as-allowed',
       promise: 'a payload of exactly the limit is published',
+      keeps: 'limits',
       needs: ['limitsPayload'],
       async run({ publisher, entry, publish, received }) {
         const limit = publisher.capabilities.maxPayloadBytes ?? Number.NaN

@@ -6,6 +6,7 @@ import { type PublisherTopic, statuses } from '../context.ts'
 /** The broker refuses the late write of an owner that has lost its lease. */
 export const fencing: PublisherTopic = {
   name: 'fencing',
+  keeps: 'repeats',
   checks: [
     {
       id: 'fencing.late-write',

@@ -7,10 +7,12 @@ import { expectReceived, type PublisherContext, type PublisherTopic, statuses } 
 /** The caller's abort, a silent broker, and a broker that is away. */
 export const interruptions: PublisherTopic = {
   name: 'interruptions',
+  keeps: 'failure',
   checks: [
     {
       id: 'interruptions.aborted-before',
       promise: 'a signal that is aborted already: nothing is sent, and every outcome says so',
+      keeps: 'cancellation',
       async run({ entry, publish, received }) {
         const outcomes = await publish([entry('a', 1), entry('a', 2), entry('b', 1)], { signal: AbortSignal.abort() })
         expect(statuses(outcomes)).toEqual(['notSent', 'notSent', 'notSent'])
@@ -21,6 +23,7 @@ export const interruptions: PublisherTopic = {
       id: 'interruptions.aborted-meanwhile',
       promise:
         'after an abort in the middle, what is called published has arrived, and what is called not sent has not',
+      keeps: 'cancellation',
       async run({ entry, publish, received }) {
         const entries = Array.from({ length: 300 }, (_, n) => entry(`a-${n}`, 1))
         const controller = new AbortController()
@@ -41,6 +44,7 @@ export const interruptions: PublisherTopic = {
     {
       id: 'interruptions.aborted-after',
       promise: 'a signal that aborts after the call has ended changes nothing',
+      keeps: 'cancellation',
       async run({ entry, publish, received }) {
         const controller = new AbortController()
         const outcomes = await publish([entry('a', 1)], { signal: controller.signal })
@@ -53,6 +57,7 @@ export const interruptions: PublisherTopic = {
     {
       id: 'interruptions.silent-broker',
       promise: 'when the broker is silent, an abort ends the call soon: what was sent is unknown, the rest not sent',
+      keeps: 'cancellation',
       needs: ['silence'],
       async run({ entry, publish, received, fault }) {
         expect(await publish([entry('a', 1)])).toEqual([{ status: 'published' }])

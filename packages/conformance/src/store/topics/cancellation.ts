@@ -1,13 +1,14 @@
 import type { CallOptions, LeasedSource } from '@outbox/core'
 import { expect } from 'vitest'
+import { order } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { order } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, published, startRelay } from '../test-relay.ts'
 
 /** A call that is aborted rejects with the signal's own reason. */
 export const cancellation: StoreTopic = {
   name: 'cancellation',
+  keeps: 'cancellation',
   checks: [
     {
       id: 'cancellation.before-the-call',
@@ -36,6 +37,8 @@ export const cancellation: StoreTopic = {
           list: () => store.deadLetters.list({ limit: 10, ...options }),
           requeue: () => store.deadLetters.requeue([first.id], options),
           discard: () => store.deadLetters.discard([first.id], options),
+          requeueAll: () => store.deadLetters.requeueAll({}, options),
+          discardAll: () => store.deadLetters.discardAll({ aggregateType: 'order' }, options),
           purge: () => store.purge({ olderThanMs: 0, limit: 10, ...options }),
         }
         for (const [name, call] of Object.entries(calls)) {

@@ -1,12 +1,14 @@
+import type { LeasedSource } from '@outbox/core'
 import { expect } from 'vitest'
+import { account, order, orderIdsIn, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { account, order, orderIdsIn, orders } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
-import { dead, published, refused, startRelay, takeOver } from '../test-relay.ts'
+import { dead, farFuture, published, refused, startRelay, type TestRelay, takeOver } from '../test-relay.ts'
 
 /** What a relay had in hand when it died is counted, and lent alone from then on. */
 export const crashes: StoreTopic = {
   name: 'crashes',
+  keeps: 'failure',
   checks: [
     {
       id: 'crashes.counted-on-take-over',
@@ -88,6 +90,24 @@ export const crashes: StoreTopic = {
       },
     },
     {
+      id: 'crashes.not-after-empty-settle',
+      promise: 'a settle without settlements clears the notes alone: no crash is counted, and all is due as before',
+      async run({ store, commit }) {
+        await commit([...orders('a', 2), order('b')])
+        const gone = await startRelay(store)
+        const lent = await gone.fetch()
+        expect(await gone.settle([])).toEqual([])
+        expect(await gone.fetch()).toEqual(lent)
+        await gone.settle([])
+        const heir = await takeOver(store, gone)
+        expect((await heir.fetch()).map(({ crashes: count, attempt }) => [count, attempt])).toEqual([
+          [0, 1],
+          [0, 1],
+          [0, 1],
+        ])
+      },
+    },
+    {
       id: 'crashes.alone',
       promise: 'each entry with a crash is lent alone and before the others, however much else is due',
       async run({ store, commit }) {
@@ -120,6 +140,33 @@ export const crashes: StoreTopic = {
         const lent = await heir.drain()
         expect(places(lent)).toEqual(['a#1', 'a#2', 'a#5', 'a#6'])
         expect(lent.map(({ crashes: count }) => count)).toEqual([0, 0, 1, 0])
+      },
+    },
+    {
+      id: 'crashes.behind-a-block',
+      promise: 'an entry with a crash is not lent while a dead entry blocks its aggregate, and keeps no other waiting',
+      async run({ store, commit }) {
+        await commit([...orders('a', 2), order('b')])
+        const heir = await heirOfACrash(store)
+        const head = await heir.fetch()
+        expect(places(head)).toEqual(['a#1'])
+        await heir.settle(head.map((entry) => dead(entry, 'block')))
+        expect(places(await heir.drain())).toEqual(['b#1'])
+        expect((await store.poll({ holder: heir.holder })).duePartitions).toEqual([])
+        await store.deadLetters.discard(head.map(({ id }) => id))
+        expect(await heir.fetch()).toMatchObject([{ aggregateId: 'a', sequence: 2, crashes: 1 }])
+      },
+    },
+    {
+      id: 'crashes.behind-a-wait',
+      promise: 'an entry with a crash is not lent while its aggregate waits for an earlier entry',
+      async run({ store, commit }) {
+        await commit([...orders('a', 2), order('b')])
+        const heir = await heirOfACrash(store)
+        const head = await heir.fetch()
+        expect(places(head)).toEqual(['a#1'])
+        await heir.settle(head.map((entry) => refused(entry, farFuture)))
+        expect(places(await heir.drain())).toEqual(['b#1'])
       },
     },
     {
@@ -210,4 +257,11 @@ export const crashes: StoreTopic = {
       },
     },
   ],
+}
+
+/** Whoever takes over from a relay that died with everything in hand. */
+async function heirOfACrash(store: LeasedSource): Promise<TestRelay> {
+  const gone = await startRelay(store)
+  await gone.fetch()
+  return takeOver(store, gone)
 }

@@ -1,13 +1,14 @@
 import type { DueEntry, LeasedSource } from '@outbox/core'
 import { expect } from 'vitest'
+import { account, order, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { account, order, orders } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, farFuture, refused, startRelay, type TestRelay, takeOver } from '../test-relay.ts'
 
 /** Dead letters are kept, listed, given another life, or given up. */
 export const deadLetters: StoreTopic = {
   name: 'dead letters',
+  keeps: 'dead-letters',
   checks: [
     {
       id: 'dead-letters.list',
@@ -28,6 +29,24 @@ export const deadLetters: StoreTopic = {
         expect(letter?.reason).toBe('refused for ever: no such subject')
         // the database's clock may differ from ours, not by a day
         expect(Math.abs((letter?.diedAt.getTime() ?? 0) - before)).toBeLessThan(24 * 3600 * 1000)
+      },
+    },
+    {
+      id: 'dead-letters.holder',
+      promise: 'a dead letter names the holder under whose lease it was given up, the last one if it died twice',
+      async run({ store, commit, peer }) {
+        await commit([order('a'), order('b')])
+        const one = await startRelay(store)
+        const [first] = await one.fetch({ limit: 1 })
+        if (!first) throw new Error('an entry was due')
+        await one.settle([dead(first, 'skip')])
+        const two = await takeOver(await peer(), one)
+        await buryAll(two, 'skip')
+        const holders = async () => (await store.deadLetters.list({ limit: 10 })).map(({ holder }) => holder)
+        expect(await holders()).toEqual([one.holder, two.holder])
+        await store.deadLetters.requeue([first.id])
+        await buryAll(two, 'skip')
+        expect(await holders()).toEqual([two.holder, two.holder])
       },
     },
     {

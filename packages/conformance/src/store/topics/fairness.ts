@@ -1,13 +1,14 @@
 import { expect } from 'vitest'
+import { order, orderIdPerPartition, orderIdsIn, orders } from '../../outbox/events.ts'
+import { sequencesOf } from '../../outbox/facts.ts'
 import { places } from '../../places.ts'
-import { order, orderIdPerPartition, orderIdsIn, orders } from '../events.ts'
-import { sequencesOf } from '../facts.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, farFuture, refused, startRelay } from '../test-relay.ts'
 
 /** No aggregate and no partition keeps the others out of a batch. */
 export const fairness: StoreTopic = {
   name: 'fairness',
+  keeps: 'fairness',
   checks: [
     {
       id: 'fairness.limit',

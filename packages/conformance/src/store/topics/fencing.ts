@@ -1,13 +1,14 @@
 import type { DueEntry, Lease, LeasedSource, Settlement } from '@outbox/core'
 import { expect } from 'vitest'
+import { order, orderIdsIn, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { order, orderIdsIn, orders } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, farFuture, published, refused, startRelay, takeOver } from '../test-relay.ts'
 
 /** Once acquire has returned, no earlier lease of the partition changes anything. */
 export const fencing: StoreTopic = {
   name: 'fencing',
+  keeps: 'leases',
   checks: [
     {
       id: 'fencing.lease-on-entries',
@@ -112,6 +113,24 @@ export const fencing: StoreTopic = {
       },
     },
     {
+      id: 'fencing.settle-under-another-partition',
+      promise:
+        'what is said of an entry under the lease of another partition changes nothing, though that lease stands',
+      async run({ store, commit }) {
+        const [first = ''] = orderIdsIn(1, 1)
+        const [second = ''] = orderIdsIn(2, 1)
+        await commit([order(first), order(second)])
+        const relay = await startRelay(store, { partitions: [1, 2] })
+        const [entry] = await relay.fetch({ leases: relay.leases.filter(({ partition }) => partition === 1) })
+        const leases = relay.leases.filter(({ partition }) => partition === 2)
+        const [lease] = leases
+        if (!entry || !lease) throw new Error('both partitions were free, and had an entry each')
+        for (const settlement of allOutcomes({ ...entry, lease })) {
+          await expectUnchanged(store, leases, settlement, [])
+        }
+      },
+    },
+    {
       id: 'fencing.race',
       promise: 'a settle that races with a take-over either counts before it, or is lost and changes nothing',
       async run({ store, commit, peer }) {
@@ -149,10 +168,15 @@ function allOutcomes(entry: DueEntry | undefined): readonly Settlement[] {
   return [published(entry), refused(entry, farFuture), dead(entry, 'skip'), dead(entry, 'block')]
 }
 
-async function expectLostAndUnchanged(
+function expectLostAndUnchanged(store: LeasedSource, leases: readonly Lease[], settlement: Settlement): Promise<void> {
+  return expectUnchanged(store, leases, settlement, leases)
+}
+
+async function expectUnchanged(
   store: LeasedSource,
   leases: readonly Lease[],
   settlement: Settlement,
+  expectedLost: readonly Lease[],
 ): Promise<void> {
   const before = await store.fetchUnpublished(100)
   const due = (await store.poll({ holder: 'onlooker' })).duePartitions
@@ -160,7 +184,7 @@ async function expectLostAndUnchanged(
   expect(
     lost.toSorted((a, b) => a.partition - b.partition),
     settlement.outcome,
-  ).toEqual(leases)
+  ).toEqual(expectedLost)
   expect(await store.fetchUnpublished(100), settlement.outcome).toEqual(before)
   expect((await store.poll({ holder: 'onlooker' })).duePartitions, settlement.outcome).toEqual(due)
   expect(await store.deadLetters.list({ limit: 10 }), settlement.outcome).toEqual([])

@@ -1,74 +1,14 @@
 import { expect } from 'vitest'
-import { inTurn } from '../../in-turn.ts'
-import { places } from '../../places.ts'
-import { account, order } from '../events.ts'
+import { order } from '../../outbox/events.ts'
+import { idempotency as outboxIdempotency } from '../../outbox/topics/idempotency.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, startRelay } from '../test-relay.ts'
 
-/** An event is written once per id, however often it is enqueued. */
+/** Ids of entries that have ended. */
 export const idempotency: StoreTopic = {
-  name: 'idempotency',
+  ...outboxIdempotency,
   checks: [
-    {
-      id: 'idempotency.again',
-      promise: 'enqueueing an id again writes nothing, and the receipt has the first sequence',
-      async run({ store, commit }) {
-        const event = order('a', { id: crypto.randomUUID() })
-        expect(await commit([order('a'), event])).toMatchObject([{ sequence: 1 }, { sequence: 2, duplicate: false }])
-        expect(await commit([event])).toEqual([{ id: event.id, sequence: 2, duplicate: true }])
-        expect(places(await store.fetchUnpublished(10))).toEqual(['a#1', 'a#2'])
-      },
-    },
-    {
-      id: 'idempotency.other-content',
-      promise: 'the id alone decides: the first content stays, under its aggregate and sequence',
-      async run({ store, commit }) {
-        const id = crypto.randomUUID()
-        await commit(account('a', 5, { id, payload: 'first' }))
-        const again = await commit(account('b', 9, { id, payload: 'second' }))
-        expect(again).toEqual([{ id, sequence: 5, duplicate: true }])
-        expect(await store.fetchUnpublished(10)).toMatchObject([{ aggregateId: 'a', sequence: 5, payload: '"first"' }])
-      },
-    },
-    {
-      id: 'idempotency.in-one-batch',
-      promise: 'an id that stands twice in a batch is written once, and the other receipt is a duplicate',
-      async run({ store, commit }) {
-        const event = order('a', { id: crypto.randomUUID() })
-        const receipts = await commit([event, order('b'), event])
-        expect(receipts.map(({ sequence }) => sequence)).toEqual([1, 1, 1])
-        expect(receipts.filter(({ duplicate }) => duplicate)).toEqual([{ id: event.id, sequence: 1, duplicate: true }])
-        expect(places(await store.fetchUnpublished(10))).toEqual(['a#1', 'b#1'])
-      },
-    },
-    {
-      id: 'idempotency.in-one-transaction',
-      promise: 'an id that was enqueued earlier in the same transaction is a duplicate',
-      async run({ store, transaction }) {
-        const event = order('a', { id: crypto.randomUUID() })
-        const receipts = await transaction((tx) =>
-          inTurn(
-            () => tx.enqueue(event),
-            () => tx.enqueue([event, order('a')]),
-          ),
-        )
-        expect(receipts).toMatchObject([
-          { id: event.id, sequence: 1, duplicate: true },
-          { sequence: 2, duplicate: false },
-        ])
-        expect(places(await store.fetchUnpublished(10))).toEqual(['a#1', 'a#2'])
-      },
-    },
-    {
-      id: 'idempotency.case-of-the-id',
-      promise: 'a UUID in capitals is the same id',
-      async run({ store, commit }) {
-        const id = crypto.randomUUID()
-        await commit(order('a', { id: id.toUpperCase() }))
-        expect(await commit(order('a', { id }))).toEqual([{ id, sequence: 1, duplicate: true }])
-        expect(await store.fetchUnpublished(10)).toMatchObject([{ id }])
-      },
-    },
+    ...outboxIdempotency.checks,
     {
       id: 'idempotency.after-the-end',
       promise: 'an id is a duplicate while its entry is there: pending, published, dead or discarded',
@@ -84,69 +24,8 @@ export const idempotency: StoreTopic = {
         )
         await store.deadLetters.discard([events[2]?.id ?? ''])
         expect(await commit(events)).toMatchObject([{ duplicate: true }, { duplicate: true }, { duplicate: true }])
-        expect(await store.stats()).toEqual({ pending: 0, dead: 1, oldestPendingAgeMs: null })
+        expect(await store.stats()).toMatchObject({ pending: 0, dead: 1, oldestPendingAgeMs: null })
         expect(await relay.fetch()).toEqual([])
-      },
-    },
-    {
-      id: 'idempotency.conflict-is-no-duplicate',
-      promise: 'a duplicate of an entry numbered by its caller is no sequence conflict',
-      async run({ commit }) {
-        const event = account('a', 1, { id: crypto.randomUUID() })
-        await commit(event)
-        const receipts = await commit([event, account('a', 2)])
-        expect(receipts.map(({ sequence, duplicate }) => [sequence, duplicate])).toEqual([
-          [1, true],
-          [2, false],
-        ])
-      },
-    },
-    {
-      id: 'idempotency.large-batch',
-      promise: 'in a large batch that was written in part before, only the rest is written',
-      async run({ store, commit }) {
-        const events = Array.from({ length: 2500 }, (_, n) => order(`a-${n % 100}`, { id: crypto.randomUUID() }))
-        await commit(events.slice(500, 1500))
-        const receipts = await commit(events)
-        expect(receipts.map(({ id }) => id)).toEqual(events.map(({ id }) => id))
-        receipts.forEach(({ duplicate }, index) => {
-          expect(duplicate, `event ${index}`).toBe(index >= 500 && index < 1500)
-        })
-        expect((await store.stats()).pending).toBe(2500)
-      },
-    },
-    {
-      id: 'idempotency.concurrently-committed',
-      promise: 'of two open transactions that enqueue one id, the second writes nothing once the first has committed',
-      needs: ['concurrentTransactions'],
-      async run({ store, begin, commit }) {
-        await commit(order('first'))
-        const event = order('a', { id: crypto.randomUUID() })
-        const one = await begin()
-        const two = await begin()
-        expect(await one.enqueue(event)).toMatchObject([{ duplicate: false }])
-        const second = two.enqueue(event)
-        await one.commit()
-        expect(await second).toEqual([{ id: event.id, sequence: 1, duplicate: true }])
-        await two.commit()
-        expect(places(await store.fetchUnpublished(10))).toEqual(['first#1', 'a#1'])
-      },
-    },
-    {
-      id: 'idempotency.concurrently-rolled-back',
-      promise: 'of two open transactions that enqueue one id, the second writes it once the first has rolled back',
-      needs: ['concurrentTransactions'],
-      async run({ store, begin, commit }) {
-        await commit(order('first'))
-        const event = order('a', { id: crypto.randomUUID() })
-        const one = await begin()
-        const two = await begin()
-        await one.enqueue(event)
-        const second = two.enqueue(event)
-        await one.rollback()
-        expect(await second).toMatchObject([{ id: event.id, duplicate: false }])
-        await two.commit()
-        expect(places(await store.fetchUnpublished(10))).toEqual(['first#1', 'a#1'])
       },
     },
   ],

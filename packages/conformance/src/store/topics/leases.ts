@@ -1,13 +1,14 @@
 import type { Lease, LeaseClaim } from '@outbox/core'
 import { expect } from 'vitest'
+import { order, orderIdsIn } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { order, orderIdsIn } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { allPartitions, dead, farFuture, refused, startRelay, takeOver } from '../test-relay.ts'
 
 /** Membership, and who holds which of the 64 partitions. */
 export const leases: StoreTopic = {
   name: 'leases',
+  keeps: 'leases',
   checks: [
     {
       id: 'leases.source',

@@ -1,12 +1,13 @@
 import { expect } from 'vitest'
+import { order, orderIdsIn } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { order, orderIdsIn } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { published, startRelay } from '../test-relay.ts'
 
 /** What a batch may weigh. Payloads here are strings, so `n` characters are `n + 2` bytes of JSON. */
 export const limitsTopic: StoreTopic = {
   name: 'limits',
+  keeps: 'limits',
   checks: [
     {
       id: 'limits.max-bytes',

@@ -1,15 +1,16 @@
 import type { DueEntry } from '@outbox/core'
 import { expect } from 'vitest'
 import { inTurn } from '../../in-turn.ts'
+import { account, order, orderIdsIn, orders } from '../../outbox/events.ts'
+import { sequencesOf } from '../../outbox/facts.ts'
 import { places } from '../../places.ts'
-import { account, order, orderIdsIn, orders } from '../events.ts'
-import { sequencesOf } from '../facts.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, farFuture, published, refused, startRelay } from '../test-relay.ts'
 
 /** Per aggregate, a fetch lends a prefix, by sequence, of everything that is committed and pending. */
 export const orderTopic: StoreTopic = {
   name: 'order',
+  keeps: 'order',
   checks: [
     {
       id: 'order.one-enqueue-reversed',
@@ -69,6 +70,19 @@ export const orderTopic: StoreTopic = {
         const batch = await (await startRelay(store)).fetch()
         expect(batch).toHaveLength(80)
         expectAscending(batch)
+      },
+    },
+    {
+      id: 'order.skewed-clocks',
+      promise: 'ids and times come from clocks that differ, and decide nothing: the sequence does',
+      async run({ store, commit }) {
+        for (let n = 9; n > 0; n--) {
+          const id = `0193a5c2-7d0${n}-7f00-8000-0123456789ab`
+          await commit(order('a', { id, occurredAt: new Date(Date.UTC(2000 + n, 0)) }))
+        }
+        const relay = await startRelay(store)
+        expect(sequencesOf(await relay.fetch({ limit: 4 }), 'a')).toEqual([1, 2, 3, 4])
+        expect(sequencesOf(await relay.drain({ limit: 2 }), 'a')).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
       },
     },
     {
@@ -173,6 +187,7 @@ export const orderTopic: StoreTopic = {
     {
       id: 'order.oldest-first',
       promise: 'aggregates of a partition come in the order in which their entries were enqueued',
+      keeps: 'fairness',
       async run({ store, commit }) {
         const [a = '', b = '', c = ''] = orderIdsIn(7, 3)
         for (const id of [c, a, b]) await commit(order(id))

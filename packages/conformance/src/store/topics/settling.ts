@@ -1,12 +1,13 @@
 import { expect } from 'vitest'
+import { order, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { order, orders } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, farFuture, postponed, published, refused, startRelay, takeOver } from '../test-relay.ts'
 
 /** What settle and the three outcomes do to an entry and its aggregate. */
 export const settling: StoreTopic = {
   name: 'settling',
+  keeps: 'failure',
   checks: [
     {
       id: 'settling.published',

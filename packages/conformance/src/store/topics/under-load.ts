@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
-import { aggregateKey, type DueEntry, type Settlement } from '@outbox/core'
+import type { DueEntry, Settlement } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import { expect } from 'vitest'
+import { order } from '../../outbox/events.ts'
+import { sequencesOf, upTo } from '../../outbox/facts.ts'
 import type { StoreContext } from '../context.ts'
-import { order } from '../events.ts'
-import { expectEmpty, sequencesOf, upTo } from '../facts.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { allPartitions, dead, published, refused, startRelay, type TestRelay, takeOver } from '../test-relay.ts'
 
@@ -12,11 +13,12 @@ const ids = Array.from({ length: 12 }, (_, n) => `a-${n}`)
 /** Many at once: what holds one by one holds together. */
 export const underLoad: StoreTopic = {
   name: 'under load',
+  keeps: 'order',
   checks: [
     {
       id: 'under-load.backlog',
       promise: 'a backlog of 5,000 entries is drained whole, each once, in order per aggregate',
-      async run({ store, commit }) {
+      async run({ store, commit, expectEmpty }) {
         for (let n = 0; n < 5; n++) {
           await commit(Array.from({ length: 1000 }, (_, index) => order(`a-${index % 50}`)))
         }
@@ -28,13 +30,13 @@ export const underLoad: StoreTopic = {
           expect(sequence, aggregateId).toBe((last.get(aggregateId) ?? 0) + 1)
           last.set(aggregateId, sequence)
         }
-        await expectEmpty(store)
+        await expectEmpty()
       },
     },
     {
       id: 'under-load.order',
       promise: 'while producers commit and two relays drain, every entry is lent once, in order per aggregate',
-      async run({ store, commit, peer }) {
+      async run({ store, commit, peer, expectEmpty }) {
         const even = allPartitions.filter((partition) => partition % 2 === 0)
         const relays = [await startRelay(store, { partitions: even }), await startRelay(await peer())]
         const producing = produce(commit, 15)
@@ -48,13 +50,13 @@ export const underLoad: StoreTopic = {
         }
         const [, ...lent] = await Promise.all([producing.done, ...relays.map(relay)])
         for (const id of ids) expect(sequencesOf(lent.flat(), id), id).toEqual(upTo(90))
-        await expectEmpty(store)
+        await expectEmpty()
       },
     },
     {
       id: 'under-load.failures',
       promise: 'while producers commit and the broker refuses again and again, every entry is published once, in order',
-      async run({ store, commit }) {
+      async run({ store, commit, expectEmpty }) {
         const relay = await startRelay(store)
         const producing = produce(commit, 5)
         const chance = dice(1)
@@ -72,14 +74,14 @@ export const underLoad: StoreTopic = {
         }
         await producing.done
         for (const id of ids) expect(sequencesOf(done, id), id).toEqual(upTo(30))
-        await expectEmpty(store)
+        await expectEmpty()
       },
     },
     {
       id: 'under-load.take-overs',
       promise:
         'while relays die and settle too late, every entry is published under a lease that stands, once, in order',
-      async run({ store, commit, peer }) {
+      async run({ store, commit, peer, expectEmpty }) {
         await commit(ids.flatMap((id) => Array.from({ length: 10 }, () => order(id))))
         const other = await peer()
         const chance = dice(2)
@@ -95,7 +97,7 @@ export const underLoad: StoreTopic = {
           holder = heir ?? holder
         }
         for (const id of ids) expect(sequencesOf(done, id), id).toEqual(upTo(10))
-        await expectEmpty(store)
+        await expectEmpty()
       },
     },
   ],

@@ -1,20 +1,21 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { order, orderIdsIn, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { order, orders } from '../events.ts'
-import { expectEmpty } from '../facts.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, farFuture, published, refused, startRelay } from '../test-relay.ts'
 
 /** Stats, purging, and the wake-up. */
 export const upkeep: StoreTopic = {
   name: 'upkeep',
+  keeps: 'purge',
   checks: [
     {
       id: 'upkeep.stats',
       promise: 'stats count what is pending, waiting and blocked included, and what is dead',
-      async run({ store, commit }) {
-        await expectEmpty(store)
+      keeps: 'stats',
+      async run({ store, commit, expectEmpty }) {
+        await expectEmpty()
         await commit([...orders('a', 2), order('b'), order('c'), order('d')])
         const relay = await startRelay(store)
         await relay.settle(
@@ -29,8 +30,51 @@ export const upkeep: StoreTopic = {
       },
     },
     {
+      id: 'upkeep.stats-per-partition',
+      promise: 'stats count per partition too: those that have a pending or dead entry, ascending, and no others',
+      keeps: 'stats',
+      async run({ store, commit }) {
+        const idsIn = (partition: number): string => orderIdsIn(partition, 1)[0] ?? ''
+        await commit([...orders(idsIn(63), 3), order(idsIn(9)), order(idsIn(20)), order(idsIn(0))])
+        const relay = await startRelay(store)
+        await relay.settle(
+          (await relay.fetch()).flatMap((entry) => {
+            if (entry.lease.partition === 9) return dead(entry, 'block')
+            if (entry.lease.partition === 20) return published(entry)
+            return entry.lease.partition === 63 && entry.sequence === 1 ? dead(entry, 'skip') : []
+          }),
+        )
+        const { partitions, ...all } = await store.stats()
+        expect(all).toMatchObject({ pending: 3, dead: 2 })
+        expect(partitions).toEqual([
+          { partition: 0, pending: 1, dead: 0, oldestPendingAgeMs: expect.any(Number) },
+          { partition: 9, pending: 0, dead: 1, oldestPendingAgeMs: null },
+          { partition: 63, pending: 2, dead: 1, oldestPendingAgeMs: expect.any(Number) },
+        ])
+      },
+    },
+    {
+      id: 'upkeep.age-per-partition',
+      promise: 'the age of a partition is that of its own oldest pending entry',
+      keeps: 'stats',
+      async run({ store, commit }) {
+        const [old = ''] = orderIdsIn(40, 1)
+        const [young = ''] = orderIdsIn(8, 1)
+        await commit(order(old))
+        while (((await store.stats()).oldestPendingAgeMs ?? 0) < 20) await setTimeout(5)
+        await commit(order(young))
+        const { oldestPendingAgeMs, partitions } = await store.stats()
+        const [youngAge, oldAge] = partitions.map((each) => each.oldestPendingAgeMs ?? Number.NaN)
+        expect(partitions.map(({ partition }) => partition)).toEqual([8, 40])
+        expect(youngAge).toBeGreaterThanOrEqual(0)
+        expect(oldAge).toBeGreaterThanOrEqual((youngAge ?? 0) + 15)
+        expect(oldestPendingAgeMs).toBeGreaterThanOrEqual((youngAge ?? 0) + 15)
+      },
+    },
+    {
       id: 'upkeep.age',
       promise: 'the age of the oldest pending entry runs from its enqueueing, whatever the event says of its own time',
+      keeps: 'stats',
       async run({ store, commit }) {
         await commit(order('a', { occurredAt: new Date('2001-01-01T00:00:00Z') }))
         const age = async (): Promise<number> => (await store.stats()).oldestPendingAgeMs ?? Number.NaN
@@ -48,11 +92,12 @@ export const upkeep: StoreTopic = {
     {
       id: 'upkeep.age-of-the-living',
       promise: 'the age is that of pending entries: neither the dead nor the published count',
+      keeps: 'stats',
       async run({ store, commit }) {
         await commit(order('a'))
         const relay = await startRelay(store)
         await relay.settle((await relay.fetch()).map((entry) => dead(entry, 'skip')))
-        expect(await store.stats()).toEqual({ pending: 0, dead: 1, oldestPendingAgeMs: null })
+        expect(await store.stats()).toMatchObject({ pending: 0, dead: 1, oldestPendingAgeMs: null })
       },
     },
     {
@@ -91,6 +136,7 @@ export const upkeep: StoreTopic = {
     {
       id: 'upkeep.purge-in-portions',
       promise: 'purge deletes at most its limit, and fewer only when none is left',
+      needs: ['purgesSingly'],
       async run({ store, commit }) {
         await commit(Array.from({ length: 25 }, (_, n) => order(`a-${n % 7}`)))
         await (await startRelay(store)).drain()
@@ -111,7 +157,7 @@ export const upkeep: StoreTopic = {
     {
       id: 'upkeep.purge-under-load',
       promise: 'purge and producers do not wait for each other',
-      needs: ['concurrentTransactions'],
+      needs: ['concurrentTransactions', 'purgesSingly'],
       async run({ store, commit, begin }) {
         await commit(orders('a', 3))
         await (await startRelay(store)).drain()
@@ -125,6 +171,7 @@ export const upkeep: StoreTopic = {
     {
       id: 'upkeep.subscription',
       promise: 'a wake-up subscription, where the store has one, ends when it is disposed of, and disturbs nothing',
+      keeps: 'waking-up',
       async run({ store, commit }) {
         const subscription = await store.subscribe?.(() => undefined)
         await commit(order('a'))

@@ -1,13 +1,14 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { order, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
-import { order, orders } from '../events.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { farFuture, postponed, published, refused, startRelay, takeOver } from '../test-relay.ts'
 
 /** A retry makes its aggregate wait, on the database's clock. */
 export const waiting: StoreTopic = {
   name: 'waiting',
+  keeps: 'failure',
   checks: [
     {
       id: 'waiting.at-once',

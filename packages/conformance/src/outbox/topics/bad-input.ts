@@ -1,10 +1,10 @@
-import { type Awaitable, type Enqueueable, limits } from '@outbox/core'
+import { type Enqueueable, limits } from '@outbox/core'
 import { expect } from 'vitest'
-import { inTurn, isThenable } from '../../in-turn.ts'
+import { failure, refused } from '../../failures.ts'
+import { inTurn } from '../../in-turn.ts'
 import { places } from '../../places.ts'
+import type { OutboxTopic } from '../context.ts'
 import { order } from '../events.ts'
-import { expectEmpty, expectFailure, failure } from '../facts.ts'
-import type { StoreTopic } from '../store-check.ts'
 
 const circle: Record<string, unknown> = {}
 circle['self'] = circle
@@ -41,14 +41,15 @@ const badEvents: readonly (readonly [path: string, event: unknown])[] = [
 ]
 
 /** An event that cannot be written is refused by path, before anything of its batch is. */
-export const badInput: StoreTopic = {
+export const badInput: OutboxTopic = {
   name: 'bad input',
+  keeps: 'limits',
   checks: [
     {
       id: 'bad-input.named',
       promise:
         'an event that cannot be written is refused with its index and path, and nothing of the batch is written',
-      async run({ store, commit }) {
+      async run({ commit, expectEmpty }) {
         for (const [path, event] of badEvents) {
           // `as`: these are the mistakes of callers without types
           const batch = [order('good'), event as Enqueueable, order('good too')]
@@ -56,7 +57,7 @@ export const badInput: StoreTopic = {
           expect(details.path, `the event wrong in ${path}`).toBe(path)
           expect(details.index, `the event wrong in ${path}`).toBe(1)
         }
-        await expectEmpty(store)
+        await expectEmpty()
       },
     },
     {
@@ -74,34 +75,16 @@ export const badInput: StoreTopic = {
     {
       id: 'bad-input.transaction-goes-on',
       promise: 'a refused event leaves the transaction as it was: it may go on without it',
-      async run({ store, transaction }) {
+      async run({ outbox, transaction }) {
         await transaction((tx) =>
           inTurn(
             () => tx.enqueue(order('before')),
-            () => refusedEnqueue(() => tx.enqueue([order('with'), order('')])),
+            () => refused('invalid-event', () => tx.enqueue([order('with'), order('')])),
             () => tx.enqueue(order('after')),
           ),
         )
-        expect(places(await store.fetchUnpublished(10))).toEqual(['before#1', 'after#1'])
+        expect(places(await outbox.fetchUnpublished(10))).toEqual(['before#1', 'after#1'])
       },
     },
   ],
-}
-
-/** Tries an enqueue that must be refused as invalid, whether it throws or rejects. */
-function refusedEnqueue(attempt: () => Awaitable<unknown>): Awaitable<unknown> {
-  const accepted = new Error('an invalid event was accepted')
-  try {
-    const result = attempt()
-    // a synchronous driver's transaction must not be handed a promise
-    if (!isThenable(result)) throw accepted
-    return result.then(
-      () => {
-        throw accepted
-      },
-      (error: unknown) => expectFailure('invalid-event', error),
-    )
-  } catch (error) {
-    return expectFailure('invalid-event', error)
-  }
 }

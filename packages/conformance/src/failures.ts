@@ -1,19 +1,5 @@
-import type { ErrorCode, LeasedSource } from '@outbox/core'
-import { OutboxError } from '@outbox/core'
-import { expect } from 'vitest'
-
-/** The sequences of one aggregate among the entries, in order. */
-export function sequencesOf(
-  entries: readonly { readonly aggregateId: string; readonly sequence: number }[],
-  aggregateId: string,
-): readonly number[] {
-  return entries.filter((entry) => entry.aggregateId === aggregateId).map(({ sequence }) => sequence)
-}
-
-/** 1, 2, … `last` */
-export function upTo(last: number): readonly number[] {
-  return Array.from({ length: last }, (_, index) => index + 1)
-}
+import { type Awaitable, type ErrorCode, OutboxError } from '@outbox/core'
+import { isThenable } from './in-turn.ts'
 
 /** The outbox error of the given code that a promise rejects with; anything else fails the check. */
 export async function failure<Code extends ErrorCode>(
@@ -31,13 +17,27 @@ export function expectFailure<Code extends ErrorCode>(code: Code, thrown: unknow
   throw new Error(`Expected an OutboxError '${code}', got: ${describeError(thrown)}`, { cause: thrown })
 }
 
+/**
+ * A step of a transaction that must be refused, after which the transaction goes on: whether it throws, as with a
+ * synchronous driver, whose transaction must not be handed a promise, or rejects.
+ */
+export function refused<Code extends ErrorCode>(
+  code: Code,
+  attempt: () => Awaitable<unknown>,
+): Awaitable<OutboxError<Code>> {
+  const accepted = (): never => {
+    throw new Error(`Expected an OutboxError '${code}', and nothing was thrown.`)
+  }
+  let result: Awaitable<unknown>
+  try {
+    result = attempt()
+  } catch (error) {
+    return expectFailure(code, error)
+  }
+  return isThenable(result) ? result.then(accepted, (error: unknown) => expectFailure(code, error)) : accepted()
+}
+
 function describeError(error: unknown): string {
   if (OutboxError.is(error)) return `OutboxError '${error.code}': ${error.message}`
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-}
-
-/** Shows that the outbox holds nothing that could ever be delivered. */
-export async function expectEmpty(store: LeasedSource): Promise<void> {
-  expect(await store.fetchUnpublished(1000)).toEqual([])
-  expect(await store.stats()).toEqual({ pending: 0, dead: 0, oldestPendingAgeMs: null })
 }

@@ -1,0 +1,9 @@
+import type { InboxTopic } from './context.ts'
+import { concurrentDeliveries } from './topics/concurrent-deliveries.ts'
+import { inboxUpkeep } from './topics/inbox-upkeep.ts'
+import { messageIds } from './topics/message-ids.ts'
+import { once } from './topics/once.ts'
+import { refusals } from './topics/refusals.ts'
+
+/** The inbox suite, in the order in which a person would want to read it. */
+export const inboxTopics: readonly InboxTopic[] = [once, concurrentDeliveries, messageIds, refusals, inboxUpkeep]
