@@ -1,22 +1,35 @@
-import type { DeadLetter } from '@outbox/core'
+import type { DeadLetter, DeadLetterFilter } from '@outbox/core'
 import { lentContent } from './fetch.ts'
 import { aggregateOf, byPosition, deleteRow, moveRow } from './rows.ts'
 import type { Row, State } from './state.ts'
 
-export function listDead(state: State, page: { readonly after?: string; readonly limit: number }): DeadLetter[] {
+export function listDead(
+  state: State,
+  page: { readonly after?: string; readonly limit: number; readonly where?: DeadLetterFilter },
+): DeadLetter[] {
   // The row of `after` keeps its position when it is requeued or discarded between two pages.
   const after = page.after === undefined ? 0 : (state.rows.get(page.after)?.position ?? Number.POSITIVE_INFINITY)
+  const fits = filterOf(page.where ?? {})
   return [...state.rows.values()]
     .filter((row) => row.position > after)
     .sort(byPosition)
     .flatMap((row) => deadLetter(row) ?? [])
+    .filter(fits)
     .slice(0, page.limit)
 }
 
 function deadLetter(row: Row): DeadLetter | undefined {
   if (row.state.kind !== 'dead') return undefined
-  const entry = { ...lentContent(row), partition: row.entry.partition }
-  return { entry, reason: row.state.reason, diedAt: new Date(row.state.at) }
+  const { reason, at, holder } = row.state
+  return { entry: { ...lentContent(row), partition: row.entry.partition }, reason, diedAt: new Date(at), holder }
+}
+
+function filterOf({ eventType, aggregateType, aggregateId, diedBefore }: DeadLetterFilter) {
+  return ({ entry, diedAt }: DeadLetter): boolean =>
+    (eventType === undefined || entry.eventType === eventType) &&
+    (aggregateType === undefined || entry.aggregateType === aggregateType) &&
+    (aggregateId === undefined || entry.aggregateId === aggregateId) &&
+    (diedBefore === undefined || diedAt < diedBefore)
 }
 
 export function requeue(state: State, ids: readonly string[]): number {

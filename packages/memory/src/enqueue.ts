@@ -1,15 +1,14 @@
+import type { Enqueueable, NewEntry, OneOrMany, Receipt } from '@outbox/core'
 import {
   aggregateKey,
-  type Enqueueable,
   type EntryOptions,
   entriesFrom,
-  inWriteOrder,
+  entriesToWrite,
   mixedSequences,
-  type NewEntry,
-  type OneOrMany,
-  type Receipt,
+  receiptsFor,
+  type Stored,
   sequenceConflict,
-} from '@outbox/core'
+} from '@outbox/core/adapter'
 import type { Row, SequenceSource, State } from './state.ts'
 import type { MemoryTransaction, OpenTransaction, Transactions } from './transaction.ts'
 
@@ -61,20 +60,21 @@ export function stage(
 ): readonly Receipt[] {
   const view = viewOf(state, transaction.staged, others)
   const rows: Row[] = []
-  const receipts = new Map<NewEntry, Receipt>()
-  for (const entry of inWriteOrder(entries)) {
+  const written = entriesToWrite(entries)
+  const stored = new Map<string, Stored>()
+  for (const entry of written) {
     const source = view.source(entry.aggregateType)
     if (source !== undefined && source !== sourceOf(entry)) throw mixedSequences(entry.aggregateType)
     const known = view.byId(entry.id)
     const row = known ?? newRow(state, view, entry, state.lastPosition + rows.length + 1)
-    receipts.set(entry, { id: entry.id, sequence: row.entry.sequence, duplicate: known !== undefined })
+    stored.set(entry.id, { sequence: row.entry.sequence, isNew: known === undefined })
     if (known) continue
     view.add(row)
     rows.push(row)
   }
   state.lastPosition += rows.length
   transaction.staged.push(...rows)
-  return entries.flatMap((entry) => receipts.get(entry) ?? [])
+  return receiptsFor(entries, written, stored)
 }
 
 function newRow(state: State, view: View, entry: NewEntry, position: number): Row {

@@ -1,4 +1,5 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
+import { deduplicationIdOf } from '@outbox/core/adapter'
 import { standing } from './leases.ts'
 import { byPosition, isDue } from './rows.ts'
 import type { Row, State } from './state.ts'
@@ -89,6 +90,6 @@ export function lentContent(row: Row): Omit<DueEntry, 'lease' | 'source' | 'isLa
     headers,
     attempt: row.refused + 1,
     crashes: row.crashes,
-    deduplicationId: row.requeues === 0 ? id : `${id}#${row.requeues}`,
+    deduplicationId: deduplicationIdOf(id, row.requeues),
   }
 }

@@ -1,3 +1,4 @@
+export { type MemoryInbox, type MemoryInboxOptions, memoryInbox } from './memory-inbox.ts'
 export { type MemoryOutbox, type MemoryOutboxOptions, memoryOutbox } from './memory-outbox.ts'
 export { type RecordingOutbox, recordingOutbox } from './recording-outbox.ts'
 export {

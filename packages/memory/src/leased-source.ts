@@ -1,10 +1,12 @@
-import type { CallOptions, LeasedSource, OutboxEntry, StoreStats } from '@outbox/core'
+import type { CallOptions, LeasedSource, OutboxEntry } from '@outbox/core'
+import { bulkDeadLetters } from '@outbox/core/adapter'
 import { discard, listDead, purge, requeue } from './dead-letters.ts'
 import { fetch } from './fetch.ts'
 import { acquire, join, poll, release } from './leases.ts'
 import { moveRow, pendingRows } from './rows.ts'
 import { settle } from './settle.ts'
 import type { Row, State } from './state.ts'
+import { stats } from './stats.ts'
 
 /** The relay's half over `state`: each call is one atomic step, refused if its signal was aborted before it began. */
 export function leasedSource(state: State, subscribers: Subscribers): LeasedSource {
@@ -24,7 +26,7 @@ export function leasedSource(state: State, subscribers: Subscribers): LeasedSour
     settle: (request) => step(request, () => settle(state, request)),
     stats: (call) => step(call, () => stats(state)),
     purge: (request) => step(request, () => purge(state, request)),
-    deadLetters: {
+    deadLetters: bulkDeadLetters({
       list: (page) => step(page, () => listDead(state, page)),
       requeue: (ids, call) =>
         step(call, () => {
@@ -33,7 +35,7 @@ export function leasedSource(state: State, subscribers: Subscribers): LeasedSour
           return count
         }),
       discard: (ids, call) => step(call, () => discard(state, ids)),
-    },
+    }),
     subscribe: async (wake) => subscribers.add(wake),
   }
 }
@@ -75,16 +77,5 @@ export function markPublished(state: State, ids: readonly string[]): void {
     const row = state.rows.get(id)
     if (row?.state.kind !== 'pending') continue
     moveRow(state, row, { kind: 'published', at: new Date(state.now()), since: state.clock.monotonic() })
-  }
-}
-
-function stats(state: State): StoreStats {
-  const pending = pendingRows(state)
-  const dead = [...state.rows.values()].filter((row) => row.state.kind === 'dead').length
-  const oldest = pending.reduce((least, row) => Math.min(least, row.enqueuedAt), Number.POSITIVE_INFINITY)
-  return {
-    pending: pending.length,
-    dead,
-    oldestPendingAgeMs: pending.length === 0 ? null : Math.max(0, state.clock.monotonic() - oldest),
   }
 }

@@ -5,7 +5,7 @@ export interface LockTable<Owner extends object> {
   /**
    * Takes the lock now if it is free (nothing is returned), else in turn (a promise).
    *
-   * @throws {OutboxError} `busy` when waiting would close a circle: a deadlock
+   * @throws {OutboxError} `busy` when waiting would close a circle, a deadlock, or is not wanted
    */
   take(owner: Owner, name: string): Promise<void> | undefined
   /** Gives back everything that `owner` holds; what it still waits for is rejected with `reason`. */
@@ -18,8 +18,8 @@ interface Waiter<Owner> {
   readonly refuse: (error: Error) => void
 }
 
-/** First come, first served: the first in a queue holds the lock, the others wait. */
-export function lockTable<Owner extends object>(): LockTable<Owner> {
+/** First come, first served: the first in a queue holds the lock, the others wait, or are refused. */
+export function lockTable<Owner extends object>(onConflict: 'wait' | 'busy'): LockTable<Owner> {
   const queues = new Map<string, Waiter<Owner>[]>()
 
   const waitsFor = (waiting: Owner, target: Owner, seen: Set<Owner>): boolean => {
@@ -41,7 +41,9 @@ export function lockTable<Owner extends object>(): LockTable<Owner> {
         return undefined
       }
       if (queue[0]?.owner === owner) return undefined
-      if (queue.some((ahead) => waitsFor(ahead.owner, owner, new Set()))) throw deadlock()
+      if (onConflict === 'busy') throw busy('Conflict: another open transaction writes the same.')
+      if (queue.some((ahead) => waitsFor(ahead.owner, owner, new Set())))
+        throw busy('Deadlock: two transactions wait for each other.')
       return new Promise((grant, refuse) => queue.push({ owner, grant, refuse }))
     },
     release(owner, reason) {
@@ -57,10 +59,8 @@ export function lockTable<Owner extends object>(): LockTable<Owner> {
   }
 }
 
-function deadlock(): OutboxError<'busy'> {
-  return new OutboxError(
-    'busy',
-    'Deadlock: two transactions wait for each other. Nothing was written: roll back and run the whole transaction again.',
-    { system: 'memory' },
-  )
+function busy(what: string): OutboxError<'busy'> {
+  return new OutboxError('busy', `${what} Nothing was written: roll back and run the whole transaction again.`, {
+    system: 'memory',
+  })
 }

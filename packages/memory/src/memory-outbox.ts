@@ -13,9 +13,10 @@ import {
 } from '@outbox/core'
 import { enqueue } from './enqueue.ts'
 import { leasedSource, newSubscribers } from './leased-source.ts'
+import { lockTable } from './locks.ts'
 import { countPending } from './rows.ts'
-import { emptyState } from './state.ts'
-import { type MemoryTransaction, transactionsOver } from './transaction.ts'
+import { emptyState, type State } from './state.ts'
+import { type MemoryTransaction, type Transactions, transactionsOver } from './transaction.ts'
 
 export interface MemoryOutboxOptions {
   /** what waiting, ages and purging are measured with; default the machine's clock */
@@ -24,21 +25,30 @@ export interface MemoryOutboxOptions {
   readonly ids?: IdSources
   /** bytes of JSON, default 1 MiB */
   readonly maxPayloadBytes?: number
+  /**
+   * What becomes of a transaction that needs what another open one is writing: it waits (the default, as in SQL), or
+   * is told `busy` at once, as in MongoDB, and must be run again.
+   */
+  readonly onConflict?: 'wait' | 'busy'
 }
+
+/** What an inbox needs of its outbox. */
+export const internals: unique symbol = Symbol('internals')
 
 export interface MemoryOutbox extends OutboxStore<MemoryTransaction> {
   readonly enqueue: (tx: MemoryTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
   /**
    * Runs `work` in a transaction: what it enqueued is there once the promise resolves, and never was if `work` throws.
    *
-   * Any number may be open at once. Two that number the same aggregate, or write the same id, wait for each other; a
-   * deadlock is an error, `busy`. Rejects with what `work` threw.
+   * Any number may be open at once. Two that number the same aggregate, or write the same id, wait for each other
+   * (or meet `busy`, by option); a deadlock is an error, `busy`. Rejects with what `work` threw.
    */
   transaction<T>(work: (tx: MemoryTransaction) => Awaitable<T>): Promise<T>
   /** committed entries still to be published: neither published nor dead nor discarded */
   readonly length: number
   /** true if `length` is 0 */
   readonly isEmpty: boolean
+  readonly [internals]: { readonly state: State; readonly transactions: Transactions }
 }
 
 /**
@@ -55,7 +65,7 @@ export interface MemoryOutbox extends OutboxStore<MemoryTransaction> {
  * ```
  */
 export function memoryOutbox(options: MemoryOutboxOptions = {}): MemoryOutbox {
-  const { clock = systemClock, ids = {}, maxPayloadBytes = limits.payloadBytes } = options
+  const { clock = systemClock, ids = {}, maxPayloadBytes = limits.payloadBytes, onConflict = 'wait' } = options
   if (!Number.isSafeInteger(maxPayloadBytes) || maxPayloadBytes < 1) {
     throw new OutboxError(
       'invalid-option',
@@ -65,11 +75,16 @@ export function memoryOutbox(options: MemoryOutboxOptions = {}): MemoryOutbox {
       },
     )
   }
+  if (onConflict !== 'wait' && onConflict !== 'busy') {
+    throw new OutboxError('invalid-option', "memoryOutbox: onConflict must be 'wait' or 'busy'.", {
+      option: 'onConflict',
+    })
+  }
   const now = ids.now ?? Date.now
   const newId = uuidv7Generator(ids)
   const state = emptyState({ clock, now, source: newId() })
   const subscribers = newSubscribers()
-  const transactions = transactionsOver(state, subscribers.wake)
+  const transactions = transactionsOver(state, lockTable(onConflict), subscribers.wake)
   return {
     ...leasedSource(state, subscribers),
     transaction: transactions.run,
@@ -80,5 +95,6 @@ export function memoryOutbox(options: MemoryOutboxOptions = {}): MemoryOutbox {
     get isEmpty() {
       return countPending(state) === 0
     },
+    [internals]: { state, transactions },
   }
 }

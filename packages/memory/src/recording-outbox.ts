@@ -1,7 +1,6 @@
 import {
   type DomainEvent,
   type Enqueueable,
-  entriesFrom,
   type IdSources,
   type OneOrMany,
   type Outbox,
@@ -10,6 +9,7 @@ import {
   systemClock,
   uuidv7Generator,
 } from '@outbox/core'
+import { entriesFrom } from '@outbox/core/adapter'
 import { stage } from './enqueue.ts'
 import { markPublished, outboxEntry } from './leased-source.ts'
 import { addRow, pendingRows } from './rows.ts'
@@ -52,7 +52,7 @@ export function recordingOutbox(ids: IdSources = {}): RecordingOutbox {
     },
     enqueue(_tx, given) {
       const staged: Row[] = []
-      const receipts = stage(state, { staged }, entriesFrom(given, { newId, now }))
+      const receipts = stage(state, { staged, marks: [] }, entriesFrom(given, { newId, now }))
       for (const row of staged) addRow(state, row)
       const batch: readonly Enqueueable[] = isMany(given) ? given : [given]
       batch.forEach((event, index) => {

@@ -1,4 +1,5 @@
-import { type Awaitable, aggregateKey, type DueEntry, type Publisher, type PublishOutcome } from '@outbox/core'
+import type { Awaitable, DueEntry, Publisher, PublishOutcome } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 
 /**
  * What the script lets happen to an entry; nothing means published.

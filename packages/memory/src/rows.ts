@@ -1,4 +1,4 @@
-import { aggregateKey } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import type { Aggregate, EntryState, Row, State } from './state.ts'
 
 /** Makes a staged row part of the outbox: from here on everybody sees it. */

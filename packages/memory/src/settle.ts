@@ -37,6 +37,7 @@ function apply(state: State, settlement: Settlement): void {
         kind: 'dead',
         at: new Date(state.now()),
         reason: settlement.reason,
+        holder: entry.lease.holder,
         blocksAggregate: settlement.blocksAggregate,
       })
   }

@@ -6,7 +6,14 @@ export type NumberedEntry = NewEntry & { readonly sequence: number }
 export type EntryState =
   | { readonly kind: 'pending' }
   | { readonly kind: 'published'; readonly at: Date; readonly since: number }
-  | { readonly kind: 'dead'; readonly at: Date; readonly reason: string; readonly blocksAggregate: boolean }
+  | {
+      readonly kind: 'dead'
+      readonly at: Date
+      readonly reason: string
+      /** of the lease under which it was given up */
+      readonly holder: string
+      readonly blocksAggregate: boolean
+    }
   | { readonly kind: 'discarded'; readonly since: number }
 
 /** One row of the outbox. `since` and `enqueuedAt` are on the monotonic clock, `at` is for people. */
@@ -41,6 +48,14 @@ export interface Aggregate {
   waitingUntil: number
 }
 
+/** One message that a consumer has handled. */
+export interface Mark {
+  readonly consumer: string
+  readonly messageId: string
+  /** monotonic clock */
+  readonly handledAt: number
+}
+
 export interface LeaseRow {
   holder: string | null
   epoch: number
@@ -62,6 +77,8 @@ export interface State {
   readonly relays: Map<string, number>
   /** 64, by partition */
   readonly leases: readonly LeaseRow[]
+  /** by `markKey`, in the order in which they were committed */
+  readonly marks: Map<string, Mark>
   lastPosition: number
 }
 
@@ -77,6 +94,7 @@ export function emptyState(options: {
     sequenceSources: new Map(),
     relays: new Map(),
     leases: Array.from({ length: partitionCount }, () => ({ holder: null, epoch: 0, inFlight: [] })),
+    marks: new Map(),
     lastPosition: 0,
   }
 }

@@ -1,22 +1,24 @@
 import { OutboxError } from '@outbox/core'
-import { type LockTable, lockTable } from './locks.ts'
+import type { LockTable } from './locks.ts'
+import { markKey } from './marks.ts'
 import { addRow } from './rows.ts'
-import type { Row, State } from './state.ts'
+import type { Mark, Row, State } from './state.ts'
 
-/** The handle that `enqueue` takes: made by `memoryOutbox().transaction`, of use until its callback ends. */
+/** The handle that `enqueue` and `once` take: made by `memoryOutbox().transaction`, of use until its callback ends. */
 export interface MemoryTransaction {
   readonly kind: 'memory-transaction'
   /**
-   * A savepoint: if `work` throws, what was enqueued within it is gone, and the transaction around it goes on.
+   * A savepoint: if `work` throws, what was written within it is gone, and the transaction around it goes on.
    *
    * Rejects with what `work` threw.
    */
   transaction<T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T>
 }
 
-/** What a transaction has written and nobody else sees. Savepoints write to the same list. */
+/** What a transaction has written and nobody else sees. Savepoints write to the same lists. */
 export interface OpenTransaction {
   readonly staged: Row[]
+  readonly marks: Mark[]
 }
 
 export interface Transactions {
@@ -30,10 +32,9 @@ export interface Transactions {
 }
 
 /** Transactions over `state`: isolated, atomic; nothing of them is seen before they commit. */
-export function transactionsOver(state: State, onCommit: () => void): Transactions {
+export function transactionsOver(state: State, locks: LockTable<OpenTransaction>, onCommit: () => void): Transactions {
   const handles = new WeakMap<object, { readonly transaction: OpenTransaction; isOpen: boolean }>()
   const open = new Set<OpenTransaction>()
-  const locks = lockTable<OpenTransaction>()
 
   /** Runs `work` with a handle that is refused from the moment that `work` ends. */
   const withHandle = async <T>(
@@ -66,20 +67,23 @@ export function transactionsOver(state: State, onCommit: () => void): Transactio
   ): Promise<T> => {
     const transaction = of(handle)
     const kept = transaction.staged.length
+    const keptMarks = transaction.marks.length
     try {
       return await withHandle(transaction, work)
     } catch (error) {
       transaction.staged.length = Math.min(kept, transaction.staged.length)
+      transaction.marks.length = Math.min(keptMarks, transaction.marks.length)
       throw error
     }
   }
 
   const run = async <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T> => {
-    const transaction: OpenTransaction = { staged: [] }
+    const transaction: OpenTransaction = { staged: [], marks: [] }
     open.add(transaction)
     try {
       const result = await withHandle(transaction, work)
       for (const row of transaction.staged) addRow(state, row)
+      for (const mark of transaction.marks) state.marks.set(markKey(mark), mark)
       if (transaction.staged.length > 0) onCommit()
       return result
     } finally {
@@ -94,7 +98,7 @@ export function transactionsOver(state: State, onCommit: () => void): Transactio
 function wrongHandle(): OutboxError<'not-a-transaction'> {
   return new OutboxError(
     'not-a-transaction',
-    'enqueue was not given a transaction of this outbox. Use the handle that `outbox.transaction((tx) => …)` passes to its callback. Nothing was written.',
+    'This is no transaction of this outbox. Use the handle that `outbox.transaction((tx) => …)` passes to its callback. Nothing was written.',
     { reason: 'wrong-handle' },
   )
 }
@@ -102,7 +106,7 @@ function wrongHandle(): OutboxError<'not-a-transaction'> {
 function finished(): OutboxError<'not-a-transaction'> {
   return new OutboxError(
     'not-a-transaction',
-    'The transaction has ended: await enqueue before the callback returns. Nothing was written.',
+    'The transaction has ended: await what writes before the callback returns. Nothing was written.',
     { reason: 'finished' },
   )
 }

@@ -1,72 +1,107 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import type { BrokenBy } from './sabotage/broken-by.ts'
 import { contentSaboteurs } from './sabotage/content-saboteurs.ts'
 import { deadLetterSaboteurs } from './sabotage/dead-letter-saboteurs.ts'
 import { deliverySaboteurs } from './sabotage/delivery-saboteurs.ts'
 import { enqueueSaboteurs } from './sabotage/enqueue-saboteurs.ts'
 import { failureSaboteurs } from './sabotage/failure-saboteurs.ts'
 import { fetchSaboteurs } from './sabotage/fetch-saboteurs.ts'
+import { filterSaboteurs } from './sabotage/filter-saboteurs.ts'
+import { inboxConflictSaboteurs } from './sabotage/inbox-conflict-saboteurs.ts'
+import { inboxSaboteurs } from './sabotage/inbox-saboteurs.ts'
 import { leaseSaboteurs } from './sabotage/lease-saboteurs.ts'
-import { publisherChecks, runPublisherCheck, runStoreCheck, storeChecks } from './sabotage/run-check.ts'
+import { numberingSaboteurs } from './sabotage/numbering-saboteurs.ts'
+import {
+  inboxChecks,
+  publisherChecks,
+  runInboxCheck,
+  runPublisherCheck,
+  runStoreCheck,
+  storeChecks,
+} from './sabotage/run-check.ts'
+import { type Suspects, saboteursPage } from './sabotage/saboteurs-page.ts'
 import { settleSaboteurs } from './sabotage/settle-saboteurs.ts'
 import { upkeepSaboteurs } from './sabotage/upkeep-saboteurs.ts'
 
-const storeSaboteurs = [
+const stores = [
   ...enqueueSaboteurs,
+  ...numberingSaboteurs,
   ...fetchSaboteurs,
   ...settleSaboteurs,
   ...leaseSaboteurs,
   ...contentSaboteurs,
   ...deadLetterSaboteurs,
+  ...filterSaboteurs,
   ...upkeepSaboteurs,
 ]
-const publisherSaboteurs = [...deliverySaboteurs, ...failureSaboteurs]
-
-interface SuiteSaboteur<Sabotage> {
-  readonly breaks: string
-  readonly sabotage: Sabotage
-  readonly caughtBy: readonly string[]
-  readonly hangs?: true
-}
+const inboxes = [...inboxSaboteurs, ...inboxConflictSaboteurs]
+const publishers = [...deliverySaboteurs, ...failureSaboteurs]
 
 /** How long a check may run that is expected to hang. */
 const patienceMs = 2000
 const hangs = new Error('the check does not end')
 
+/** Which checks noticed what, as this run has shown it. */
+const noticed = new Map<BrokenBy<unknown>, string[]>()
+
 function expectCaught<Each extends { readonly id: string }, Sabotage>(
-  saboteurs: readonly SuiteSaboteur<Sabotage>[],
+  saboteurs: readonly BrokenBy<Sabotage>[],
   checks: readonly Each[],
   run: (check: Each, sabotage: Sabotage) => Promise<unknown>,
 ): void {
-  for (const { breaks, sabotage, caughtBy, hangs: mayHang } of saboteurs) {
-    it.concurrent(breaks, { timeout: 60_000 }, async () => {
-      for (const id of caughtBy) {
+  for (const saboteur of saboteurs) {
+    it.concurrent(saboteur.breaks, { timeout: 300_000 }, async () => {
+      const by: string[] = []
+      for (const id of saboteur.caughtBy) {
         const check = checks.find((each) => each.id === id)
         if (!check) throw new Error(`There is no check ${id}`)
-        const running = run(check, sabotage)
-        const fault = await (mayHang ? Promise.race([running, setTimeout(patienceMs, hangs, { ref: false })]) : running)
+        const running = run(check, saboteur.sabotage)
+        const fault = await (saboteur.hangs
+          ? Promise.race([running, setTimeout(patienceMs, hangs, { ref: false })])
+          : running)
         expect(fault, `${id} did not notice`).toBeDefined()
+        by.push(id)
       }
+      noticed.set(saboteur, by)
     })
   }
 }
 
 describe('the store suite catches a store in which', () => {
-  expectCaught(storeSaboteurs, storeChecks, runStoreCheck)
+  expectCaught(stores, storeChecks, runStoreCheck)
+})
+
+describe('the inbox suite catches an inbox that', () => {
+  expectCaught(inboxes, inboxChecks, runInboxCheck)
 })
 
 describe('the publisher suite catches a publisher of which this is true:', () => {
-  expectCaught(publisherSaboteurs, publisherChecks, runPublisherCheck)
+  expectCaught(publishers, publisherChecks, runPublisherCheck)
 })
 
 describe('the suites', () => {
-  it('pass a store and a publisher that nobody has sabotaged, when they are run this way', async () => {
+  it('pass what nobody has sabotaged, when they are run this way', async () => {
     for (const check of storeChecks) expect(await runStoreCheck(check, () => ({})), check.id).toBeUndefined()
+    for (const check of inboxChecks) expect(await runInboxCheck(check, () => ({})), check.id).toBeUndefined()
     for (const check of publisherChecks) expect(await runPublisherCheck(check, () => ({})), check.id).toBeUndefined()
   })
 
   it('have a saboteur for every check', () => {
-    const caught = new Set([...storeSaboteurs, ...publisherSaboteurs].flatMap(({ caughtBy }) => caughtBy))
-    expect([...storeChecks, ...publisherChecks].map(({ id }) => id).filter((id) => !caught.has(id))).toEqual([])
+    const caught = (saboteurs: readonly BrokenBy<unknown>[]) => new Set(saboteurs.flatMap(({ caughtBy }) => caughtBy))
+    const missed = (checks: readonly { readonly id: string }[], saboteurs: readonly BrokenBy<unknown>[]) =>
+      checks.map(({ id }) => id).filter((id) => !caught(saboteurs).has(id))
+    expect(missed(storeChecks, stores)).toEqual([])
+    expect(missed(inboxChecks, inboxes)).toEqual([])
+    expect(missed(publisherChecks, publishers)).toEqual([])
+  })
+
+  it('are described in SABOTEURS.md as this run has shown them (vitest -u writes it anew)', async () => {
+    const suspects: Suspects[] = [
+      { title: 'Stores', sentence: 'A store in which …', saboteurs: stores },
+      { title: 'Inboxes', sentence: 'An inbox that …', saboteurs: inboxes },
+      { title: 'Publishers', sentence: 'A publisher of which this is true: …', saboteurs: publishers },
+    ]
+    await expect(saboteursPage(suspects, noticed)).toMatchFileSnapshot('../../conformance/SABOTEURS.md')
   })
 })

@@ -1,16 +1,50 @@
-import { describeStore } from '@outbox/conformance'
-import { memoryOutbox } from '../src/index.ts'
+import { describeInbox, describeOutbox, describeStore } from '@outbox/conformance'
+import { type MemoryOutboxOptions, type MemoryTransaction, memoryInbox, memoryOutbox } from '../src/index.ts'
 
-describeStore('memory', {
-  capabilities: { concurrentTransactions: true },
-  async open() {
-    const store = memoryOutbox()
-    return {
-      store,
-      transaction: (work) => store.transaction(work),
-      savepoint: (tx, work) => tx.transaction(work),
-      peer: async () => store, // one process is all there is
+const waits = { concurrentTransactions: true, savepoints: true, waitsForWriters: true } as const
+const tells = { ...waits, waitsForWriters: { leftOut: 'conflicts are told at once' } } as const
+
+function open(options: MemoryOutboxOptions) {
+  const store = memoryOutbox(options)
+  return {
+    store,
+    transactions: {
+      transaction: <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>) => store.transaction(work),
+      savepoint: <T>(tx: MemoryTransaction, work: (tx: MemoryTransaction) => T | PromiseLike<T>) =>
+        tx.transaction(work),
       close: async () => undefined,
-    }
+    },
+  }
+}
+
+for (const [name, onConflict, capabilities] of [
+  ['memory', 'wait', waits],
+  ['memory that tells conflicts', 'busy', tells],
+] as const) {
+  describeStore<MemoryTransaction>(name, {
+    capabilities,
+    async open() {
+      const { store, transactions } = open({ onConflict })
+      return { store, ...transactions, peer: async () => store } // one process is all there is
+    },
+  })
+
+  describeInbox<MemoryTransaction>(`an inbox in ${name}`, {
+    capabilities,
+    async open() {
+      const { store, transactions } = open({ onConflict })
+      const process = () => ({ inbox: memoryInbox({ outbox: store }), ...transactions })
+      return { ...process(), peer: async () => process() }
+    },
+  })
+}
+
+describeOutbox<MemoryTransaction>('three methods', {
+  capabilities: waits,
+  async open() {
+    const { store, transactions } = open({})
+    const { enqueue, fetchUnpublished, markPublished } = store
+    const outbox = { enqueue, fetchUnpublished, markPublished }
+    return { outbox, ...transactions, peer: async () => outbox }
   },
 })

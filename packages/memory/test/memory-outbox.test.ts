@@ -122,4 +122,23 @@ describe('memoryOutbox', () => {
     await late.commit()
     expect((await outbox.fetchUnpublished(10)).map(({ aggregateId }) => aggregateId)).toEqual(['first', 'second'])
   })
+
+  it("tells conflicts at once with onConflict: 'busy', and takes the transaction when it is run again", async () => {
+    const outbox = memoryOutbox({ onConflict: 'busy' })
+    const place = () => outbox.transaction((tx) => outbox.enqueue(tx, placed('a')))
+    await outbox.transaction(async (tx) => {
+      await outbox.enqueue(tx, placed('a'))
+      await expect(place()).rejects.toMatchObject({ code: 'busy', isRetryable: true })
+    })
+    expect(await place()).toMatchObject([{ sequence: 2 }])
+  })
+
+  it('refuses options that cannot work', () => {
+    // `as`: this stands in for a caller whom the compiler does not check
+    const options = [{ onConflict: 'retry' as 'wait' }, { maxPayloadBytes: 0 }, { maxPayloadBytes: 1.5 }]
+    for (const each of options) {
+      const [option] = Object.keys(each)
+      expect(() => memoryOutbox(each)).toThrow(expect.objectContaining({ code: 'invalid-option', details: { option } }))
+    }
+  })
 })

@@ -1,18 +1,22 @@
 import { describeStore } from '@outbox/conformance'
-import { type Awaitable, entriesFrom, OutboxError, systemClock, uuidv7Generator } from '@outbox/core'
+import { type Awaitable, OutboxError, systemClock, uuidv7Generator } from '@outbox/core'
+import { entriesFrom } from '@outbox/core/adapter'
 import { stage } from '../src/enqueue.ts'
 import { leasedSource, newSubscribers } from '../src/leased-source.ts'
 import { addRow } from '../src/rows.ts'
-import { emptyState, type Row } from '../src/state.ts'
+import { emptyState } from '../src/state.ts'
+import type { OpenTransaction } from '../src/transaction.ts'
 
 /** A transaction of a driver that commits when its callback returns, and has one connection. */
-interface SynchronousTransaction {
-  readonly staged: Row[]
-}
+type SynchronousTransaction = OpenTransaction
 
 // The suite must serve synchronous drivers too: this is the memory store behind one.
 describeStore<SynchronousTransaction>('a synchronous store', {
-  capabilities: { concurrentTransactions: { leftOut: 'one connection, one transaction' } },
+  capabilities: {
+    concurrentTransactions: { leftOut: 'one connection, one transaction' },
+    savepoints: true,
+    waitsForWriters: true,
+  },
   async open() {
     const newId = uuidv7Generator()
     const state = emptyState({ clock: systemClock, now: Date.now, source: newId() })
@@ -40,7 +44,7 @@ describeStore<SynchronousTransaction>('a synchronous store', {
         },
       },
       async transaction(work) {
-        const tx = { staged: [] }
+        const tx: SynchronousTransaction = { staged: [], marks: [] }
         open = tx
         try {
           const result = run(work, tx)

@@ -27,7 +27,7 @@ describe('a transaction', () => {
       kept = tx
     })
     if (!kept) throw new Error('the callback was not called')
-    await expect(outbox.enqueue(kept, placed('a'))).rejects.toThrow('await enqueue before the callback returns')
+    await expect(outbox.enqueue(kept, placed('a'))).rejects.toThrow('await what writes before the callback returns')
     await expect(kept.transaction(() => undefined)).rejects.toMatchObject({ details: { reason: 'finished' } })
   })
 

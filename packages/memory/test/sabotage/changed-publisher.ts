@@ -1,15 +1,9 @@
 import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
 import type { RecordingPublisher } from '../../src/index.ts'
+import type { BrokenBy } from './broken-by.ts'
 import type { PublisherSabotage } from './publisher-harness.ts'
 
-export interface PublisherSaboteur {
-  readonly breaks: string
-  readonly sabotage: PublisherSabotage
-  /** ids of the checks that must notice */
-  readonly caughtBy: readonly string[]
-  /** a call never ends: the check does not end either, and that is how it is noticed */
-  readonly hangs?: true
-}
+export type PublisherSaboteur = BrokenBy<PublisherSabotage>
 
 /** A publisher that answers something else than happened. */
 export function answering(

@@ -1,3 +1,4 @@
+import type { DomainEvent, Enqueueable, JsonText } from '@outbox/core'
 import type { Saboteur } from './run-check.ts'
 
 /** Stores that give out something else than what was put in. */
@@ -68,7 +69,6 @@ export const contentSaboteurs: readonly Saboteur[] = [
       'exactness.deep-payload',
       'exactness.big-sequences',
       'limits.own-payload-limit',
-      'numbering.given',
     ],
   },
   {
@@ -85,5 +85,28 @@ export const contentSaboteurs: readonly Saboteur[] = [
       }
     },
     caughtBy: ['exactness.copies'],
+  },
+  {
+    breaks: 'the outbox keeps the events of the caller, not copies of them',
+    sabotage: (store) => {
+      const given = new Map<string, DomainEvent>()
+      return {
+        enqueue: async (tx, events) => {
+          const batch: readonly Enqueueable[] = Array.isArray(events) ? events : [events]
+          const receipts = await store.enqueue(tx, batch)
+          for (const [index, event] of batch.entries()) {
+            if (!('eventType' in event)) given.set(receipts[index]?.id ?? '', event)
+          }
+          return receipts
+        },
+        fetchUnpublished: async (limit) =>
+          (await store.fetchUnpublished(limit)).map((entry) => {
+            const { payload, occurredAt = entry.occurredAt } = given.get(entry.id) ?? {}
+            // `as`: JSON text is branded, and this is how it is made
+            return { ...entry, occurredAt, payload: JSON.stringify(payload) as JsonText }
+          }),
+      }
+    },
+    caughtBy: ['exactness.own-copy'],
   },
 ]

@@ -119,6 +119,22 @@ export const deadLetterSaboteurs: readonly Saboteur[] = [
     caughtBy: ['dead-letters.list', 'dead-letters.odd-reasons', 'settling.the-end-stays'],
   },
   {
+    breaks: 'a dead letter names who holds its partition now',
+    sabotage: (store) => ({
+      deadLetters: {
+        ...store.deadLetters,
+        list: async (page) => {
+          const { leases } = await store.poll({ holder: '' })
+          return (await store.deadLetters.list(page)).map((letter) => ({
+            ...letter,
+            holder: leases[letter.entry.partition]?.holder ?? '',
+          }))
+        },
+      },
+    }),
+    caughtBy: ['dead-letters.holder'],
+  },
+  {
     breaks: 'settle fails on a reason with odd characters',
     sabotage: (store) => ({
       settle: async (request) => {

@@ -41,6 +41,16 @@ export const failureSaboteurs: readonly PublisherSaboteur[] = [
     caughtBy: ['failures.stops-its-aggregate', 'fencing.late-write'],
   },
   {
+    breaks: 'what was not sent after a refusal is called unknown',
+    sabotage: (publisher) =>
+      answering(publisher, (outcomes) =>
+        outcomes.map((each) =>
+          each.status === 'notSent' ? { status: 'unknown', error: new Error('who knows') } : each,
+        ),
+      ),
+    caughtBy: ['failures.stops-its-aggregate', 'interruptions.aborted-before'],
+  },
+  {
     breaks: 'what is too large is tried again for ever',
     sabotage: (publisher) =>
       answering(publisher, (outcomes) =>

@@ -1,4 +1,4 @@
-import type { Lease } from '@outbox/core'
+import type { DueEntry, Lease } from '@outbox/core'
 import type { MemoryOutbox } from '../../src/index.ts'
 import { heldLeases } from './held-leases.ts'
 import type { Saboteur } from './run-check.ts'
@@ -77,6 +77,36 @@ export const leaseSaboteurs: readonly Saboteur[] = [
       }
     },
     caughtBy: ['crashes.not-after-settle'],
+  },
+  {
+    breaks: 'a settle without settlements does nothing at all',
+    sabotage: (store) => ({
+      settle: async (request) => (request.settlements.length === 0 ? { lost: [] } : store.settle(request)),
+    }),
+    caughtBy: ['crashes.not-after-empty-settle', 'crashes.lanes'],
+  },
+  {
+    breaks: 'an entry with a crash is lent whatever its aggregate waits for',
+    sabotage: (store) => {
+      const inHand = new Map<string, DueEntry>()
+      let suspects: readonly DueEntry[] = []
+      return {
+        acquire: async (request) => {
+          if (request.evict.length > 0) suspects = [...inHand.values()]
+          return store.acquire(request)
+        },
+        settle: async (request) => {
+          for (const { entry } of request.settlements) inHand.delete(entry.id)
+          return store.settle(request)
+        },
+        fetch: async (request) => {
+          const batch = await store.fetch(request)
+          for (const entry of batch) inHand.set(entry.id, entry)
+          return batch.length > 0 ? batch : suspects.filter(({ id }) => inHand.has(id))
+        },
+      }
+    },
+    caughtBy: ['crashes.behind-a-block', 'crashes.behind-a-wait'],
   },
   {
     breaks: 'a settle clears the notes of all leases of its holder',

@@ -1,13 +1,26 @@
 import {
+  type InboxCheck,
+  type InboxProcess,
+  inboxTopics,
   type PublisherCheck,
   publisherTopics,
   type StoreCheck,
   storeTopics,
+  type TransactionCapabilities,
+  withInboxContext,
   withPublisherContext,
   withStoreContext,
 } from '@outbox/conformance'
-import type { OutboxStore } from '@outbox/core'
-import { type MemoryOutbox, type MemoryTransaction, memoryOutbox } from '../../src/index.ts'
+import type { InboxStore, OutboxStore } from '@outbox/core'
+import { expect } from 'vitest'
+import {
+  type MemoryInbox,
+  type MemoryOutbox,
+  type MemoryTransaction,
+  memoryInbox,
+  memoryOutbox,
+} from '../../src/index.ts'
+import type { BrokenBy } from './broken-by.ts'
 import { openRecordingPublisher, type PublisherSabotage } from './publisher-harness.ts'
 
 /** What a broken store does otherwise than the memory store, or the database beneath it. */
@@ -15,37 +28,73 @@ export type Sabotage = (
   store: MemoryOutbox,
 ) => Partial<OutboxStore<MemoryTransaction> & Pick<MemoryOutbox, 'transaction'>>
 
-export interface Saboteur {
-  readonly breaks: string
-  readonly sabotage: Sabotage
-  /** ids of the checks that must notice */
-  readonly caughtBy: readonly string[]
-  /** a call never ends: the check does not end either, and that is how it is noticed */
-  readonly hangs?: true
-}
+/** What a broken inbox does otherwise than the memory inbox. Each process has one of its own. */
+export type InboxSabotage = (inbox: MemoryInbox, outbox: MemoryOutbox) => Partial<InboxStore<MemoryTransaction>>
+
+export type Saboteur = BrokenBy<Sabotage>
+export type InboxSaboteur = BrokenBy<InboxSabotage>
 
 export const storeChecks: readonly StoreCheck[] = storeTopics.flatMap(({ checks }) => checks)
+export const inboxChecks: readonly InboxCheck[] = inboxTopics.flatMap(({ checks }) => checks)
+export const publisherChecks: readonly PublisherCheck[] = publisherTopics.flatMap(({ checks }) => checks)
 
 /** Runs one check against a sabotaged store. @returns what it throws; undefined if it passes */
 export async function runStoreCheck(check: StoreCheck, sabotage: Sabotage): Promise<unknown> {
-  const store = memoryOutbox()
-  const broken = { ...store, ...sabotage(store) }
-  const open = async () => ({
-    store: broken,
-    transaction: <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>) => broken.transaction(work),
-    savepoint: <T>(tx: MemoryTransaction, work: (tx: MemoryTransaction) => T | PromiseLike<T>) => tx.transaction(work),
-    peer: async () => broken,
-    close: async () => undefined,
-  })
-  return faultOf(withStoreContext(open, (context) => check.run(context)))
+  const open = async () => {
+    const store = memoryFor(check)
+    const broken = { ...store, ...sabotage(store) }
+    return { store: broken, ...transactionsOf(broken), peer: async () => broken, close: async () => undefined }
+  }
+  return faultOf(withStoreContext({ capabilities: capabilitiesFor(check), open }, (context) => check.run(context)))
 }
 
-export const publisherChecks: readonly PublisherCheck[] = publisherTopics.flatMap(({ checks }) => checks)
+/** Runs one check against a sabotaged inbox. @returns what it throws; undefined if it passes */
+export function runInboxCheck(check: InboxCheck, sabotage: InboxSabotage): Promise<unknown> {
+  const open = async () => {
+    const outbox = memoryFor(check)
+    const process = (): InboxProcess<MemoryTransaction> => {
+      const inbox = memoryInbox({ outbox })
+      return { inbox: { ...inbox, ...sabotage(inbox, outbox) }, ...transactionsOf(outbox) }
+    }
+    return { ...process(), peer: async () => process(), close: async () => undefined }
+  }
+  return faultOf(withInboxContext({ capabilities: capabilitiesFor(check), open }, (context) => check.run(context)))
+}
 
 /** Runs one check against a sabotaged publisher. @returns what it throws; undefined if it passes */
 export function runPublisherCheck(check: PublisherCheck, sabotage: PublisherSabotage): Promise<unknown> {
   const open = async () => openRecordingPublisher(sabotage)
   return faultOf(withPublisherContext(open, (context) => check.run(context)))
+}
+
+/** A database that waits, unless the check is about one that tells conflicts. */
+function memoryFor({ insteadOf }: StoreCheck | InboxCheck): MemoryOutbox {
+  return memoryOutbox({ onConflict: insteadOf === 'waitsForWriters' ? 'busy' : 'wait' })
+}
+
+function capabilitiesFor({ insteadOf }: StoreCheck | InboxCheck): TransactionCapabilities {
+  return {
+    concurrentTransactions: true,
+    savepoints: true,
+    crashes: true,
+    waitsForWriters: insteadOf === 'waitsForWriters' ? { leftOut: 'conflicts are told' } : true,
+  }
+}
+
+function transactionsOf(store: Pick<MemoryOutbox, 'transaction'>) {
+  return {
+    transaction: <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>) => store.transaction(work),
+    savepoint: <T>(tx: MemoryTransaction, work: (tx: MemoryTransaction) => T | PromiseLike<T>) => tx.transaction(work),
+    // what a database makes of a connection that is gone
+    async crash(work: (tx: MemoryTransaction) => unknown) {
+      const died = new Error('the process died')
+      const transaction = store.transaction(async (tx) => {
+        await work(tx)
+        throw died
+      })
+      await expect(transaction).rejects.toBe(died)
+    },
+  }
 }
 
 async function faultOf(running: Promise<void>): Promise<unknown> {

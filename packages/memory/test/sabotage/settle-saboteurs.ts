@@ -1,4 +1,4 @@
-import type { DueEntry, Lease, Settlement } from '@outbox/core'
+import { type DueEntry, type Lease, partitionOf, type Settlement } from '@outbox/core'
 import type { MemoryOutbox } from '../../src/index.ts'
 import { heldLeases } from './held-leases.ts'
 import type { Saboteur } from './run-check.ts'
@@ -169,6 +169,26 @@ export const settleSaboteurs: readonly Saboteur[] = [
       'fencing.race',
       'under-load.take-overs',
     ],
+  },
+  {
+    breaks: 'settle believes any lease that stands, whatever partition the entry is in',
+    sabotage: (store) => ({
+      settle: async (request) => {
+        const standing = await heldLeases(store)
+        const settlements = request.settlements.map((each) => {
+          const { entry } = each
+          const isStanding = standing.some(
+            ({ epoch, holder }) => epoch === entry.lease.epoch && holder === entry.lease.holder,
+          )
+          const own = standing.find(
+            ({ partition }) => partition === partitionOf(entry.aggregateType, entry.aggregateId),
+          )
+          return isStanding && own ? { ...each, entry: { ...entry, lease: own } } : each
+        })
+        return store.settle({ ...request, settlements })
+      },
+    }),
+    caughtBy: ['fencing.settle-under-another-partition'],
   },
   {
     breaks: 'settle counts for any attempt',

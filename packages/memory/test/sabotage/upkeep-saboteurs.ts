@@ -49,9 +49,20 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
     caughtBy: [
       'trait.mark-published',
       'trait.mark-published-is-idempotent',
+      'trait.marked-is-not-lent',
       'upkeep.purge-marked',
       'crashes.not-of-the-published',
     ],
+  },
+  {
+    breaks: 'what is published is deleted at once, and its id is free again',
+    sabotage: (store) => ({
+      markPublished: async (ids) => {
+        await store.markPublished(ids)
+        await store.purge({ olderThanMs: 0, limit: 1e6 })
+      },
+    }),
+    caughtBy: ['idempotency.after-publication', 'trait.mark-published-is-idempotent'],
   },
   {
     breaks: 'markPublished buries the dead',
@@ -61,7 +72,7 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
         await store.markPublished(ids)
       },
     }),
-    caughtBy: ['trait.mark-published-is-idempotent'],
+    caughtBy: ['trait.mark-published-spares-the-dead'],
   },
   {
     breaks: 'check finds fault with everything',
@@ -72,13 +83,51 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
     breaks: 'stats count everything as pending, from the time of the event',
     sabotage: (store) => ({
       stats: async () => {
-        const { pending, dead } = await store.stats()
+        const { pending, dead, partitions } = await store.stats()
         const [oldest] = await store.fetchUnpublished(1)
         const age = oldest ? Date.now() - oldest.occurredAt.getTime() : 0
-        return { pending: pending + dead, dead: 0, oldestPendingAgeMs: age }
+        return { pending: pending + dead, dead: 0, oldestPendingAgeMs: age, partitions }
       },
     }),
     caughtBy: ['upkeep.stats', 'upkeep.age', 'upkeep.age-of-the-living', 'trait.one-or-many', 'transactions.rollback'],
+  },
+  {
+    breaks: 'stats know no partition that has only dead letters',
+    sabotage: (store) => ({
+      stats: async () => {
+        const { partitions, ...all } = await store.stats()
+        return { ...all, partitions: partitions.filter(({ pending }) => pending > 0) }
+      },
+    }),
+    caughtBy: ['upkeep.stats-per-partition'],
+  },
+  {
+    breaks: 'stats tell all 64 partitions, whatever is in them',
+    sabotage: (store) => ({
+      stats: async () => {
+        const { partitions, ...all } = await store.stats()
+        const none = { pending: 0, dead: 0, oldestPendingAgeMs: null }
+        return {
+          ...all,
+          partitions: Array.from(
+            { length: 64 },
+            (_, partition) => partitions.find((each) => each.partition === partition) ?? { partition, ...none },
+          ),
+        }
+      },
+    }),
+    caughtBy: ['upkeep.stats-per-partition', 'upkeep.stats', 'transactions.rollback'],
+  },
+  {
+    breaks: 'every partition is told the age of the oldest entry of all',
+    sabotage: (store) => ({
+      stats: async () => {
+        const { partitions, ...all } = await store.stats()
+        const { oldestPendingAgeMs } = all
+        return { ...all, partitions: partitions.map((each) => ({ ...each, oldestPendingAgeMs })) }
+      },
+    }),
+    caughtBy: ['upkeep.age-per-partition', 'upkeep.stats-per-partition'],
   },
   {
     breaks: 'purge deletes the dead as well, whatever their age',
