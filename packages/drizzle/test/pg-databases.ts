@@ -52,6 +52,8 @@ export function openNodePostgres(
   const pool = new Pool({ connectionString: url, max: 6, ...options })
   // connections that break while they idle: tests end them on purpose
   pool.on('error', () => undefined)
+  // and while they are checked out, which a pool leaves to whoever has them
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return { db: onNodePostgres({ client: pool }), [Symbol.asyncDispose]: () => pool.end() }
 }
 

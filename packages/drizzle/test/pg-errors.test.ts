@@ -1,6 +1,10 @@
+import { inspect } from 'node:util'
 import { OutboxError, partitionOf } from '@outbox/core'
 import { describe, expect, test } from 'vitest'
-import { translated, translatedConflict } from '../src/pg/errors.ts'
+import { translatedConflict, translated as translatedFor } from '../src/pg/errors.ts'
+import { namesIn } from '../src/pg/names.ts'
+
+const translated = (error: unknown) => translatedFor(error, { names: namesIn(), use: 'enqueue' })
 
 describe('what an error of the database means', () => {
   test.each([
@@ -22,6 +26,9 @@ describe('what an error of the database means', () => {
     ['42P01', 'setup-required'],
     ['42703', 'setup-required'],
     ['42501', 'setup-required'],
+    ['28P01', 'setup-required'],
+    ['28000', 'setup-required'],
+    ['3D000', 'setup-required'],
   ])('%s is %s', (code, meaning) => {
     const cause = driverError(code)
     const error = translated(cause)
@@ -38,6 +45,49 @@ describe('what an error of the database means', () => {
     'PGlite is closed',
   ])('"%s", which has no code, is unavailable', (message) => {
     expect(translated(new Error(message))).toMatchObject({ code: 'unavailable' })
+  })
+
+  test('a socket that is not there is unavailable, another file that is not is none of ours', () => {
+    const missing = driverError('ENOENT')
+    expect(translated(Object.assign(driverError('ENOENT'), { syscall: 'connect' }))).toMatchObject({
+      code: 'unavailable',
+    })
+    expect(translated(Object.assign(missing, { syscall: 'open' }))).toBe(missing)
+  })
+
+  test.each([
+    'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string',
+    'The server does not support SSL connections',
+  ])('"%s", which has no code, is a mistake in the set-up', (message) => {
+    expect(translated(new Error(message))).toMatchObject({ code: 'setup-required' })
+  })
+
+  test('a role that lacks a privilege is told which ones its call needs on that table', () => {
+    const refused = (name: string) => Object.assign(new Error(`permission denied for table ${name}`), { code: '42501' })
+    expect(translated(refused('outbox_sequences'))).toMatchObject({
+      code: 'setup-required',
+      details: { missing: ['one of the privileges SELECT, INSERT and UPDATE on outbox_sequences'] },
+    })
+    expect(translated(refused('my_outbox_sequences'))).toMatchObject({
+      details: { missing: ['permission denied for table my_outbox_sequences'] },
+    })
+  })
+
+  test('what a driver or the server quotes of a row is taken off, on a copy of the same class', () => {
+    class DriverError extends Error {
+      readonly code = '23514'
+      readonly detail = 'Failing row contains (secret).'
+      readonly where = 'JSON data, line 1: secret'
+      readonly table = 'outbox_entries'
+    }
+    const given = Object.defineProperty(new DriverError('violates check constraint'), 'query', {
+      value: "… 'secret' …",
+    })
+    const error = translated(given)
+    expect(error).toBeInstanceOf(DriverError)
+    expect(error).toMatchObject({ message: 'violates check constraint', code: '23514', table: 'outbox_entries' })
+    expect(inspect(error, { showHidden: true })).not.toContain('secret')
+    expect(given.detail).toContain('secret')
   })
 
   test('a PGlite handle whose transaction has ended is a finished one', () => {
@@ -82,7 +132,7 @@ describe('a violated unique index', () => {
     ['German', 'Schlüssel »(aggregate_type, aggregate_id, sequence)=(o, (r), b, c)=(d, 12)« existiert bereits.'],
   ])('names the conflicting entry of the batch from a detail in %s', (_, detail) => {
     const cause = { ...driverError('23505'), constraint: index, detail }
-    expect(translatedConflict(cause, index, batch)).toMatchObject({
+    expect(translatedConflict(cause, namesIn(), batch)).toMatchObject({
       code: 'sequence-conflict',
       details: { aggregateType: 'o, (r)', aggregateId: 'b, c)=(d', sequence: 12 },
     })
@@ -91,20 +141,20 @@ describe('a violated unique index', () => {
   test('is understood in the words of postgres-js too', () => {
     const detail = 'Key (aggregate_type, aggregate_id, sequence)=(order, a, 2) already exists.'
     const cause = { ...driverError('23505'), constraint_name: index, detail }
-    expect(translatedConflict(cause, index, batch)).toMatchObject({ details: { aggregateId: 'a', sequence: 2 } })
+    expect(translatedConflict(cause, namesIn(), batch)).toMatchObject({ details: { aggregateId: 'a', sequence: 2 } })
   })
 
   test('of a number that the store gave is read from the detail', () => {
     const detail = 'Key (aggregate_type, aggregate_id, sequence)=(order, x, y, 5) already exists.'
     const cause = { ...driverError('23505'), constraint: index, detail }
-    expect(translatedConflict(cause, index, [entry('order', 'x, y', undefined)])).toMatchObject({
+    expect(translatedConflict(cause, namesIn(), [entry('order', 'x, y', undefined)])).toMatchObject({
       details: { aggregateType: 'order', aggregateId: 'x, y', sequence: 5 },
     })
   })
 
   test('of something else is none of ours', () => {
     const cause = { ...driverError('23505'), constraint: 'orders_pkey', detail: 'Key (id)=(1) already exists.' }
-    expect(translatedConflict(cause, index, batch)).toBe(cause)
+    expect(translatedConflict(cause, namesIn(), batch)).toBe(cause)
   })
 })
 

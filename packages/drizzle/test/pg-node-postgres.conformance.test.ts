@@ -1,9 +1,10 @@
-import { describeStore } from '@outbox/conformance'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle as drizzleRc } from 'drizzle-orm-rc/node-postgres'
 import { afterAll, beforeAll } from 'vitest'
 import { openNodePostgres, ownDatabase } from './pg-databases.ts'
-import { pgHarness } from './pg-harness.ts'
+import { describePg } from './pg-harness.ts'
+
+const can = { concurrentTransactions: true, crashes: true } as const
 
 describeWith('postgres', 'PostgreSQL', () => {
   let database: TestDatabase
@@ -12,15 +13,9 @@ describeWith('postgres', 'PostgreSQL', () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  describeStore(
-    'node-postgres, drizzle 0.45',
-    pgHarness(true, async () => openNodePostgres(database.url)),
-  )
-  describeStore(
-    'node-postgres, drizzle 1.0',
-    pgHarness(true, async () => {
-      const { db, ...rest } = openNodePostgres(database.url)
-      return { ...rest, db: drizzleRc({ client: db.$client }) }
-    }),
-  )
+  describePg('node-postgres, drizzle 0.45', can, async () => openNodePostgres(database.url))
+  describePg('node-postgres, drizzle 1.0', can, async () => {
+    const { db, ...rest } = openNodePostgres(database.url)
+    return { ...rest, db: drizzleRc({ client: db.$client }) }
+  })
 })

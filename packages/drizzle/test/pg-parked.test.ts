@@ -139,7 +139,7 @@ describeWith('postgres', 'parked entries', () => {
     await outbox.deadLetters.requeue(first.map(({ entry }) => entry.id))
     await pool.query(`update outbox_aggregates set waiting_until = now() where waiting_until < 'infinity'`)
     for (let batch = await fetch(); batch.length > 0; batch = await fetch()) await settle(batch.map(published))
-    expect(await outbox.stats()).toEqual({ pending: 0, dead: 0, oldestPendingAgeMs: null })
+    expect(await outbox.stats()).toEqual({ pending: 0, dead: 0, oldestPendingAgeMs: null, partitions: [] })
     const { rows } = await pool.query(`select count(*)::int as count from outbox_entries where state = 'published'`)
     expect(rows).toEqual([{ count: produced }])
     expect(produced).toBeGreaterThan(1000)

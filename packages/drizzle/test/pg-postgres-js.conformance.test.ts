@@ -1,9 +1,13 @@
-import { describeStore } from '@outbox/conformance'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle as drizzleRc } from 'drizzle-orm-rc/postgres-js'
 import { afterAll, beforeAll } from 'vitest'
 import { openPostgresJs, ownDatabase } from './pg-databases.ts'
-import { pgHarness } from './pg-harness.ts'
+import { describePg } from './pg-harness.ts'
+
+const can = {
+  concurrentTransactions: true,
+  crashes: { leftOut: 'postgres-js throws into the process when its connection ends in a transaction' },
+} as const
 
 describeWith('postgres', 'PostgreSQL', () => {
   let database: TestDatabase
@@ -12,15 +16,9 @@ describeWith('postgres', 'PostgreSQL', () => {
   })
   afterAll(() => database[Symbol.asyncDispose]())
 
-  describeStore(
-    'postgres-js, drizzle 0.45',
-    pgHarness(true, async () => openPostgresJs(database.url)),
-  )
-  describeStore(
-    'postgres-js, drizzle 1.0',
-    pgHarness(true, async () => {
-      const { db, ...rest } = openPostgresJs(database.url)
-      return { ...rest, db: drizzleRc({ client: db.$client }) }
-    }),
-  )
+  describePg('postgres-js, drizzle 0.45', can, async () => openPostgresJs(database.url))
+  describePg('postgres-js, drizzle 1.0', can, async () => {
+    const { db, ...rest } = openPostgresJs(database.url)
+    return { ...rest, db: drizzleRc({ client: db.$client }) }
+  })
 })

@@ -25,6 +25,17 @@ export const mistake = (outbox: PgOutbox, db: NodePgDatabase) =>
   )
 })
 
+test('and says the same of an inbox', async () => {
+  const output = await compileText(`
+import type { PgInbox } from '@outbox/drizzle/pg'
+import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
+export const mistake = (inbox: PgInbox, db: NodePgDatabase) => inbox.once(db, 'billing', 'm-1', () => undefined)
+`)
+  expect(output).toMatch(
+    /Property 'rollback' is missing in type 'NodePgDatabase.*' but required in type 'PgTransaction'/,
+  )
+})
+
 /** @returns what the compiler has to say */
 async function compile(file: string): Promise<string> {
   const folder = await scratch()

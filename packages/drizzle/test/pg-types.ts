@@ -1,7 +1,7 @@
-import { event, type Outbox, type Receipt } from '@outbox/core'
+import { event, type Inbox, type Outbox, type Receipt } from '@outbox/core'
 import type { PgTransaction } from '@outbox/drizzle/pg'
-import { asTransaction, type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
-import { outboxTables } from '@outbox/drizzle/pg/schema'
+import { asTransaction, type PgInbox, type PgOutbox, pgInbox, pgOutbox, setup, setupInbox } from '@outbox/drizzle/pg'
+import { inboxTable, outboxTables } from '@outbox/drizzle/pg/schema'
 import type { drizzle as betterSqlite } from 'drizzle-orm/better-sqlite3'
 import type { drizzle as nodePostgres } from 'drizzle-orm/node-postgres'
 import type { drizzle as pglite } from 'drizzle-orm/pglite'
@@ -97,4 +97,31 @@ export function optionsAreChecked(dbs: Databases): void {
 /** A test double that takes any handle stands in for the outbox, and the outbox for the trait. */
 export function doublesFit(outbox: PgOutbox, double: Outbox<unknown>): readonly Outbox<PgTransaction>[] {
   return [outbox, double]
+}
+
+export async function inboxesTakeTransactionsOnly(dbs: Databases, inbox: PgInbox): Promise<void> {
+  const handler = async (): Promise<void> => undefined
+  const ran: boolean = await dbs.nodePostgres.transaction((tx) => inbox.once(tx, 'billing', 'm-1', handler))
+  await dbs.postgresJs.transaction((tx) => inbox.once(tx, 'billing', 'm-1', () => undefined))
+  await dbs.pglite.transaction((tx) => tx.transaction((inner) => inbox.once(inner, 'billing', 'm-1', handler)))
+  await dbs.nodePostgresRc.transaction((tx) => inbox.once(tx, 'billing', 'm-1', handler))
+  await dbs.postgresJsRc.transaction((tx) => inbox.once(tx, 'billing', 'm-1', handler))
+  await dbs.pgliteRc.transaction((tx) => inbox.once(tx, 'billing', 'm-1', handler))
+  await inbox.once(asTransaction(dbs.nodePostgres), 'billing', 'm-1', handler)
+  // @ts-expect-error a database has no rollback
+  await inbox.once(dbs.nodePostgres, 'billing', 'm-1', handler)
+  // @ts-expect-error a database has no rollback
+  await inbox.once(dbs.postgresJsRc, 'billing', 'm-1', handler)
+  // @ts-expect-error it ends
+  await dbs.nodePostgres.transaction(async (tx) => void pgInbox({ db: tx }))
+  // @ts-expect-error a misspelt option
+  pgInbox({ db: dbs.pglite, perfix: 'mail_' })
+  await setupInbox(dbs.pgliteRc, inboxTable() ? {} : { schema: 'messaging' })
+  pgInbox({ db: dbs.nodePostgresRc, schema: 'messaging', prefix: 'mail_' })
+  void ran
+}
+
+/** A test double that takes any handle stands in for the inbox, and the inbox for the contract. */
+export function inboxDoublesFit(inbox: PgInbox, double: Inbox<unknown>): readonly Inbox<PgTransaction>[] {
+  return [inbox, double]
 }

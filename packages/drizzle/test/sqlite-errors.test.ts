@@ -1,7 +1,7 @@
 import { OutboxError } from '@outbox/core'
 import { DrizzleQueryError } from 'drizzle-orm'
 import { expect, test } from 'vitest'
-import { isUniqueViolation, outboxErrorFrom } from '../src/sqlite/errors.ts'
+import { outboxErrorFrom } from '../src/sqlite/errors.ts'
 
 function driverError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code })
@@ -20,6 +20,12 @@ test.each([
   ['SQLITE_READONLY_DIRECTORY', 'attempt to write a readonly database', 'unavailable'],
   ['SQLITE_FULL', 'database or disk is full', 'unavailable'],
   ['SQLITE_PROTOCOL', 'locking protocol', 'unavailable'],
+  ['SQLITE_CORRUPT', 'database disk image is malformed', 'unavailable'],
+  ['SQLITE_CORRUPT_INDEX', 'database disk image is malformed', 'unavailable'],
+  ['SQLITE_NOTADB', 'file is not a database', 'unavailable'],
+  ['TRANSACTION_ACTIVE', 'This client has a single connection', 'busy'],
+  ['CLIENT_CLOSED', 'The client is closed', 'unavailable'],
+  ['HRANA_WEBSOCKET_ERROR', 'closed', 'unavailable'],
 ] as const)('%s (%s) is %s', (code, message, expected) => {
   const cause = driverError(code, message)
   const error = outboxErrorFrom(cause)
@@ -40,11 +46,39 @@ test.each([
   })
 })
 
-test('what better-sqlite3 says without a code is understood too', () => {
-  expect(outboxErrorFrom(new TypeError('The database connection is not open'))).toMatchObject({ code: 'unavailable' })
-  expect(outboxErrorFrom(new TypeError('This database connection is busy executing a query'))).toMatchObject({
-    code: 'busy',
+test('what the drivers say without a code is understood too', () => {
+  for (const [message, code] of [
+    ['The database connection is not open', 'unavailable'],
+    ['This database connection is busy executing a query', 'busy'],
+    ['ConnectionFailed("Unable to open connection to local database /srv/shop.db: 14")', 'unavailable'],
+  ] as const) {
+    const error = outboxErrorFrom(driverError('', message))
+    expect(error).toMatchObject({ code })
+    expect(error).toMatchObject({ message: expect.not.stringContaining('/srv') })
+  }
+})
+
+test('of an error of libsql the longer code is told, and the stem decides', () => {
+  const error = Object.assign(driverError('SQLITE_BUSY', 'database is locked'), {
+    extendedCode: 'SQLITE_BUSY_SNAPSHOT',
   })
+  expect(outboxErrorFrom(error)).toMatchObject({
+    code: 'busy',
+    message: expect.stringContaining('SQLITE_BUSY_SNAPSHOT'),
+  })
+})
+
+test('a statement that comes after the end of its transaction is told as such', () => {
+  expect(outboxErrorFrom(driverError('TRANSACTION_CLOSED', 'The transaction is closed'))).toMatchObject({
+    code: 'not-a-transaction',
+    details: { reason: 'finished' },
+  })
+})
+
+test('a file that was deleted under an open connection is told as such', () => {
+  expect(outboxErrorFrom(driverError('SQLITE_READONLY_DBMOVED', 'attempt to write a readonly database'))).toMatchObject(
+    { code: 'unavailable', message: expect.stringContaining('deleted or moved') },
+  )
 })
 
 test('an error that drizzle has wrapped is found in it', () => {
@@ -54,7 +88,7 @@ test('an error that drizzle has wrapped is found in it', () => {
 
 test('what is not in the table comes out as it is', () => {
   for (const error of [
-    driverError('SQLITE_CORRUPT', 'database disk image is malformed'),
+    driverError('SQLITE_CONSTRAINT_CHECK', 'CHECK constraint failed'),
     driverError('SQLITE_BUSYNESS', 'no such code'),
     new TypeError('x is not a function'),
     'a string',
@@ -62,10 +96,4 @@ test('what is not in the table comes out as it is', () => {
   ]) {
     expect(outboxErrorFrom(error)).toBe(error)
   }
-})
-
-test('a unique index that refuses a row is told from other constraints', () => {
-  expect(isUniqueViolation(driverError('SQLITE_CONSTRAINT_UNIQUE', 'UNIQUE constraint failed'))).toBe(true)
-  expect(isUniqueViolation(driverError('SQLITE_CONSTRAINT_CHECK', 'CHECK constraint failed'))).toBe(false)
-  expect(isUniqueViolation(new Error('no'))).toBe(false)
 })

@@ -91,6 +91,23 @@ test('an aggregate that waits is passed over by poll and fetch until its time, t
   ])
 })
 
+test('fetchUnpublished gives the oldest first, also of an aggregate that is parked and was not written by sequence', async () => {
+  const [parked, neighbour] = twoInOnePartition()
+  const sequences = Array.from({ length: 40 }, (_, index) => 40 - index)
+  for (const sequence of sequences) {
+    file.db.transaction((tx) =>
+      outbox.enqueue(tx, { type: 'account.credited', aggregateId: parked, sequence, payload: {} }),
+    )
+  }
+  commit(neighbour, 1)
+  const [head] = await fetch(1)
+  if (!head) throw new Error('an entry was due')
+  await settle([head], (entry) => ({ entry, outcome: 'retry', retryInMs: 3_600_000, isRefusal: true, reason: 'no' }))
+  await fetch(500)
+  expect((await outbox.fetchUnpublished(5)).map(({ sequence }) => sequence)).toEqual(sequences.slice(0, 5))
+  expect((await outbox.fetchUnpublished(50)).at(-1)?.aggregateId).toBe(neighbour)
+})
+
 function fetch(limit: number): Promise<readonly DueEntry[]> {
   return outbox.fetch({ leases, limit, limitPerAggregate: 100, maxBytes: 1_000_000 })
 }

@@ -6,7 +6,8 @@ vi.mock('drizzle-orm', () => import('drizzle-orm-rc'))
 vi.mock('drizzle-orm/sqlite-core', () => import('drizzle-orm-rc/sqlite-core'))
 
 test('the tables are built by drizzle 1.0 as well, and check reads them', async () => {
-  const { outboxEntries, sqliteOutbox } = await import('../src/sqlite/index.ts')
+  const { sqliteOutbox } = await import('../src/sqlite/index.ts')
+  const { outboxEntries } = await import('../src/sqlite/schema.ts')
   const file = newOutboxFile()
   const table: unknown = outboxEntries
   expect(getTableConfig(asRcTable(table)).name).toBe('outbox_entries')

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { setup, setupSql, sqliteOutbox } from '../src/sqlite/index.ts'
+import { setup, setupInbox, setupInboxSql, setupSql, sqliteInbox, sqliteOutbox } from '../src/sqlite/index.ts'
 import { newFile, type TestDatabase, type TestFile } from './sqlite-files.ts'
 
 const packageFolder = fileURLToPath(new URL('../', import.meta.url))
@@ -29,6 +29,14 @@ test('setup makes what check asks for, and twice is as good as once', async () =
   expect(await outbox.fetchUnpublished(10)).toHaveLength(1)
 })
 
+test('setup that finds everything waits for no writer', async () => {
+  setup(file.connect())
+  const writer = file.connect()
+  writer.run('BEGIN IMMEDIATE')
+  setup(file.connect({ timeout: 0 }))
+  writer.run('COMMIT')
+})
+
 test('setup becomes part of a transaction that is open', async () => {
   const db = file.connect()
   db.run('BEGIN')
@@ -40,27 +48,76 @@ test('setup becomes part of a transaction that is open', async () => {
 test('the text of setupSql makes the same tables', () => {
   const [bySetup, byText] = [file.connect(), newFile()]
   setup(bySetup, { prefix: 'mail_' })
+  setupInbox(bySetup, { prefix: 'mail_' })
   const db = byText.connect()
   db.$client.exec(setupSql({ prefix: 'mail_' }))
+  db.$client.exec(setupInboxSql({ prefix: 'mail_' }))
   expect(shapeOf(db)).toEqual(shapeOf(bySetup))
   expect(shapeOf(db)).not.toEqual([])
   byText.remove()
 })
 
-test('the migration that drizzle-kit makes of the exported tables passes check, and makes what setup makes', async () => {
-  for (const prefix of ['outbox_', 'mail_']) {
-    const [migrated, bySetup] = [newFile(), newFile()]
-    const db = migrated.connect()
-    db.$client.exec(migrationOf(prefix, dirname(migrated.path)))
+test.each([
+  ['outbox_', 'sqlite'],
+  ['mail_', 'turso'],
+])(
+  'the migration that drizzle-kit makes of the exported tables passes check, and makes what setup makes (%s, %s)',
+  async (prefix, dialect) => {
+    const bySetup = newFile()
+    const db = file.connect()
+    db.$client.exec(migrationOf(prefix, dialect, dirname(file.path)))
+    await sqliteInbox({ db, prefix }).check()
     const outbox = sqliteOutbox({ db, prefix })
     await outbox.check()
     db.transaction((tx) => outbox.enqueue(tx, placed))
     expect(await outbox.fetchUnpublished(10)).toHaveLength(1)
     setup(bySetup.connect(), { prefix })
+    setupInbox(bySetup.connect(), { prefix })
     expect(shapeOf(db)).toEqual(shapeOf(bySetup.connect()))
-    migrated.remove()
     bySetup.remove()
+    file.disconnect()
+    await sqliteOutbox({ db: file.connectLibsql(), prefix }).check()
+    await sqliteInbox({ db: file.connectLibsql(), prefix }).check()
+  },
+)
+
+test('on libsql setup makes the same, also when several clients do it at once', async () => {
+  const bySetup = newFile()
+  setup(bySetup.connect())
+  setupInbox(bySetup.connect())
+  const clients = [file.connectLibsql(), file.connectLibsql(), file.connectLibsql()]
+  await Promise.all(clients.flatMap((db) => [setup(db), setupInbox(db), setup(db)]))
+  for (const db of clients) {
+    await sqliteOutbox({ db }).check()
+    await sqliteInbox({ db }).check()
   }
+  file.disconnect()
+  expect(shapeOf(file.connect())).toEqual(shapeOf(bySetup.connect()))
+  bySetup.remove()
+})
+
+test('an inbox needs no outbox beside it, nor an outbox an inbox', async () => {
+  const db = file.connect()
+  setupInbox(db, { prefix: 'mail_' })
+  await sqliteInbox({ db, prefix: 'mail_' }).check()
+  expect(shapeOf(db)).toMatchObject([{ name: 'mail_inbox' }])
+  await expect(sqliteOutbox({ db, prefix: 'mail_' }).check()).rejects.toMatchObject({ code: 'setup-required' })
+  setup(db)
+  await sqliteOutbox({ db }).check()
+  await expect(sqliteInbox({ db }).check()).rejects.toMatchObject({
+    message:
+      "The inbox is not set up in this SQLite database. Missing: table outbox_inbox. Call setupInbox(db) from '@outbox/drizzle/sqlite' once, or add its tables to your drizzle schema and run drizzle-kit's migration.",
+  })
+})
+
+test('setup over older tables makes nothing up: it names what a migration has to add', async () => {
+  const older = setupSql().replace('  settled_by TEXT,\n', '')
+  file.connect().$client.exec(older)
+  const missing = { code: 'setup-required', details: { missing: ['column outbox_entries.settled_by'] } }
+  expect(thrownBy(() => setup(file.connect()))).toMatchObject(missing)
+  file.disconnect()
+  await expect(setup(file.connectLibsql())).rejects.toMatchObject(missing)
+  await expect(sqliteOutbox({ db: file.connectLibsql() }).check()).rejects.toMatchObject(missing)
 })
 
 test('check names every table, column and index that is missing, and says what to run', async () => {
@@ -89,6 +146,7 @@ test('check names every table, column and index that is missing, and says what t
 test('check refuses tables of another version, and says which side is behind', async () => {
   const db = file.connect()
   setup(db)
+  setupInbox(db)
   const outbox = sqliteOutbox({ db })
   await outbox.join({ holder: 'relay' })
   await outbox.check()
@@ -96,8 +154,12 @@ test('check refuses tables of another version, and says which side is behind', a
     ['0', 'version 1 of the tables (these are version 0)'],
     ['2', 'a newer @outbox/drizzle (the tables are version 2, this package knows 1)'],
   ]) {
-    db.run(`UPDATE outbox_meta SET value = '${version}' WHERE key = 'version'`)
-    await expect(outbox.check()).rejects.toMatchObject({ code: 'setup-required', details: { missing: [missing] } })
+    db.run(`INSERT INTO outbox_meta VALUES ('version', '${version}'), ('inbox-version', '${version}')
+      ON CONFLICT DO UPDATE SET value = excluded.value`)
+    const error = { code: 'setup-required', details: { missing: [missing] } }
+    await expect(outbox.check()).rejects.toMatchObject(error)
+    await expect(sqliteInbox({ db }).check()).rejects.toMatchObject(error)
+    expect(thrownBy(() => setup(db))).toMatchObject(error)
   }
 })
 
@@ -111,7 +173,7 @@ test('check says so when the connection may not write', async () => {
   readOnly.$client.close()
 })
 
-test('without tables enqueue and the calls of a relay say what is missing', async () => {
+test('without tables enqueue, once and the calls of a relay say what is missing', async () => {
   const db = file.connect()
   const outbox = sqliteOutbox({ db })
   expect(() => db.transaction((tx) => outbox.enqueue(tx, placed))).toThrow('Missing: table outbox_meta. Call setup(db)')
@@ -119,6 +181,15 @@ test('without tables enqueue and the calls of a relay say what is missing', asyn
     code: 'setup-required',
     details: { missing: ['table outbox_relays'] },
   })
+  const once = (): unknown => db.transaction((tx) => sqliteInbox({ db }).once(tx, 'billing', 'm-1', () => {}))
+  expect(once).toThrow('Missing: table outbox_inbox. Call setupInbox(db)')
+
+  file.disconnect()
+  const libsql = file.connectLibsql()
+  const error = { code: 'setup-required', details: { missing: ['table outbox_meta'] } }
+  const enqueued = libsql.transaction((tx) => sqliteOutbox({ db: libsql }).enqueue(tx, placed))
+  await expect(enqueued).rejects.toMatchObject(error)
+  await expect(sqliteOutbox({ db: libsql }).poll({ holder: 'h' })).rejects.toMatchObject(error)
 })
 
 test('two outboxes under different prefixes share a file and nothing else', async () => {
@@ -143,8 +214,16 @@ test('options that cannot work are refused with what to write instead', () => {
     'The option maxWaitMs must be a number of milliseconds from 0 on',
   )
   // @ts-expect-error a mock has no connection
-  expect(() => setup(drizzle.mock())).toThrow('The option db is not a drizzle database on better-sqlite3')
+  expect(() => setup(drizzle.mock())).toThrow('The option db is not a drizzle database on better-sqlite3 or libsql')
 })
+
+function thrownBy(work: () => unknown): unknown {
+  try {
+    return work()
+  } catch (error) {
+    return error
+  }
+}
 
 /** Tables with their columns and indexes with theirs, in the words of SQLite, whoever made them. */
 function shapeOf({ $client }: TestDatabase): readonly unknown[] {
@@ -177,19 +256,20 @@ function shapeOf({ $client }: TestDatabase): readonly unknown[] {
 }
 
 /** What drizzle-kit generates for a user's schema file that holds the outbox's tables. */
-function migrationOf(prefix: string, folder: string): string {
-  const source = fileURLToPath(new URL('../src/sqlite/index.ts', import.meta.url))
+function migrationOf(prefix: string, dialect: string, folder: string): string {
+  const source = fileURLToPath(new URL('../src/sqlite/schema.ts', import.meta.url))
   const schema =
     prefix === 'outbox_'
-      ? `export { outboxAggregates, outboxEntries, outboxLeases, outboxMeta, outboxRelays, outboxSequences } from '${source}'`
-      : `import { outboxTables } from '${source}'
-export const { entries, sequences, aggregates, relays, leases, meta } = outboxTables({ prefix: '${prefix}' })`
+      ? `export * from '${source}'`
+      : `import { inboxTable, outboxTables } from '${source}'
+export const { entries, sequences, aggregates, relays, leases, meta } = outboxTables({ prefix: '${prefix}' })
+export const inbox = inboxTable({ prefix: '${prefix}' })`
   mkdirSync(join(folder, 'out'))
   writeFileSync(join(folder, 'schema.ts'), schema)
   const kit = join(packageFolder, 'node_modules/drizzle-kit/bin.cjs')
   execFileSync(
     process.execPath,
-    [kit, 'generate', '--dialect', 'sqlite', '--schema', join(folder, 'schema.ts'), '--out', join(folder, 'out')],
+    [kit, 'generate', '--dialect', dialect, '--schema', join(folder, 'schema.ts'), '--out', join(folder, 'out')],
     { cwd: packageFolder, env: { ...process.env, NODE_OPTIONS: '--conditions=@outbox/source' } },
   )
   const [migration] = readdirSync(join(folder, 'out')).filter((name) => name.endsWith('.sql'))

@@ -3,7 +3,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { asTransaction, type SqliteOutbox, type SqliteSyncTransaction, sqliteOutbox } from '../src/sqlite/index.ts'
-import { newOutboxFile, type TestTransaction } from './sqlite-files.ts'
+import { newFile, newOutboxFile, type TestTransaction } from './sqlite-files.ts'
 
 const orders = sqliteTable('orders', { id: integer('id').primaryKey(), customer: text('customer').notNull() })
 const placed = event('order.placed', { aggregateId: '1', payload: { total: 3 } })
@@ -63,7 +63,7 @@ test('the handle of a finished transaction is refused with what to do, and nothi
   const error = refusal(() => finished && outbox.enqueue(finished, placed))
   expect(error.details).toEqual({ reason: 'finished' })
   expect(error.message).toBe(
-    'The transaction of this handle is over. better-sqlite3 is synchronous: enqueue inside the callback of db.transaction((tx) => …), before any await. Nothing was written.',
+    'The transaction of this handle is over. better-sqlite3 is synchronous: do all that needs it inside the callback of db.transaction((tx) => …), before any await. Nothing was written.',
   )
   expect(await outbox.fetchUnpublished(10)).toEqual([])
 })
@@ -86,19 +86,20 @@ test('a plain database at run time is refused with what to pass instead', async 
   const handle: unknown = file.db
   const error = refusal(() => outbox.enqueue(asIfTransaction(handle), placed))
   expect(error.details).toEqual({ reason: 'no-transaction' })
-  expect(error.message).toContain('enqueue with the tx of db.transaction((tx) => …), not with db')
+  expect(error.message).toContain('pass the tx of db.transaction((tx) => …), not db')
   expect(await outbox.fetchUnpublished(10)).toEqual([])
 })
 
-test('a handle of an asynchronous driver is refused by name', () => {
-  const libsql = {
-    run: async () => ({}),
-    rollback: () => undefined,
-    session: { client: { execute: async () => ({}) } },
-  }
-  const error = refusal(() => outbox.enqueue(asIfTransaction(libsql), placed))
-  expect(error.details).toEqual({ reason: 'wrong-handle' })
-  expect(error.message).toContain('Asynchronous SQLite drivers such as libsql are not supported')
+test('a transaction of libsql is refused by name', async () => {
+  const otherFile = newFile()
+  await otherFile.connectLibsql().transaction(async (tx) => {
+    const error = refusal(() => outbox.enqueue(asIfTransaction(tx), placed))
+    expect(error.details).toEqual({ reason: 'wrong-handle' })
+    expect(error.message).toContain(
+      'This is a transaction of libsql, and the db that was given to the factory is one of',
+    )
+  })
+  otherFile.remove()
 })
 
 test('the connection of the handle is asked, not that of the outbox: a transaction of another connection will do', async () => {

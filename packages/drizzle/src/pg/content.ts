@@ -1,4 +1,5 @@
 import type { DeadLetter } from '@outbox/core'
+import { deduplicationIdOf } from '@outbox/core/adapter'
 import { dateIn, headersIn, numberIn, type Row, textIn } from './rows.ts'
 
 /** What is selected of an entry to lend or to show it, from the table named `alias`. */
@@ -7,18 +8,18 @@ export function lentColumns(alias: string): string {
 }
 
 /**
- * Sequences as float8, exact up to 2^53, and times as milliseconds since 1970: all drivers give these alike. The
- * payload's text is selected, so that no driver parses it.
+ * Sequences as text, and times as milliseconds since 1970, likewise: nothing depends on a driver, or on a setting of
+ * the session. The payload's text is selected, so that no driver parses it.
  */
 export function contentColumns(alias: string): string {
   return `${alias}.id::text as id, ${alias}.partition::int as partition, ${alias}.aggregate_type, ${alias}.aggregate_id,
-  ${alias}.event_type, ${alias}.sequence::float8 as sequence, ${alias}.payload::text as payload,
-  ${alias}.headers::text as headers, ${millisecondsOf(`${alias}.occurred_at`)} as occurred_at`
+  ${alias}.event_type, ${alias}.sequence::text as sequence, ${alias}.payload::text as payload,
+  ${alias}.headers::text as headers, ${millisecondsOf(`${alias}.occurred_at`)}::text as occurred_at`
 }
 
-/** A time in SQL, as milliseconds since 1970. */
+/** A time or an interval in SQL, as whole milliseconds (bigint); of a time, those since 1970. */
 export function millisecondsOf(time: string): string {
-  return `(extract(epoch from ${time}) * 1000)::float8`
+  return `round(extract(epoch from ${time}) * 1000)::bigint`
 }
 
 type Content = Omit<DeadLetter['entry'], 'attempt' | 'crashes' | 'deduplicationId'>
@@ -40,11 +41,10 @@ export function content(row: Row): Content {
 /** What a relay and an operator see of an entry. */
 export function lentContent(row: Row): Omit<DeadLetter['entry'], 'partition'> {
   const { partition: _, ...entry } = content(row)
-  const requeues = numberIn(row, 'requeues')
   return {
     ...entry,
     attempt: numberIn(row, 'refused') + 1,
     crashes: numberIn(row, 'crashes'),
-    deduplicationId: requeues === 0 ? entry.id : `${entry.id}#${requeues}`,
+    deduplicationId: deduplicationIdOf(entry.id, numberIn(row, 'requeues')),
   }
 }

@@ -1,38 +1,84 @@
-import { type CallOptions, type DeadLetter, isUuid } from '@outbox/core'
+import { type CallOptions, type DeadLetter, type DeadLetterFilter, type DeadLetters, isUuid } from '@outbox/core'
+import { bulkDeadLetters } from '@outbox/core/adapter'
 import { lentColumns, lentContent, millisecondsOf } from './content.ts'
 import type { Names } from './names.ts'
 import { dateIn, numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
-import { arrayOf, idsGiven, whole } from './statement.ts'
+import { arrayOf, idsGiven, isStorable, whole } from './statement.ts'
 
-/** `DeadLetters.list`. The entry of `after` keeps its place when it is requeued or discarded between two pages. */
-export async function listDead(
+/** The dead letters of an outbox, whatever its engine: they stand in the table of entries. */
+export function deadLettersIn(session: Session, names: Names): DeadLetters {
+  return bulkDeadLetters({
+    list: (page) => listDead(session, names, page),
+    requeue: (ids, options) => requeueDead(session, names, ids, options),
+    discard: (ids, options) => discardDead(session, names, ids, options),
+  })
+}
+
+/**
+ * `DeadLetters.list`. The entry of `after` keeps its place when it is requeued or discarded between two pages.
+ *
+ * Plan: a range of the index of dead entries by position, however many others there are; a filter is applied to these.
+ */
+async function listDead(
   session: Session,
   { entries }: Names,
-  page: { readonly after?: string; readonly limit: number } & CallOptions,
+  page: { readonly after?: string; readonly limit: number; readonly where?: DeadLetterFilter } & CallOptions,
 ): Promise<readonly DeadLetter[]> {
   if (page.after !== undefined && !isUuid(page.after)) return []
-  const after = page.after === undefined ? '0' : `(select position from ${entries} where id = $2::text::uuid)`
+  const conditions = [...pageConditions(entries, page.after), ...filterConditions(page.where ?? {})]
+  // a name that cannot be stored is the name of nothing
+  if (!conditions.every(({ value }) => isStorable(value))) return []
   const text = `
-select ${lentColumns('e')}, e.reason, ${millisecondsOf('e.settled_at')} as died_at
+select ${lentColumns('e')}, e.reason, ${millisecondsOf('e.settled_at')}::text as died_at, e.settled_by
 from ${entries} e
-where e.state = 'dead' and e.position > ${after}
+where ${["e.state = 'dead'", ...conditions.map(({ sql }, index) => sql(`$${index + 2}`))].join(' and ')}
 order by e.position
 limit $1::text::bigint`
-  const values = [String(whole(page.limit)), ...(page.after === undefined ? [] : [page.after])]
+  const values = [String(whole(page.limit)), ...conditions.map(({ value }) => value)]
   const rows = await session.run({ text, values }, page)
   return rows.map((row) => ({
     entry: { ...lentContent(row), partition: numberIn(row, 'partition') },
     reason: textIn(row, 'reason'),
     diedAt: dateIn(row, 'died_at'),
+    holder: textIn(row, 'settled_by'),
   }))
+}
+
+/** A condition on an entry `e`, given the placeholder of its value. */
+interface Condition {
+  readonly sql: (placeholder: string) => string
+  readonly value: string
+}
+
+function pageConditions(entries: string, after: string | undefined): readonly Condition[] {
+  if (after === undefined) return []
+  const sql = (placeholder: string): string =>
+    `e.position > (select position from ${entries} where id = ${placeholder}::text::uuid)`
+  return [{ sql, value: after }]
+}
+
+function filterConditions({
+  eventType,
+  aggregateType,
+  aggregateId,
+  diedBefore,
+}: DeadLetterFilter): readonly Condition[] {
+  const named = { event_type: eventType, aggregate_type: aggregateType, aggregate_id: aggregateId }
+  const conditions = Object.entries(named).flatMap(([column, value]): Condition[] =>
+    value === undefined ? [] : [{ sql: (placeholder) => `e.${column} = ${placeholder}::text`, value }],
+  )
+  if (diedBefore === undefined) return conditions
+  // compared as it is shown, in milliseconds: a Date may be further away than a timestamp can be
+  const sql = (placeholder: string): string => `${millisecondsOf('e.settled_at')} < ${placeholder}::text::bigint`
+  return [...conditions, { sql, value: String(diedBefore.getTime()) }]
 }
 
 /**
  * `DeadLetters.requeue`. The entry's position and sequence are what they were, so it comes back at its old place, and
  * as the first of its aggregate under `block`.
  */
-export async function requeueDead(
+async function requeueDead(
   session: Session,
   { entries, aggregates }: Names,
   ids: readonly string[],
@@ -41,7 +87,8 @@ export async function requeueDead(
   const text = `
 with revived as (
   update ${entries} e set
-    state = 'pending', refused = 0, crashes = 0, requeues = e.requeues + 1, settled_at = null, reason = null
+    state = 'pending', refused = 0, crashes = 0, requeues = e.requeues + 1,
+    settled_at = null, settled_by = null, reason = null
   from ${idsGiven}
   where e.id = given.id and e.state = 'dead'
   returning e.id, e.aggregate_type, e.aggregate_id
@@ -54,7 +101,7 @@ select count(*)::int as count from revived`
 }
 
 /** `DeadLetters.discard`. */
-export async function discardDead(
+async function discardDead(
   session: Session,
   { entries, aggregates }: Names,
   ids: readonly string[],
@@ -75,13 +122,22 @@ select count(*)::int as count from discarded`
   return counted(session, text, ids, options)
 }
 
-/** Takes the ids in `from` out of what blocks their aggregates; those that nothing blocks any more are due. */
+/**
+ * Takes the ids in `from` out of what blocks their aggregates; those that nothing blocks any more are due. The rows are
+ * locked in one order: a fetch locks several of them too.
+ */
 function freeing(aggregates: string, from: string, due: string): string {
   return `update ${aggregates} a set
     blocked_by = array(select unnest(a.blocked_by) except select unnest(gone.ids)),
     waiting_until = case when a.blocked_by <@ gone.ids then ${due} else 'infinity' end
   from (
-    select aggregate_type, aggregate_id, array_agg(id) as ids from ${from} group by aggregate_type, aggregate_id
+    select gone.*
+    from (
+      select aggregate_type, aggregate_id, array_agg(id) as ids from ${from} group by aggregate_type, aggregate_id
+    ) gone
+    join ${aggregates} held using (aggregate_type, aggregate_id)
+    order by aggregate_type, aggregate_id
+    for update of held
   ) gone
   where a.aggregate_type = gone.aggregate_type and a.aggregate_id = gone.aggregate_id`
 }

@@ -1,27 +1,18 @@
-import { mixedSequences, type NewEntry, OutboxError, type Receipt } from '@outbox/core'
-import { entriesToWrite, receiptsFor, type Stored } from '../shared/receipts.ts'
+import { type NewEntry, OutboxError, type Receipt } from '@outbox/core'
+import { entriesToWrite, mixedSequences, receiptsFor, type Stored, sequenceConflict } from '@outbox/core/adapter'
 import { translatedConflict } from './errors.ts'
-import { checkTransaction, finishedTransaction, type PgTransaction } from './handles.ts'
+import { checkTransaction, type PgTransaction } from './handles.ts'
+import { currentSlot, logTarget } from './log/enqueue.ts'
 import type { Names } from './names.ts'
+import { type OpenCheck, runWhileOpen } from './open-check.ts'
 import { numberIn, type Row, textIn } from './rows.ts'
 import { type Session, sessionOf } from './session.ts'
 import { arrayOf, type Statement } from './statement.ts'
 
-/**
- * How the insert itself tells that a transaction is open on its handle. A handle goes on working after its transaction
- * has ended, and would commit every statement on its own; a look beforehand would not do, because the transaction may
- * end between the look and the insert (the forgotten await).
- *
- * - `clock`: a statement that is a transaction of its own begins when that begins. No round trip. This holds for the
- *   simple query protocol alone: with bound parameters the two times differ always. So the values of this one
- *   statement are written into it.
- * - `setting`: one that lasts until the end of the transaction, made by a statement of its own just before. For PGlite
- *   and drivers that the outbox does not know.
- */
-export type OpenCheck = 'clock' | 'setting'
-
 export interface EnqueueOptions {
   readonly names: Names
+  /** entries are appended to the log, not written into the table `entries` */
+  readonly toLog: boolean
   readonly openCheck: OpenCheck
   /** a notification in the caller's transaction: PostgreSQL delivers it at commit */
   readonly notifies: boolean
@@ -45,14 +36,18 @@ export async function enqueue(
   handle: PgTransaction,
   entries: readonly NewEntry[],
 ): Promise<Enqueued> {
-  checkTransaction(handle)
+  checkTransaction(handle, 'enqueue')
   const toWrite = entriesToWrite(entries)
   const stored = new Map<string, Stored>()
   let transactionId: string | undefined
   let missing = toWrite
   for (let round = 1; missing.length > 0; round++) {
     if (round > 3) throw metOthers()
-    const rows = await insert(options, sessionOf(handle), missing)
+    const rows = await insert(
+      options,
+      sessionOf(handle, { names: options.names, use: options.toLog ? 'logEnqueue' : 'enqueue' }),
+      missing,
+    )
     transactionId = ofKind(rows, 'open')[0] ?? transactionId
     for (const row of rows) {
       const kind = textIn(row, 'kind')
@@ -70,37 +65,33 @@ async function insert(
   session: Session,
   entries: readonly NewEntry[],
 ): Promise<readonly Row[]> {
-  const guarded = (openCheck: OpenCheck): Promise<readonly Row[]> =>
-    insertGuarded({ ...options, openCheck }, session, entries).catch((error: unknown) => {
-      throw translatedConflict(error, `${options.names.prefix}entries_sequence`, entries)
-    })
-  let rows = await guarded(options.openCheck)
-  // A server with a coarse clock (PGlite behind a socket) may have begun both at once: the setting tells for sure.
-  if (ofKind(rows, 'open').length === 0 && options.openCheck === 'clock') rows = await guarded('setting')
-  if (ofKind(rows, 'open').length === 0) throw finishedTransaction()
+  const statementWhere = (isOpen: string): Statement => insertStatement(options, entries, isOpen)
+  const wasOpen = (rows: readonly Row[]): boolean => ofKind(rows, 'open').length > 0
+  let rows: readonly Row[]
+  try {
+    rows = await runWhileOpen(session, options.openCheck, statementWhere, wasOpen)
+  } catch (error) {
+    throw translatedConflict(error, options.names, entries)
+  }
+  if (ofKind(rows, 'stale').length > 0) throw staleSnapshot()
+  const [taken] = ofKind(rows, 'taken')
+  const conflicting = taken === undefined ? undefined : entries.find(({ id }) => id === taken)
+  if (conflicting) throw sequenceConflict({ ...conflicting, sequence: conflicting.sequence ?? 0 })
   const [mixed] = ofKind(rows, 'mixed')
   if (mixed !== undefined) throw mixedSequences(mixed)
   return rows
 }
 
-async function insertGuarded(
-  { names, openCheck, notifies }: EnqueueOptions,
-  session: Session,
-  entries: readonly NewEntry[],
-): Promise<readonly Row[]> {
-  if (openCheck === 'clock') {
-    const isOpen = 'transaction_timestamp() <> statement_timestamp()'
-    return session.runInlined(insertStatement(names, entries, isOpen, notifies))
-  }
-  // a uuid of ours: nothing in it needs quoting
-  const mark = crypto.randomUUID()
-  await session.run({ text: `select set_config('outbox.transaction', $1::text, true)`, values: [mark] })
-  const isOpen = `current_setting('outbox.transaction', true) = '${mark}'`
-  return session.runInlined(insertStatement(names, entries, isOpen, notifies))
-}
-
 function ofKind(rows: readonly Row[], kind: string): string[] {
   return rows.filter((row) => row['kind'] === kind).map((row) => textIn(row, 'key'))
+}
+
+function staleSnapshot(): OutboxError<'busy'> {
+  return new OutboxError(
+    'busy',
+    'The log of the outbox went on to another leaf since the snapshot of this transaction was taken: run the transaction again, from its beginning.',
+    { system: 'postgresql' },
+  )
 }
 
 function metOthers(): OutboxError<'busy'> {
@@ -116,14 +107,48 @@ function metOthers(): OutboxError<'busy'> {
  * aggregate type that is numbered the other way, `new` and `known` with an entry's id.
  */
 function insertStatement(
-  { entries, sequences, meta, channel }: Names,
+  { names, toLog, notifies }: EnqueueOptions,
   batch: readonly NewEntry[],
   isOpen: string,
-  notifies: boolean,
 ): Statement {
+  const { entries, log, log_slot, sequences, meta, channel } = names
+  const target = toLog ? logTarget(names) : undefined
   const numbering = new Map(
     batch.map((entry) => [entry.aggregateType, entry.sequence === undefined ? 'store' : 'caller']),
   )
+  // a producer that gives every sequence itself needs no right to the counters
+  const assigned = batch.some(({ sequence }) => sequence === undefined) ? counters(sequences) : undefined
+  const columns = 'id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at'
+  const numbered = `f.id, f.partition, f.aggregate_type, f.aggregate_id, f.event_type,
+    ${assigned?.sequence ?? 'f.sequence'} as sequence,
+    f.payload::json as payload, f.headers::json as headers, f.occurred_at::timestamptz as occurred_at`
+  const written = `written as (
+  insert into ${entries}
+    (${columns})
+  select ${numbered}
+  from fresh f ${assigned?.joined ?? ''}
+  order by f.nth
+  on conflict (id) do nothing
+  returning id, sequence
+)`
+  // What comes below another entry of its aggregate stands aside from the beginning: in the log, sequences ascend.
+  const appended = `written as (
+  insert into ${log}
+    (slot, ${columns})
+  select (select slot from current), ${numbered}
+  from fresh f ${assigned?.joined ?? ''}
+  where ${target?.isFree}
+  order by min(f.nth) over (partition by f.aggregate_type, f.aggregate_id), f.sequence, f.nth
+  on conflict (id, slot) do nothing
+  returning id, sequence, position
+),
+aside as (
+  insert into ${entries} (position, ${columns}) overriding system value
+  select w.position, ${numbered}
+  from written w join fresh f using (id) ${assigned?.joined ?? ''}
+  where ${target?.isLate('f')}
+  order by w.position
+)`
   const text = `
 with given as materialized (
   select *
@@ -155,7 +180,7 @@ agreed as materialized (
     = (select count(*) from numbering) as holds
 ),
 known as materialized (
-  select e.id, e.sequence from ${entries} e join given using (id)
+  select e.id, e.sequence from ${entries} e join given using (id)${target?.known ?? ''}
 ),
 fresh as materialized (
   select g.*, count(*) over of_aggregate as of_batch, row_number() over (of_aggregate order by g.nth) as nth_of_batch
@@ -163,34 +188,14 @@ fresh as materialized (
   where (select holds from agreed) and not exists (select from known where known.id = g.id)
   window of_aggregate as (partition by g.aggregate_type, g.aggregate_id)
 ),
--- The counters' rows stay locked until the transaction ends, so the order of numbers is the order of commits. They
--- are locked in the order of the batch, which is the same for everybody.
-counted as (
-  insert into ${sequences} as s (aggregate_type, aggregate_id, last_sequence)
-  select aggregate_type, aggregate_id, of_batch from fresh where sequence is null and nth_of_batch = 1 order by nth
-  on conflict (aggregate_type, aggregate_id) do update set last_sequence = s.last_sequence + excluded.last_sequence
-  returning s.aggregate_type, s.aggregate_id, s.last_sequence
-),
-written as (
-  insert into ${entries}
-    (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at)
-  select f.id, f.partition, f.aggregate_type, f.aggregate_id, f.event_type,
-    coalesce(f.sequence, c.last_sequence - f.of_batch + f.nth_of_batch),
-    f.payload::json, f.headers::json, f.occurred_at::timestamptz
-  from fresh f
-  left join counted c
-    on c.aggregate_type = f.aggregate_type and c.aggregate_id = f.aggregate_id and f.sequence is null
-  order by f.nth
-  on conflict (id) do nothing
-  returning id, sequence
-)
-select 'open' as kind, pg_current_xact_id()::text as key, null::float8 as sequence where exists (select from given)
+${target ? currentSlot(log_slot) : ''}${target?.taken ?? ''}${assigned?.counted ?? ''}${target ? appended : written}
+select 'open' as kind, pg_current_xact_id()::text as key, null as sequence where exists (select from given)
 union all
 select 'mixed', aggregate_type, null from numbering where written <> numbered_by
 union all
-select 'new', id::text, sequence::float8 from written
+select 'new', id::text, sequence::text from written
 union all
-select 'known', id::text, sequence::float8 from known${
+select 'known', id::text, sequence::text from known${target?.takenRows ?? ''}${
     notifies
       ? `\nunion all\nselect 'notified', pg_notify('${channel}', '')::text, null where exists (select from written)`
       : ''
@@ -211,5 +216,23 @@ select 'known', id::text, sequence::float8 from known${
       arrayOf(numbering.keys()),
       arrayOf(numbering.values()),
     ],
+  }
+}
+
+/** The parts of the statement that number entries. */
+function counters(sequences: string): Readonly<Record<'counted' | 'joined' | 'sequence', string>> {
+  return {
+    counted: `-- The counters' rows stay locked until the transaction ends, so the order of numbers is the order of commits. They
+-- are locked in the order of the batch, which is the same for everybody.
+counted as (
+  insert into ${sequences} as s (aggregate_type, aggregate_id, last_sequence)
+  select aggregate_type, aggregate_id, of_batch from fresh where sequence is null and nth_of_batch = 1 order by nth
+  on conflict (aggregate_type, aggregate_id) do update set last_sequence = s.last_sequence + excluded.last_sequence
+  returning s.aggregate_type, s.aggregate_id, s.last_sequence
+),
+`,
+    joined: `left join counted c
+    on c.aggregate_type = f.aggregate_type and c.aggregate_id = f.aggregate_id and f.sequence is null`,
+    sequence: 'coalesce(f.sequence, c.last_sequence - f.of_batch + f.nth_of_batch)',
   }
 }

@@ -1,8 +1,12 @@
-import { type NewEntry, OutboxError, sequenceConflict } from '@outbox/core'
+import { type NewEntry, OutboxError } from '@outbox/core'
+import { sequenceConflict } from '@outbox/core/adapter'
+import { discreet } from './discreet.ts'
 import { finishedTransaction } from './handles.ts'
+import type { Names } from './names.ts'
+import { neededOn, type Purpose } from './privileges.ts'
 
 /** What an error of PostgreSQL or of a driver means to a caller, by its code. */
-type Meaning = 'busy' | 'unavailable' | 'setup-required'
+type Meaning = 'busy' | 'unavailable' | 'read-only' | 'setup-required' | 'refused-role' | 'refused-connection'
 
 const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['40001', 'busy'], // serialization_failure
@@ -11,7 +15,7 @@ const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['57014', 'busy'], // query_canceled: statement_timeout, or an operator
   ['25P03', 'unavailable'], // idle_in_transaction_session_timeout: the connection is gone
   ['25P04', 'unavailable'], // transaction_timeout: likewise
-  ['25006', 'unavailable'], // read_only_sql_transaction: a standby, after a fail-over
+  ['25006', 'read-only'], // read_only_sql_transaction: a standby, or default_transaction_read_only
   ['57P01', 'unavailable'], // admin_shutdown
   ['57P02', 'unavailable'], // crash_shutdown
   ['57P03', 'unavailable'], // cannot_connect_now: starting up, or recovering
@@ -20,7 +24,10 @@ const meanings: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['42703', 'setup-required'], // undefined_column
   ['42P10', 'setup-required'], // invalid_column_reference: no unique index fits ON CONFLICT
   ['3F000', 'setup-required'], // invalid_schema_name
-  ['42501', 'setup-required'], // insufficient_privilege
+  ['42501', 'refused-role'], // insufficient_privilege
+  ['28000', 'refused-connection'], // invalid_authorization_specification: pg_hba.conf, or no such role
+  ['28P01', 'refused-connection'], // invalid_password
+  ['3D000', 'refused-connection'], // invalid_catalog_name: no such database
   // Node's
   ['ECONNREFUSED', 'unavailable'],
   ['ECONNRESET', 'unavailable'],
@@ -49,62 +56,102 @@ const classes: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
 const endedTransaction = 'Transaction is closed'
 
 /** node-postgres and PGlite say some things in words only. */
-const lostConnection =
-  /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end|PGlite is (?:closed|closing))/
+const inWords: readonly (readonly [RegExp, Meaning])[] = [
+  [
+    /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end|PGlite is (?:closed|closing))/,
+    'unavailable',
+  ],
+  [/^(?:SASL: |The server does not support SSL connections)/, 'refused-connection'],
+]
 
 /**
  * The error that the outbox throws for one of the driver's: an `OutboxError` where it is known what it means, else
  * the driver's own.
  *
- * Never drizzle's wrapping of it: that quotes the parameters, and they hold payloads.
+ * Never drizzle's wrapping of it: that quotes the parameters, and they hold payloads. Nor what else of the driver's
+ * may quote them.
  */
-export function translated(error: unknown): unknown {
-  const cause = driverError(error)
+export function translated(error: unknown, purpose: Purpose): unknown {
+  const cause = withoutPayload(driverError(error), purpose)
   if (codeOf(cause) === undefined && messageOf(cause) === endedTransaction) return finishedTransaction({ cause })
-  switch (meaningOf(cause)) {
+  const meaning = meaningOf(cause)
+  return meaning === undefined ? cause : explained(meaning, cause, purpose)
+}
+
+function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxError {
+  const said = messageOf(cause)
+  switch (meaning) {
     case 'busy':
       return new OutboxError(
         'busy',
-        `PostgreSQL gave this transaction up (${codeOf(cause)}): run it again, from its beginning.`,
+        `PostgreSQL gave this transaction up (${codeOf(cause)}, ${said}): run it again, from its beginning.`,
         { system },
         { cause },
       )
     case 'unavailable':
-      return new OutboxError('unavailable', `PostgreSQL cannot be reached: ${messageOf(cause)}`, { system }, { cause })
-    case 'setup-required':
+      return new OutboxError('unavailable', `PostgreSQL cannot be reached: ${said}`, { system }, { cause })
+    case 'read-only':
       return new OutboxError(
-        'setup-required',
-        `The tables of the outbox are not as they should be: ${messageOf(cause)}. Run your migrations, or setup(db); store.check() lists everything that is missing.`,
-        { missing: [messageOf(cause)] },
+        'unavailable',
+        `PostgreSQL is read-only here (${said}): a standby, or a session under default_transaction_read_only. Connect to the primary. After a fail-over it is enough to try again.`,
+        { system },
         { cause },
       )
-    default:
-      return cause
+    case 'setup-required':
+      return setupRequired(
+        `The tables of the outbox or inbox are not as they should be, or not where this connection looks for them: ${said}. Run your migrations, or setup(db), setupInbox(db); check() lists everything that is missing.`,
+        said,
+        cause,
+      )
+    case 'refused-role': {
+      const needed = neededOn(said, purpose)
+      const missing = needed === undefined ? said : `one of the privileges ${needed}`
+      return setupRequired(
+        `PostgreSQL refuses this to the role of the connection: ${said}. ${needed === undefined ? 'Grant it what is missing' : `It needs ${needed}`}; the README of @outbox/drizzle has the grants for each kind of process.`,
+        missing,
+        cause,
+      )
+    }
+    case 'refused-connection':
+      return setupRequired(
+        `PostgreSQL refuses the connection: ${said}. Check the user, the password and the database that your pool connects with.`,
+        said,
+        cause,
+      )
   }
+}
+
+function setupRequired(message: string, missing: string, cause: unknown): OutboxError<'setup-required'> {
+  return new OutboxError('setup-required', message, { missing: [missing] }, { cause })
 }
 
 /**
  * As `translated`, for the insert of a batch: a violated (aggregate, sequence) becomes the error that names which.
- *
- * @param index - name of the unique index
  */
-export function translatedConflict(error: unknown, index: string, entries: readonly NewEntry[]): unknown {
+export function translatedConflict(error: unknown, names: Names, entries: readonly NewEntry[]): unknown {
   const cause = driverError(error)
-  if (codeOf(cause) !== '23505' || textOf(cause, 'constraint', 'constraint_name') !== index) return cause
+  if (codeOf(cause) !== '23505' || !isOfSequences(constraintOf(cause), names)) return cause
   const detail = textOf(cause, 'detail') ?? ''
   // Looked for, not parsed: names may hold commas and brackets, and the sentence around them may be in any language.
-  const conflicting = entries.find((entry) =>
-    detail.includes(`=(${entry.aggregateType}, ${entry.aggregateId}, ${entry.sequence})`),
+  // A leaf's index has the slot at its end.
+  const conflicting = entries.find(({ aggregateType, aggregateId, sequence }) =>
+    [')', ', '].some((end) => detail.includes(`=(${aggregateType}, ${aggregateId}, ${sequence}${end}`)),
   )
   const named = conflicting ?? keyIn(detail) ?? entries[0]
   return named ? sequenceConflict({ ...named, sequence: named.sequence ?? 0 }, { cause }) : cause
+}
+
+/** PostgreSQL names the indexes of a log's leaves itself, after their columns. */
+function isOfSequences(constraint: string | undefined, { prefix }: Names): boolean {
+  if (constraint === `${prefix}entries_sequence`) return true
+  return constraint?.startsWith(`${prefix}log_`) === true && !constraint.includes('_id_slot_')
 }
 
 /** The key as PostgreSQL writes it, for a number that the store gave and no entry of the batch tells. */
 function keyIn(
   detail: string,
 ): { readonly aggregateType: string; readonly aggregateId: string; readonly sequence: number } | undefined {
-  const [, aggregateType, aggregateId, sequence] = /=\(([^,]*), (.*), (\d+)\)/s.exec(detail) ?? []
+  const [, aggregateType, aggregateId, sequence] = /^[^=]*=\(([^,]*), (.*), (\d+)\)/s.exec(detail) ?? []
   if (aggregateType === undefined || aggregateId === undefined || sequence === undefined) return undefined
   return { aggregateType, aggregateId, sequence: Number(sequence) }
 }
@@ -118,12 +165,25 @@ function driverError(error: unknown): unknown {
   return inner
 }
 
+function withoutPayload(error: unknown, { names }: Purpose): unknown {
+  if (!(error instanceof Error) || OutboxError.is(error)) return error
+  return discreet(error, isOfSequences(constraintOf(error), names))
+}
+
 function meaningOf(error: unknown): Meaning | undefined {
   if (OutboxError.is(error)) return undefined
   const code = codeOf(error)
-  if (code !== undefined)
+  // the socket's file goes when the server does; another file that is missing is a mistake
+  if (code === 'ENOENT' && textOf(error, 'syscall') === 'connect') return 'unavailable'
+  if (code !== undefined) {
     return meanings.get(code) ?? (/^[0-9A-Z]{5}$/.test(code) ? classes.get(code.slice(0, 2)) : undefined)
-  return lostConnection.test(messageOf(error)) ? 'unavailable' : undefined
+  }
+  return inWords.find(([words]) => words.test(messageOf(error)))?.[1]
+}
+
+/** As node-postgres and PGlite, and as postgres-js call it. */
+function constraintOf(error: unknown): string | undefined {
+  return textOf(error, 'constraint', 'constraint_name')
 }
 
 function codeOf(error: unknown): string | undefined {

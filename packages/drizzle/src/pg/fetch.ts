@@ -1,18 +1,36 @@
 import { type DueEntry, type FetchRequest, partitionCount } from '@outbox/core'
 import { lentColumns, lentContent } from './content.ts'
 import { leaseValues, standingLeases } from './fence.ts'
+import { type Beside, suspects } from './log/beside.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { type Statement, whole } from './statement.ts'
 import { pendingStates } from './states.ts'
 
+type Looks = Readonly<
+  Record<
+    | 'smallestWindow'
+    | 'frontForLimit'
+    | 'crowdedBelow'
+    | 'crowdedPartitions'
+    | 'deepWindow'
+    | 'hotAbove'
+    | 'parkedAtOnce'
+    | 'manyParked'
+    | 'roundsWithEntries',
+    number
+  >
+>
+
 /**
  * How far a fetch looks. A window is the front of a partition's scan; where a few aggregates fill it, another, deeper
  * look is taken, at a few partitions each time, and what fills it is parked so that it never fills it again.
  */
-const looks = Object.freeze({
+export const looks: Looks = Object.freeze({
   smallestWindow: 16,
+  /** entries in all fronts, for each that is wanted: as a rule no deeper look is needed */
+  frontForLimit: 1.1,
   /** fewer aggregates than that in a full window mean that others may stand behind them */
   crowdedBelow: 4,
   crowdedPartitions: 2,
@@ -24,6 +42,9 @@ const looks = Object.freeze({
   manyParked: 500,
   roundsWithEntries: 4,
 })
+
+/** SQL: none is looked for. */
+const noSuspect = 'select null::text as aggregate_type, null::text as aggregate_id where false'
 
 /** `LeasedSource.fetch`. */
 export async function fetch(session: Session, names: Names, request: FetchRequest): Promise<readonly DueEntry[]> {
@@ -40,16 +61,18 @@ export async function fetch(session: Session, names: Names, request: FetchReques
   }
 }
 
-function dueEntry(row: Row): DueEntry {
+export function dueEntry(row: Row): DueEntry {
   const lease = { partition: numberIn(row, 'partition'), epoch: numberIn(row, 'epoch'), holder: textIn(row, 'holder') }
   return { ...lentContent(row), lease, source: textIn(row, 'source'), isLate: booleanIn(row, 'is_late') }
 }
 
-function fetchStatement({ entries, aggregates, leases, meta }: Names, request: FetchRequest): Statement {
+/** @param beside - a log that owes entries too */
+export function fetchStatement(names: Names, request: FetchRequest, beside?: Beside): Statement {
+  const { entries, aggregates, leases, meta } = names
   const limit = whole(request.limit)
   const window = Math.max(
     looks.smallestWindow,
-    Math.ceil((2 * limit) / Math.min(request.leases.length, partitionCount)),
+    Math.ceil((looks.frontForLimit * limit) / Math.min(request.leases.length, partitionCount)),
   )
   const text = `
 with fence as materialized (
@@ -72,7 +95,7 @@ front as materialized (
 -- a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
 deeper as materialized (
   select partition, last_position, is_crowded,
-    greatest(${2 * limit} - (select count(*) from front), 0) / count(*) over ()
+    greatest(${2 * limit} - 2 * (select count(*) from front where waiting_until is null), 0) / count(*) over ()
       + case when is_crowded then ${looks.deepWindow} else 0 end as depth
   from (
     select *, open_aggregates < ${looks.crowdedBelow}
@@ -129,25 +152,7 @@ to_park as materialized (
     order by met.partition, met.position
     limit ${limit})
 ),
-represented as (
-  insert into ${aggregates} (partition, aggregate_type, aggregate_id, waiting_until, parkings)
-  select partition, aggregate_type, aggregate_id, now(), 1 from hot order by aggregate_type, aggregate_id
-  on conflict do nothing
-  returning aggregate_type, aggregate_id
-),
-touched as (
-  update ${aggregates} a set parkings = a.parkings + 1
-  from (select distinct aggregate_type, aggregate_id from to_park where has_row) p
-  where a.aggregate_type = p.aggregate_type and a.aggregate_id = p.aggregate_id
-  returning a.aggregate_type, a.aggregate_id
-),
-parked as (
-  update ${entries} e set state = 'parked'
-  from to_park join (select * from touched union all select * from represented) r using (aggregate_type, aggregate_id)
-  where e.id = to_park.id and e.state = 'pending'
-  returning to_park.is_waiting
-),
--- 3. Aggregates whose time has come. A row that represents no parked entry any more has done its work.
+-- Aggregates whose time has come. A row that represents no parked entry any more has done its work.
 returning_rows as materialized (
   select a.*, head.position,
     exists (
@@ -170,29 +175,52 @@ returning_rows as materialized (
     limit 1
   ) head on true
 ),
+represented as (
+  insert into ${aggregates} (partition, aggregate_type, aggregate_id, waiting_until, parkings)
+  select partition, aggregate_type, aggregate_id, now(), 1 from hot order by aggregate_type, aggregate_id
+  on conflict do nothing
+  returning aggregate_type, aggregate_id
+),
+-- An operator's requeue locks such rows too: everybody takes them in one order.
+locked as materialized (
+  select a.aggregate_type, a.aggregate_id
+  from ${aggregates} a
+  join (
+    select aggregate_type, aggregate_id from to_park where has_row
+    union
+    select aggregate_type, aggregate_id from returning_rows where not has_parked
+  ) wanted using (aggregate_type, aggregate_id)
+  order by a.aggregate_type, a.aggregate_id
+  for update of a
+),
+touched as (
+  update ${aggregates} a set parkings = a.parkings + 1
+  from locked
+  where a.aggregate_type = locked.aggregate_type and a.aggregate_id = locked.aggregate_id
+    and exists (
+      select from to_park p
+      where p.has_row and p.aggregate_type = a.aggregate_type and p.aggregate_id = a.aggregate_id)
+  returning a.aggregate_type, a.aggregate_id
+),
+parked as (
+  update ${entries} e set state = 'parked'
+  from to_park join (select * from touched union all select * from represented) r using (aggregate_type, aggregate_id)
+  where e.id = to_park.id and e.state = 'pending'
+  returning to_park.is_waiting
+),
 emptied as (
   delete from ${aggregates} a
-  using returning_rows r
+  using returning_rows r join locked using (aggregate_type, aggregate_id)
   where a.aggregate_type = r.aggregate_type and a.aggregate_id = r.aggregate_id
     and not r.has_parked and a.parkings = r.parkings and a.waiting_until <= now()
     and not exists (
       select from to_park p where p.aggregate_type = r.aggregate_type and p.aggregate_id = r.aggregate_id)
 ),
--- 4. What a relay may have died of is lent alone, the oldest first, once it is the head of its aggregate.
+-- 3. What a relay may have died of is lent alone, the oldest first, once it is the head of its aggregate.
 suspect as materialized (
-  select e.aggregate_type, e.aggregate_id
-  from fence join ${entries} e on e.partition = fence.partition and e.crashes > 0 and e.state in ${pendingStates}
-  where not exists (
-      select from ${entries} earlier
-      where earlier.aggregate_type = e.aggregate_type and earlier.aggregate_id = e.aggregate_id
-        and earlier.state in ${pendingStates} and earlier.sequence < e.sequence)
-    and not exists (
-      select from ${aggregates} a
-      where a.aggregate_type = e.aggregate_type and a.aggregate_id = e.aggregate_id and a.waiting_until > now())
-  order by e.position
-  limit 1
+  ${beside?.hasCompany ? noSuspect : suspects(names, beside)}
 ),
--- 5. Both kinds of candidates, the oldest first in each partition, then the partitions in turn: neither a kind nor a
+-- 4. Both kinds of candidates, the oldest first in each partition, then the partitions in turn: neither a kind nor a
 --    partition keeps the others out.
 candidates as materialized (
   select 1 as place, aggregate_type, aggregate_id from suspect
@@ -212,13 +240,15 @@ candidates as materialized (
   ) in_turn
   where not exists (select from suspect)
 ),
--- 6. The beginning of each candidate's pending entries by sequence, wherever they stand in the scan. The nested loop
---    ends as soon as the batch is full.
+-- 5. The beginning of each candidate's pending entries by sequence, wherever they stand in the scan. The nested loop
+--    ends as soon as the batch is full. Until it is known what is lent, only keys and sizes are carried along.
 beginnings as materialized (
   select c.place, e.*
   from (select * from candidates order by place limit ${limit}) c
   cross join lateral (
-    select e.*, row_number() over (order by e.sequence) as nth
+    select e.id, e.partition, e.aggregate_type, e.aggregate_id, e.sequence, e.crashes, e.requeues, e.payload_bytes,
+      ${beside ? beside.isBehind('e') : 'false'} as is_behind_log,
+      row_number() over (order by e.sequence) as nth
     from ${entries} e
     where e.aggregate_type = c.aggregate_type and e.aggregate_id = c.aggregate_id and e.state in ${pendingStates}
     order by e.sequence
@@ -234,40 +264,48 @@ batch as materialized (
       select *,
         -- the limit above cuts off the end of a beginning; this holds even if the planner joined in another order
         row_number() over of_aggregate = nth as is_beginning,
-        bool_or(nth > 1 and crashes > 0) over of_aggregate as is_behind_suspect
+        bool_or(is_behind_log or (crashes > 0 and ${beside?.hasCompany ? 'true' : 'nth > 1'})) over of_aggregate as is_behind
       from beginnings
       window of_aggregate as (partition by place order by nth rows unbounded preceding)
     ) beginning
-    where is_beginning and not is_behind_suspect
+    where is_beginning and not is_behind
     window in_order as (order by place, nth rows unbounded preceding)
   ) counted
-  where nth_of_batch = 1 or bytes <= ${whole(request.maxBytes)}
+  where ${beside?.hasCompany ? '' : 'nth_of_batch = 1 or '}bytes <= ${whole(request.maxBytes)}
 ),
 noted as (
   update ${leases} l set in_flight = coalesce(lent.ids, '{}')
   from fence left join (select partition, array_agg(id) as ids from batch group by partition) lent using (partition)
   where l.partition = fence.partition and l.in_flight is distinct from coalesce(lent.ids, '{}')
+),
+-- 6. Only where callers number. The next one above, if it was not given up, tells: it can have been published first
+--    only because this one was committed after it.
+late as (
+  select id
+  from (
+    select b.id, b.requeues, bool_or(above.state = 'published'${beside ? ` or ${beside.isBelowPassed('b')}` : ''})
+      over (partition by b.place order by b.nth desc) as is_late
+    from ${meta} numbered
+    join batch b on numbered.key = 'sequence-source:' || b.aggregate_type
+    left join lateral (
+      select n.state
+      from ${entries} n
+      where n.aggregate_type = b.aggregate_type and n.aggregate_id = b.aggregate_id and n.sequence > b.sequence
+        and n.state not in ('dead', 'discarded')
+      order by n.sequence
+      limit 1
+    ) above on true
+    where numbered.value = 'caller'
+  ) looked_up
+  where is_late and requeues = 0
 )
-select ${lentColumns('e')}, fence.epoch::float8 as epoch, fence.holder,
+select ${lentColumns('e')}, fence.epoch::text as epoch, fence.holder, e.id = any (array(select id from late)) as is_late,
   (select value from ${meta} where key = 'source') as source,
-  (select count(*) from parked where is_waiting)::int as parked,
-  -- Only where callers number. The next one above, if it was not given up, tells: it can have been published first
-  -- only because this one was committed after it.
-  numbered.key is not null and e.requeues = 0 and bool_or(above.state = 'published') over (
-    partition by e.place order by e.nth desc) is true as is_late
+  (select count(*) from parked where is_waiting)::int as parked
 from (select) once
-left join batch e on true
-left join fence on fence.partition = e.partition
-left join ${meta} numbered on numbered.key = 'sequence-source:' || e.aggregate_type and numbered.value = 'caller'
-left join lateral (
-  select n.state
-  from ${entries} n
-  where numbered.key is not null
-    and n.aggregate_type = e.aggregate_type and n.aggregate_id = e.aggregate_id and n.sequence > e.sequence
-    and n.state not in ('dead', 'discarded')
-  order by n.sequence
-  limit 1
-) above on true
-order by e.place, e.nth`
+left join batch on true
+left join fence on fence.partition = batch.partition
+left join ${entries} e on e.id = batch.id
+order by batch.place, batch.nth`
   return { text, values: leaseValues(request.leases) }
 }

@@ -26,7 +26,7 @@ export interface PgDatabase {
  * Names a handle as a transaction whose type says `db` although a transaction is open on it: a framework's
  * transaction host, or a `drizzle(client)` after your own BEGIN.
  *
- * It is checked when it is used: without an open transaction `enqueue` writes nothing and throws.
+ * It is checked when it is used: without an open transaction `enqueue` and `once` write nothing and throw.
  */
 export function asTransaction(handle: PgDatabase): PgTransaction {
   if (!isPgHandle(handle)) throw wrongHandle()
@@ -40,12 +40,12 @@ export function asTransaction(handle: PgDatabase): PgTransaction {
 }
 
 /** What the compiler refuses, refused at run time too, for callers whom it does not check. */
-export function checkTransaction(handle: unknown): asserts handle is PgTransaction {
+export function checkTransaction(handle: unknown, method: 'enqueue' | 'once'): asserts handle is PgTransaction {
   if (!isPgHandle(handle)) throw wrongHandle()
   if (!('rollback' in handle) || typeof handle.rollback !== 'function') {
     throw new OutboxError(
       'not-a-transaction',
-      'enqueue was given a database, not a transaction. Pass the tx of db.transaction(async (tx) => …), or name the handle with asTransaction(…) if a transaction is open on it. Nothing was written.',
+      `${method} was given a database, not a transaction. Pass the tx of db.transaction(async (tx) => …), or name the handle with asTransaction(…) if a transaction is open on it. Nothing was written.`,
       { reason: 'no-transaction' },
     )
   }
@@ -61,7 +61,19 @@ export function finishedTransaction(options?: ErrorOptions): OutboxError<'not-a-
   )
 }
 
-export function isPgHandle(handle: unknown): handle is PgDatabase {
+/** What the compiler refuses for a database. @throws {OutboxError} `invalid-option` */
+export function checkDatabase(db: unknown): asserts db is PgDatabase {
+  const refuse = (message: string): OutboxError<'invalid-option'> =>
+    new OutboxError('invalid-option', `The option db ${message}`, { option: 'db' })
+  if (!isPgHandle(db)) {
+    throw refuse(
+      "is no drizzle database on PostgreSQL: pass drizzle(…) of 'drizzle-orm/node-postgres', 'drizzle-orm/postgres-js' or 'drizzle-orm/pglite'.",
+    )
+  }
+  if ('rollback' in db) throw refuse('is a transaction: pass the database, which outlives it.')
+}
+
+function isPgHandle(handle: unknown): handle is PgDatabase {
   return (
     typeof handle === 'object' &&
     handle !== null &&

@@ -1,4 +1,7 @@
 export { asTransaction, type PgDatabase, type PgTransaction } from './handles.ts'
+export { type PgInbox, type PgInboxOptions, pgInbox } from './inbox.ts'
+export { emptyLog } from './log/empty.ts'
+export type { Engine } from './log/engine.ts'
 export type { Place } from './names.ts'
 export { type NotifyMode, type PgOutbox, type PgOutboxOptions, pgOutbox } from './outbox.ts'
-export { setup, setupSql } from './setup.ts'
+export { type SetupOptions, setup, setupInbox, setupInboxSql, setupSql } from './setup.ts'

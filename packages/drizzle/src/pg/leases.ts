@@ -45,8 +45,12 @@ select value from ${meta} where key = 'source'`
 /** How far `poll` looks into a partition for something that is due. */
 const pollWindow = 1000
 
-/** `LeasedSource.poll`: writes one row, and looks at the fronts of the same indexes as `fetch`. */
-export async function poll(session: Session, names: Names, request: Request<'poll'>): Promise<Poll> {
+/**
+ * `LeasedSource.poll`: writes one row, and looks at the fronts of the same indexes as `fetch`.
+ *
+ * @param alsoDue - SQL: another reason for which the partition `p` is due
+ */
+export async function poll(session: Session, names: Names, request: Request<'poll'>, alsoDue?: string): Promise<Poll> {
   const { entries, aggregates, relays, leases } = names
   const front = `select e.aggregate_type, e.aggregate_id
       from ${entries} e
@@ -81,7 +85,7 @@ select
       where exists (
         select from ${entries} e
         where e.aggregate_type = due.aggregate_type and e.aggregate_id = due.aggregate_id
-          and e.state in ${pendingStates}))
+          and e.state in ${pendingStates}))${alsoDue === undefined ? '' : `\n    or ${alsoDue}`}
   ) as due`
   const [row] = await session.run({ text, values: [request.holder] }, request)
   if (!row) throw new TypeError('The poll gave no row.')
@@ -103,8 +107,15 @@ select
  * Rows are locked in one order everywhere: relays, then leases by partition, then entries. A lease that somebody else
  * took meanwhile has another epoch when its row is looked at again, and is not granted. A holder that is absent from
  * the relays stays absent, for no holder joins twice.
+ *
+ * @param also - more CTEs, on the leases in `free`
  */
-export async function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly Lease[]> {
+export async function acquire(
+  session: Session,
+  names: Names,
+  request: Request<'acquire'>,
+  also: string = '',
+): Promise<readonly Lease[]> {
   const { entries, relays, leases } = names
   const text = `
 with evicted as materialized (
@@ -147,8 +158,8 @@ crashed as (
   update ${entries} e set crashes = e.crashes + 1
   from (select unnest(in_flight) as id from free) noted
   where e.id = noted.id and e.state in ${pendingStates}
-)
-select partition::int as partition, epoch::float8 as epoch from granted order by partition`
+)${also}
+select partition::int as partition, epoch::text as epoch from granted order by partition`
   const rows = await session.run(
     {
       text,
@@ -170,8 +181,17 @@ select partition::int as partition, epoch::float8 as epoch from granted order by
   }))
 }
 
-/** `LeasedSource.release`. */
-export async function release(session: Session, names: Names, request: Request<'release'>): Promise<void> {
+/**
+ * `LeasedSource.release`.
+ *
+ * @param also - more CTEs, on the leases in `fence`
+ */
+export async function release(
+  session: Session,
+  names: Names,
+  request: Request<'release'>,
+  also: string = '',
+): Promise<void> {
   const { relays, leases } = names
   const own = request.leases.filter((lease) => lease.holder === request.holder)
   const text = `
@@ -180,7 +200,7 @@ with departed as materialized (
 ),
 fence as materialized (
   ${standingLeases(leases, 3, 'where (select count(*) from departed) >= 0 -- relays are locked before leases, always')}
-)
+)${also}
 update ${leases} l set holder = null, in_flight = '{}' from fence where l.partition = fence.partition`
   await session.run({ text, values: [String(request.leave), request.holder, ...leaseValues(own)] }, request)
 }

@@ -11,8 +11,12 @@ export interface Place {
 export const tableKinds = ['entries', 'sequences', 'aggregates', 'relays', 'leases', 'meta'] as const
 export type TableKind = (typeof tableKinds)[number]
 
-/** The names of one outbox, the tables' ready to stand in SQL. */
-export interface Names extends Readonly<Record<TableKind, string>> {
+/** What the log engine has besides. */
+export const logKinds = ['log', 'log_cursors', 'log_leaves', 'log_slot'] as const
+export type LogKind = (typeof logKinds)[number]
+
+/** The names of one outbox and of the inbox beside it, the tables' ready to stand in SQL. */
+export interface Names extends Readonly<Record<TableKind | LogKind | 'inbox', string>> {
   readonly schema: string | undefined
   readonly prefix: string
   /** what a relay listens on */
@@ -45,7 +49,7 @@ export function namesIn(place: Place = {}): Names {
       },
     )
   }
-  const table = (kind: TableKind): string =>
+  const table = (kind: TableKind | LogKind | 'inbox'): string =>
     schema === undefined ? quoted(`${prefix}${kind}`) : `${quoted(schema)}.${quoted(`${prefix}${kind}`)}`
   return Object.freeze({
     schema,
@@ -56,6 +60,11 @@ export function namesIn(place: Place = {}): Names {
     relays: table('relays'),
     leases: table('leases'),
     meta: table('meta'),
+    inbox: table('inbox'),
+    log: table('log'),
+    log_cursors: table('log_cursors'),
+    log_leaves: table('log_leaves'),
+    log_slot: table('log_slot'),
     // a hash, because a schema's name and a prefix may be longer together than a channel's name may be
     channel: `outbox_wake_${partitionHash(schema ?? '', prefix)
       .toString(16)

@@ -1,6 +1,5 @@
 import {
   type Enqueueable,
-  entriesFrom,
   type LeasedSource,
   type OneOrMany,
   OutboxError,
@@ -8,19 +7,25 @@ import {
   type Receipt,
   uuidv7Generator,
 } from '@outbox/core'
+import { entriesFrom } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
-import { check } from './check.ts'
+import { check, outboxSubject } from './check.ts'
 import { Commits } from './commits.ts'
-import { discardDead, listDead, requeueDead } from './dead-letters.ts'
+import { deadLettersIn } from './dead-letters.ts'
 import { enqueue } from './enqueue.ts'
 import { fetch } from './fetch.ts'
-import { isPgHandle, type PgDatabase, type PgTransaction } from './handles.ts'
+import { checkDatabase, type PgDatabase, type PgTransaction } from './handles.ts'
 import { acquire, join, poll, release } from './leases.ts'
 import { listenThrough, sendsSimpleQueries } from './listen.ts'
+import type { Engine } from './log/engine.ts'
+import { checkNoLog } from './log/server.ts'
+import { logSource } from './log/source.ts'
 import { type Names, namesIn, type Place } from './names.ts'
+import type { Use } from './privileges.ts'
 import { purge } from './purge.ts'
 import { type Session, sessionOf } from './session.ts'
 import { settle } from './settle.ts'
+import { settledStates } from './states.ts'
 import { stats } from './stats.ts'
 import { keepListening } from './subscription.ts'
 import { fetchUnpublished, markPublished } from './trait.ts'
@@ -39,6 +44,8 @@ export type NotifyMode = 'debounced' | 'transaction' | 'off'
 export interface PgOutboxOptions extends Place {
   /** a drizzle database over a pool of node-postgres, postgres-js or PGlite; the outbox never closes it */
   readonly db: PgDatabase
+  /** default `mark`; all relays of an outbox have the same, producers may differ */
+  readonly engine?: Engine
   /** largest payload, in bytes of JSON; default 1 MiB */
   readonly maxPayloadBytes?: number
   /** mints the ids of events that bring none; default UUIDv7, ascending in this process */
@@ -72,14 +79,15 @@ export interface PgOutbox extends OutboxStore<PgTransaction> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function pgOutbox(options: PgOutboxOptions): PgOutbox {
-  const { db, notify = 'debounced', listen = true, ids = uuidv7Generator() } = options
+  const { db, engine = 'mark', notify = 'debounced', listen = true, ids = uuidv7Generator() } = options
   checkOptions(options)
   const names = namesIn(options)
-  const session = sessionOf(db)
-  const commits = new Commits(session, notify === 'debounced' ? names.channel : undefined)
+  const session = (use: Use): Session => sessionOf(db, { names, use })
+  const commits = new Commits(session('relay'), notify === 'debounced' ? names.channel : undefined)
   const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(options.maxPayloadBytes) }
   const enqueueOptions = {
     names,
+    toLog: engine === 'log',
     openCheck: sendsSimpleQueries(db.$client) ? 'clock' : 'setting',
     notifies: notify === 'transaction',
   } as const
@@ -92,15 +100,26 @@ export function pgOutbox(options: PgOutboxOptions): PgOutbox {
       return receipts
     },
     subscribe: (wake) => subscribe(names, commits, listen ? db.$client : undefined, wake),
-    ...relaySide(session, names),
+    ...(engine === 'log' ? logSource(session, names) : markSource(session, names)),
   } satisfies PgOutbox)
 }
 
-function relaySide(session: Session, names: Names): LeasedSource {
+function markSource(sessionFor: (use: Use) => Session, names: Names): LeasedSource {
+  const session = sessionFor('relay')
+  const purging = sessionFor('purge')
+  const settled = {
+    table: names.entries,
+    key: ['id'],
+    time: 'settled_at',
+    condition: `state in ${settledStates}`,
+  }
   return {
     fetchUnpublished: (limit, options) => fetchUnpublished(session, names, limit, options),
     markPublished: (ids, options) => markPublished(session, names, ids, options),
-    check: (options) => check(session, names, options),
+    async check(options) {
+      await check(session, outboxSubject(names), options)
+      await checkNoLog(session, names, options)
+    },
     join: (request) => join(session, names, request),
     poll: (request) => poll(session, names, request),
     acquire: (request) => acquire(session, names, request),
@@ -108,12 +127,8 @@ function relaySide(session: Session, names: Names): LeasedSource {
     fetch: (request) => fetch(session, names, request),
     settle: (request) => settle(session, names, request),
     stats: (options) => stats(session, names, options),
-    purge: (request) => purge(session, names, request),
-    deadLetters: {
-      list: (page) => listDead(session, names, page),
-      requeue: (ids, options) => requeueDead(session, names, ids, options),
-      discard: (ids, options) => discardDead(session, names, ids, options),
-    },
+    purge: (request) => purge(purging, settled, request),
+    deadLetters: deadLettersIn(sessionFor('deadLetters'), names),
   }
 }
 
@@ -129,16 +144,11 @@ async function subscribe(names: Names, commits: Commits, client: unknown, wake: 
   }
 }
 
-function checkOptions({ db, notify, listen, ids }: PgOutboxOptions): void {
+function checkOptions({ db, engine, notify, listen, ids }: PgOutboxOptions): void {
   const refuse = (option: string, message: string): OutboxError<'invalid-option'> =>
     new OutboxError('invalid-option', `The option ${option} ${message}`, { option })
-  if (!isPgHandle(db)) {
-    throw refuse(
-      'db',
-      "is no drizzle database on PostgreSQL: pass drizzle(…) of 'drizzle-orm/node-postgres', 'drizzle-orm/postgres-js' or 'drizzle-orm/pglite'.",
-    )
-  }
-  if ('rollback' in db) throw refuse('db', 'is a transaction: pass the database, which outlives it.')
+  checkDatabase(db)
+  if (engine !== undefined && !['mark', 'log'].includes(engine)) throw refuse('engine', "must be 'mark' or 'log'.")
   if (notify !== undefined && !['debounced', 'transaction', 'off'].includes(notify)) {
     throw refuse('notify', "must be 'debounced', 'transaction' or 'off'.")
   }

@@ -1,31 +1,82 @@
 import type { LeasedSource } from '@outbox/core'
-import type { Names } from './names.ts'
+import { millisecondsOf } from './content.ts'
 import { numberIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { whole } from './statement.ts'
-import { settledStates } from './states.ts'
 
-/** `LeasedSource.purge`. Rows that somebody else has locked are left for the next time: nobody waits. */
-export async function purge(
-  session: Session,
-  { entries }: Names,
-  request: Parameters<LeasedSource['purge']>[0],
-): Promise<number> {
-  const text = `
-with deleted as (
-  delete from ${entries}
-  where id in (
-    select id
-    from ${entries}
-    where state in ${settledStates} and settled_at <= now() - $1::text::float8 * interval '1 millisecond'
-    order by settled_at
-    limit $2::text::bigint
-    for update skip locked
-  )
-  returning id
+type Request = Parameters<LeasedSource['purge']>[0]
+
+/** What to purge: rows of a table that have a key of their own, by a time that an index has. */
+export interface Purged {
+  readonly table: string
+  readonly key: readonly string[]
+  readonly time: string
+  /** the index's predicate, written exactly so */
+  readonly condition?: string
+  /** SQL: a row `t` that is kept all the same */
+  readonly spared?: string
+}
+
+/** Longer than anything is kept, shorter than what a timestamp can hold. */
+export const longestAgeMs = 1e14
+
+/** Rows that one statement deletes: it is over in a few milliseconds, and so is whatever waits for it. */
+const batchSize = 1000
+
+/**
+ * Deletes rows in small batches, oldest first, each a statement that commits by itself. Rows that somebody else has
+ * locked are left to them: nobody waits.
+ *
+ * Each batch begins where the one before it ended. What that deleted may have to stay in the index for as long as some
+ * old transaction could still see it, and would be walked through again and again.
+ */
+export async function purge(session: Session, purged: Purged, request: Request): Promise<number> {
+  const age = String(Math.min(Math.max(0, request.olderThanMs), longestAgeMs))
+  let from = Number.NEGATIVE_INFINITY
+  let deleted = 0
+  for (let left = whole(request.limit); left > 0; ) {
+    const batch = Math.min(batchSize, left)
+    const [row] = await session.run({ text: batchText(purged, batch), values: [age, String(from)] }, request)
+    if (!row) throw new TypeError('The purge gave no row.')
+    const old = numberIn(row, 'old')
+    deleted += numberIn(row, 'deleted')
+    if (old < batch) break
+    left -= old
+    // a millisecond earlier, as times are finer than that
+    from = numberIn(row, 'last') - 1
+  }
+  return deleted
+}
+
+/**
+ * Plan: the front of the index by time. A planner without statistics expects few rows there, and would sort them all
+ * for every batch: so the bound on the age stands outside, and the limit is one that it cannot know. The limit that
+ * it does know keeps it from compiling what it takes for a long query.
+ */
+function batchText({ table, key, time, condition, spared }: Purged, limit: number): string {
+  const sameKey = (one: string, other: string): string =>
+    key.map((column) => `${one}.${column} = ${other}.${column}`).join(' and ')
+  return `
+with old as materialized (
+  select *
+  from (
+    select ${key.join(', ')}, ${time}
+    from ${table}
+    where ${condition ? `${condition} and ` : ''}${time} >= to_timestamp($2::text::float8 / 1000)
+    order by ${time}
+    limit (select ${limit})
+  ) front
+  where ${time} <= now() - $1::text::float8 * interval '1 millisecond'
+  limit ${limit}
+),
+free as materialized (
+  select ${key.map((column) => `t.${column}`).join(', ')}
+  from old join ${table} t on ${sameKey('t', 'old')}${spared ? `\n  where not ${spared}` : ''}
+  for update of t skip locked
+),
+deleted as (
+  delete from ${table} t using free where ${sameKey('t', 'free')} returning 1
 )
-select count(*)::int as count from deleted`
-  const values = [String(Math.max(0, request.olderThanMs)), String(whole(request.limit))]
-  const [row] = await session.run({ text, values }, request)
-  return row ? numberIn(row, 'count') : 0
+select (select count(*) from old)::int as old, (select count(*) from deleted)::int as deleted,
+  (select ${millisecondsOf(`max(${time})`)}::text from old) as last`
 }

@@ -1,4 +1,7 @@
-/** A row as a driver gives it. Statements select text, float8, int and boolean, which all drivers give alike. */
+/**
+ * A row as a driver gives it. Statements select text, int and boolean, which all drivers give alike, whatever the
+ * session's settings; a bigint is selected as text.
+ */
 export type Row = Readonly<Record<string, unknown>>
 
 /** The rows of a result: node-postgres and PGlite wrap them, postgres-js gives them as they are. */
@@ -22,9 +25,11 @@ export function textOrNullIn(row: Row, column: string): string | null {
   return row[column] === null ? null : textIn(row, column)
 }
 
+/** An int, or a bigint as text; exact up to 2^53. */
 export function numberIn(row: Row, column: string): number {
   const value = row[column]
-  return typeof value === 'number' ? value : unexpected(column, value)
+  if (typeof value === 'number') return value
+  return typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : unexpected(column, value)
 }
 
 export function booleanIn(row: Row, column: string): boolean {

@@ -23,6 +23,14 @@ import { pendingStates, settledStates } from './states.ts'
 /** The tables of an outbox, for drizzle-kit. */
 export type OutboxTables = Readonly<Record<TableKind, PgTable>>
 
+/** Every column is named: under a `casing` option drizzle would rename the others, and our SQL would miss them. */
+function tableMaker(schema: string | undefined): TableMaker {
+  return (name, columns, extras = () => []) =>
+    schema === undefined || schema === 'public'
+      ? pgTable(name, columns, extras)
+      : pgSchema(schema).table(name, columns, extras)
+}
+
 /**
  * The tables of an outbox in a schema, or with a prefix, of your own. Give the same place to `pgOutbox`.
  *
@@ -38,11 +46,7 @@ export type OutboxTables = Readonly<Record<TableKind, PgTable>>
  */
 export function outboxTables(place: Place = {}): OutboxTables {
   const { schema, prefix } = namesIn(place)
-  // every column is named: under a `casing` option drizzle would rename the others, and our SQL would miss them
-  const table: TableMaker = (name, columns, extras = () => []) =>
-    schema === undefined || schema === 'public'
-      ? pgTable(name, columns, extras)
-      : pgSchema(schema).table(name, columns, extras)
+  const table = tableMaker(schema)
   return Object.freeze({
     entries: table(
       `${prefix}entries`,
@@ -66,6 +70,8 @@ export function outboxTables(place: Place = {}): OutboxTables {
         requeues: integer('requeues').notNull().default(0),
         /** when it was published, died, or was discarded */
         settledAt: instant('settled_at'),
+        /** the holder of the lease under which it died */
+        settledBy: text('settled_by'),
         reason: text('reason'),
         payloadBytes: integer('payload_bytes').notNull().generatedAlwaysAs(sql`octet_length(payload::text)`),
       },
@@ -74,7 +80,7 @@ export function outboxTables(place: Place = {}): OutboxTables {
         index(`${prefix}entries_scan`).on(entry.partition, entry.state, entry.position).where(isPending),
         index(`${prefix}entries_order`).on(entry.aggregateType, entry.aggregateId, entry.sequence).where(isPending),
         index(`${prefix}entries_suspect`).on(entry.partition, entry.position).where(sql`crashes > 0`),
-        index(`${prefix}entries_dead`).on(entry.position).where(sql`state = 'dead'`),
+        index(`${prefix}entries_dead`).on(entry.position, entry.partition).where(sql`state = 'dead'`),
         index(`${prefix}entries_settled`)
           .on(entry.settledAt)
           .where(sql.raw(`state in ${settledStates}`)),
@@ -127,6 +133,23 @@ export function outboxTables(place: Place = {}): OutboxTables {
   })
 }
 
+/** The table of an inbox, in a schema or with a prefix of your own. Give the same place to `pgInbox`. */
+export function inboxTable(place: Place = {}): PgTable {
+  const { schema, prefix } = namesIn(place)
+  return tableMaker(schema)(
+    `${prefix}inbox`,
+    {
+      consumer: text('consumer').notNull(),
+      messageId: text('message_id').notNull(),
+      handledAt: instant('handled_at').notNull().default(sql`statement_timestamp()`),
+    },
+    (row) => [
+      primaryKey({ name: `${prefix}inbox_pkey`, columns: [row.consumer, row.messageId] }),
+      index(`${prefix}inbox_handled`).on(row.handledAt),
+    ],
+  )
+}
+
 type TableMaker = <Columns extends Record<string, PgColumnBuilderBase>>(
   name: string,
   columns: Columns,
@@ -147,3 +170,4 @@ export const outboxAggregates: PgTable = tables.aggregates
 export const outboxRelays: PgTable = tables.relays
 export const outboxLeases: PgTable = tables.leases
 export const outboxMeta: PgTable = tables.meta
+export const outboxInbox: PgTable = inboxTable()

@@ -1,8 +1,9 @@
 import type { CallOptions } from '@outbox/core'
+import { untilAborted } from '@outbox/core/adapter'
 import { type SQL, sql } from 'drizzle-orm'
-import { untilAborted } from '../shared/abort.ts'
 import { translated } from './errors.ts'
 import type { PgDatabase, PgTransaction } from './handles.ts'
+import type { Purpose } from './privileges.ts'
 import { type Row, rowsOf } from './rows.ts'
 import { inlined, partsOf, type Statement } from './statement.ts'
 
@@ -17,13 +18,14 @@ export interface Session {
   runInlined(statement: Statement): Promise<readonly Row[]>
 }
 
-export function sessionOf(handle: PgDatabase | PgTransaction): Session {
+/** @param purpose - what the statements are for, which an error about privileges tells */
+export function sessionOf(handle: PgDatabase | PgTransaction, purpose: Purpose): Session {
   const execute = async (query: SQL): Promise<readonly Row[]> => {
     try {
       // `as never`: the parameter's type says that two versions of drizzle agree on none
       return rowsOf(await handle.execute(query as never))
     } catch (error) {
-      throw translated(error)
+      throw translated(error, purpose)
     }
   }
   return {

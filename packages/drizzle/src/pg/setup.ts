@@ -1,7 +1,16 @@
+import { inboxSubject, logSubject, missingStructure, outboxSubject, type Subject, setupRequired } from './check.ts'
 import type { PgDatabase } from './handles.ts'
-import { namesIn, type Place, quoted } from './names.ts'
+import type { Engine } from './log/engine.ts'
+import { logStatements } from './log/tables.ts'
+import { type Names, namesIn, type Place, quoted } from './names.ts'
 import { sessionOf } from './session.ts'
+import { literal } from './statement.ts'
 import { pendingStates, settledStates } from './states.ts'
+
+export interface SetupOptions extends Place {
+  /** `log` makes the log too, beside the tables that are there; default `mark` */
+  readonly engine?: Engine
+}
 
 /**
  * The SQL that makes the tables of an outbox, for those who write their migrations by hand.
@@ -9,30 +18,71 @@ import { pendingStates, settledStates } from './states.ts'
  * Every statement leaves what is there already alone, so running it again changes nothing. It makes what the tables
  * of `@outbox/drizzle/pg/schema` make through drizzle-kit; the schema itself is not created.
  */
-export function setupSql(place: Place = {}): string {
-  return `${statementsFor(place).join(';\n\n')};\n`
+export function setupSql(options: SetupOptions = {}): string {
+  return textOf(statementsFor(namesIn(options), options))
+}
+
+/** As `setupSql`, for the table of an inbox. */
+export function setupInboxSql(place: Place = {}): string {
+  return textOf(inboxStatements(namesIn(place)))
 }
 
 /**
  * Makes the tables and indexes that are missing; safe to call again, and from several processes at once.
  *
- * Needs the right to create tables; a relay or a producer needs less. Those who migrate with drizzle-kit do not call
- * it. A schema that is named and missing is created too.
+ * Where nothing is missing it only reads, and waits for nobody, so it may run at every start. Needs the right to
+ * create tables; a relay or a producer needs less. Those who migrate with drizzle-kit do not call it. A schema that is
+ * named and missing is created too.
  *
- * @throws {OutboxError} `setup-required` when the privileges do not suffice · `unavailable`, `busy`
+ * @throws {OutboxError} `setup-required` when the privileges do not suffice, or the tables that are there are of another
+ *   version or lack a column: that takes a migration · `unavailable`, `busy`
  */
-export async function setup(db: PgDatabase, place: Place = {}): Promise<void> {
-  const names = namesIn(place)
-  const schema = names.schema === undefined ? [] : [`create schema if not exists ${quoted(names.schema)}`]
-  const statements = [...schema, ...statementsFor(place)]
-  // One block is one transaction. `if not exists` does not save two sessions that create one table at once from a
-  // unique violation: the lock lets them do it one after the other.
-  const body = [`perform pg_advisory_xact_lock(hashtext('${names.channel}'))`, ...statements].join(';\n')
-  await sessionOf(db).run({ text: `do $setup$ begin\n${body};\nend $setup$`, values: [] })
+export async function setup(db: PgDatabase, options: SetupOptions = {}): Promise<void> {
+  const names = namesIn(options)
+  const subject = options.engine === 'log' ? logSubject(names) : outboxSubject(names)
+  await makeMissing(db, subject, statementsFor(names, options))
 }
 
-function statementsFor(place: Place): string[] {
+function statementsFor(names: Names, { engine }: SetupOptions): readonly string[] {
+  return engine === 'log' ? [...outboxStatements(names), ...logStatements(names)] : outboxStatements(names)
+}
+
+/** As `setup`, for an inbox: its table, and nothing of an outbox. */
+export async function setupInbox(db: PgDatabase, place: Place = {}): Promise<void> {
   const names = namesIn(place)
+  await makeMissing(db, inboxSubject(names), inboxStatements(names))
+}
+
+async function makeMissing(db: PgDatabase, subject: Subject, statements: readonly string[]): Promise<void> {
+  const { names, title } = subject
+  const session = sessionOf(db, { names, use: 'relay' })
+  // `create index if not exists` waits for open transactions that have written, and makes all others wait behind it
+  if ((await missingStructure(session, subject)).length === 0) return
+  // One block is one transaction. `if not exists` does not save two sessions that create one thing at once from a
+  // unique violation: the lock lets them do it one after the other.
+  const lock = `perform pg_advisory_xact_lock(hashtext('outbox setup'))`
+  const body = [lock, ...schemaStatements(names), ...statements].join(';\n')
+  await session.run({ text: `do $setup$ begin\n${body};\nend $setup$`, values: [] })
+  const missing = await missingStructure(session, subject)
+  if (missing.length === 0) return
+  throw setupRequired(
+    `The tables of the ${title} are there, and not as this version of @outbox/drizzle needs them.`,
+    missing,
+    'Setting up makes tables and indexes, and alters none: migrate with drizzle-kit, or add by hand what is missing.',
+  )
+}
+
+/** `create schema if not exists` takes the right to create schemas even where it is there. */
+function schemaStatements({ schema }: Names): readonly string[] {
+  if (schema === undefined) return []
+  return [`if to_regnamespace(${literal(quoted(schema))}) is null then create schema ${quoted(schema)}; end if`]
+}
+
+function textOf(statements: readonly string[]): string {
+  return `${statements.join(';\n\n')};\n`
+}
+
+function outboxStatements(names: Names): readonly string[] {
   const { entries, sequences, aggregates, relays, leases, meta } = names
   const name = (rest: string): string => quoted(`${names.prefix}${rest}`)
   return [
@@ -53,6 +103,7 @@ function statementsFor(place: Place): string[] {
   crashes integer not null default 0,
   requeues integer not null default 0,
   settled_at timestamptz,
+  settled_by text,
   reason text,
   payload_bytes integer not null generated always as (octet_length(payload::text)) stored,
   constraint ${name('entries_partition_check')} check (partition between 0 and 63),
@@ -67,7 +118,7 @@ function statementsFor(place: Place): string[] {
     `create index if not exists ${name('entries_suspect')}
   on ${entries} (partition, position) where crashes > 0`,
     `create index if not exists ${name('entries_dead')}
-  on ${entries} (position) where state = 'dead'`,
+  on ${entries} (position, partition) where state = 'dead'`,
     `create index if not exists ${name('entries_settled')}
   on ${entries} (settled_at) where state in ${settledStates}`,
     `create table if not exists ${sequences} (
@@ -101,5 +152,19 @@ function statementsFor(place: Place): string[] {
   key text primary key,
   value text not null
 )`,
+  ]
+}
+
+function inboxStatements({ prefix, inbox }: Names): readonly string[] {
+  const name = (rest: string): string => quoted(`${prefix}${rest}`)
+  return [
+    `create table if not exists ${inbox} (
+  consumer text not null,
+  message_id text not null,
+  handled_at timestamptz not null default statement_timestamp(),
+  constraint ${name('inbox_pkey')} primary key (consumer, message_id)
+)`,
+    `create index if not exists ${name('inbox_handled')}
+  on ${inbox} (handled_at)`,
   ]
 }

@@ -39,11 +39,17 @@ export function whole(value: number): number {
 
 /** What PostgreSQL can store of a text: no U+0000, and no half of a surrogate pair. For words of others, not payloads. */
 export function storable(text: string): string {
-  return text.replace(/[\0\p{Surrogate}]/gu, '\ufffd')
+  return text.replace(unstorable, '\ufffd')
 }
 
+export function isStorable(text: string): boolean {
+  return text.search(unstorable) < 0
+}
+
+const unstorable = /[\0\p{Surrogate}]/gu
+
 /** Text in SQL, whatever `standard_conforming_strings` says. Our drivers speak UTF-8, where no byte hides a quote. */
-function literal(value: Value): string {
+export function literal(value: Value): string {
   if (value === null) return 'NULL'
   return `E'${value.replace(/['\\]/g, (character) => (character === "'" ? "''" : '\\\\'))}'`
 }

@@ -17,15 +17,7 @@ export async function fetchUnpublished(
   const text = `
 with oldest as materialized (
   select front.id, front.position
-  from generate_series(0, ${partitionCount - 1}) p (partition)
-  cross join (values ('pending'), ('parked')) s (state)
-  cross join lateral (
-    select e.id, e.position
-    from ${entries} e
-    where e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}
-    order by e.position
-    limit $1::text::bigint
-  ) front
+  from ${fronts(entries, '$1::text::bigint')}
   order by front.position
   limit $1::text::bigint
 )
@@ -43,9 +35,25 @@ export async function markPublished(
   ids: readonly string[],
   options?: CallOptions,
 ): Promise<void> {
-  const text = `
-update ${entries} e set state = 'published', settled_at = now(), crashes = 0, reason = null
-from ${idsGiven}
-where e.id = given.id and e.state in ${pendingStates}`
-  await session.run({ text, values: [arrayOf(ids.filter(isUuid))] }, options)
+  await session.run({ text: marking(entries), values: [arrayOf(ids.filter(isUuid))] }, options)
+}
+
+/** SQL for the oldest pending entries of each partition, `front`, as many of each as the limit says. */
+export function fronts(entries: string, limit: string): string {
+  return `generate_series(0, ${partitionCount - 1}) p (partition)
+  cross join (values ('pending'), ('parked')) s (state)
+  cross join lateral (
+    select e.id, e.position
+    from ${entries} e
+    where e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}
+    order by e.position
+    limit ${limit}
+  ) front`
+}
+
+/** SQL that marks the entries whose ids are the first value. */
+export function marking(entries: string): string {
+  return `update ${entries} e set state = 'published', settled_at = now(), crashes = 0, reason = null
+  from ${idsGiven}
+  where e.id = given.id and e.state in ${pendingStates}`
 }

@@ -1,4 +1,4 @@
-import { aggregateKey } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import type { TableNames } from './names.ts'
 import { textOf } from './rows.ts'
 import { isPending } from './sql.ts'

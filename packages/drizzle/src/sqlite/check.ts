@@ -1,37 +1,47 @@
 import { OutboxError } from '@outbox/core'
 import { getTableConfig } from 'drizzle-orm/sqlite-core'
-import type { Transact } from './connection.ts'
 import { setupRequired } from './errors.ts'
-import { type TableNames, tablesVersion } from './names.ts'
 import { textOf } from './rows.ts'
-import { outboxTables } from './schema.ts'
-import { query, type Steps } from './steps.ts'
+import { type Query, query, type Steps } from './steps.ts'
+import type { Subject } from './subjects.ts'
+import type { Transact } from './transact.ts'
 
 /** `unixepoch('subsec')` came with 3.42, the youngest of what the statements need. */
 const oldestVersion: readonly [major: number, minor: number] = [3, 42]
 
 /**
- * `LeasedSource.check`: SQLite's version, every table, column and index, and that this connection may write.
+ * `check` of a store: SQLite's version, every table, column and index, and that this connection may write.
  *
+ * @param lock - a statement that only who may write can run
  * @throws {OutboxError} `setup-required`, naming everything that is missing
  */
-export async function check(transact: Transact, names: TableNames, options?: { signal?: AbortSignal }): Promise<void> {
-  const missing = await transact('read', () => missingParts(names), options)
-  if (missing.length > 0) throw setupRequired(missing)
+export async function check(
+  transact: Transact,
+  subject: Subject,
+  lock: Query,
+  options?: { signal?: AbortSignal },
+): Promise<void> {
+  const missing = await transact('read', () => missingParts(subject), options)
+  if (missing.length > 0) throw setupRequired(subject.title, missing)
   try {
-    await transact('write', () => tryToWrite(names), options)
+    await transact('write', () => run(lock), options)
   } catch (error) {
-    throw isReadOnly(error) ? setupRequired(['the right to write'], { cause: error }) : error
+    throw isReadOnly(error) ? setupRequired(subject.title, ['the right to write'], { cause: error }) : error
   }
 }
 
-function* missingParts(names: TableNames): Steps<readonly string[]> {
+function* run(statement: Query): Steps<void> {
+  yield statement
+}
+
+/** What the tables lack, or in what they are ahead. */
+export function* missingParts(subject: Subject): Steps<readonly string[]> {
   const missing: string[] = []
   const version = (yield* query('SELECT sqlite_version() AS version')).map((row) => textOf(row, 'version'))[0] ?? ''
   if (isTooOld(version)) missing.push(`SQLite ${oldestVersion.join('.')} or newer (this is ${version})`)
-  for (const table of Object.values(outboxTables({ prefix: names.prefix }))) {
+  for (const table of subject.tables) {
     const { name, columns, indexes } = getTableConfig(table)
-    const found = new Set((yield* query(columnsOfTable, name)).map((row) => textOf(row, 'name')))
+    const found = yield* columnsOf(name)
     if (found.size === 0) {
       missing.push(`table ${name}`)
       continue
@@ -41,30 +51,29 @@ function* missingParts(names: TableNames): Steps<readonly string[]> {
     for (const { config } of indexes) if (!foundIndexes.has(config.name)) missing.push(`index ${config.name}`)
   }
   // tables that are not all there say nothing about their version
-  return missing.length > 0 ? missing : yield* versionFaults(names)
+  return missing.length > 0 ? missing : yield* versionFaults(subject)
 }
 
-function* versionFaults({ meta }: TableNames): Steps<readonly string[]> {
-  const [row] = yield* query(`SELECT value FROM ${meta} WHERE key = 'version'`)
-  // the first relay that joins writes it down; until then the columns tell
-  const version = row ? Number(textOf(row, 'value')) : tablesVersion
-  if (version < tablesVersion) return [`version ${tablesVersion} of the tables (these are version ${version})`]
-  if (version === tablesVersion) return []
-  return [`a newer @outbox/drizzle (the tables are version ${version}, this package knows ${tablesVersion})`]
+function* versionFaults({ names: { meta }, versionKey, version: known }: Subject): Steps<readonly string[]> {
+  if ((yield* columnsOf(meta)).size === 0) return []
+  const [row] = yield* query(`SELECT value FROM ${meta} WHERE key = ?`, versionKey)
+  const version = row ? Number(textOf(row, 'value')) : known
+  if (version < known) return [`version ${known} of the tables (these are version ${version})`]
+  if (version === known) return []
+  return [`a newer @outbox/drizzle (the tables are version ${version}, this package knows ${known})`]
 }
 
 /** xinfo, because table_info hides generated columns */
-const columnsOfTable = 'SELECT name FROM pragma_table_xinfo(?)'
+function* columnsOf(table: string): Steps<ReadonlySet<string>> {
+  const rows = yield* query('SELECT name FROM pragma_table_xinfo(?)', table)
+  return new Set(rows.map((row) => textOf(row, 'name')))
+}
+
 const indexesOfTable = 'SELECT name FROM pragma_index_list(?)'
 
 function isTooOld(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   return major < oldestVersion[0] || (major === oldestVersion[0] && minor < oldestVersion[1])
-}
-
-/** Changes nothing, but only who may write can run it. */
-function* tryToWrite({ meta }: TableNames): Steps<void> {
-  yield* query(`UPDATE ${meta} SET value = value WHERE key = ''`)
 }
 
 function isReadOnly(error: unknown): boolean {

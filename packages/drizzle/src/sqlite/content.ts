@@ -1,4 +1,5 @@
 import type { DueEntry, EntryContent } from '@outbox/core'
+import { deduplicationIdOf } from '@outbox/core/adapter'
 import { dateOf, headersOf, integerOf, textOf } from './rows.ts'
 import type { Row } from './steps.ts'
 
@@ -22,11 +23,10 @@ export function contentOf(row: Row): EntryContent {
 /** What a relay and an operator see of an entry. */
 export function lentContentOf(row: Row): Omit<DueEntry, 'lease' | 'source' | 'isLate'> {
   const content = contentOf(row)
-  const requeues = integerOf(row, 'requeues')
   return {
     ...content,
     attempt: integerOf(row, 'refused') + 1,
     crashes: integerOf(row, 'crashes'),
-    deduplicationId: requeues === 0 ? content.id : `${content.id}#${requeues}`,
+    deduplicationId: deduplicationIdOf(content.id, integerOf(row, 'requeues')),
   }
 }

@@ -1,10 +1,10 @@
-import type { DeadLetter } from '@outbox/core'
+import type { DeadLetter, DeadLetterFilter } from '@outbox/core'
 import { aggregateOf, dropIdleAggregates } from './aggregates.ts'
 import { contentColumns, lentContentOf } from './content.ts'
 import type { TableNames } from './names.ts'
 import { dateOf, integerOf, textOf } from './rows.ts'
 import { nowMs, rowLimit } from './sql.ts'
-import { query, type Row, type Steps } from './steps.ts'
+import { query, type Row, type SqlValue, type Steps } from './steps.ts'
 
 /**
  * `DeadLetters.list`. The entry of `after` keeps its position when it is requeued or discarded between two pages.
@@ -13,17 +13,31 @@ import { query, type Row, type Steps } from './steps.ts'
  */
 export function* listDead(
   names: TableNames,
-  page: { readonly after?: string; readonly limit: number },
+  page: { readonly after?: string; readonly limit: number; readonly where?: DeadLetterFilter },
 ): Steps<readonly DeadLetter[]> {
   const { entries } = names
-  const after = page.after === undefined ? '0' : `(SELECT position FROM ${entries} WHERE id = ?)`
+  const conditions = conditionsOf(page.where ?? {})
+  if (page.after !== undefined) {
+    conditions.push([`e.position > (SELECT position FROM ${entries} WHERE id = ?)`, page.after.toLowerCase()])
+  }
   const rows = yield* query(
-    `SELECT ${contentColumns}, e.reason, e.settled_at FROM ${entries} e
-     WHERE e.state = 'dead' AND e.position > ${after} ORDER BY e.position LIMIT ?`,
-    ...(page.after === undefined ? [] : [page.after.toLowerCase()]),
+    `SELECT ${contentColumns}, e.reason, e.settled_at, e.settled_by FROM ${entries} e
+     WHERE ${["e.state = 'dead'", ...conditions.map(([condition]) => condition)].join(' AND ')}
+     ORDER BY e.position LIMIT ?`,
+    ...conditions.map(([, value]) => value),
     rowLimit(page.limit),
   )
   return rows.map(deadLetter)
+}
+
+/** What the filter asks for, each with its value. */
+function conditionsOf(where: DeadLetterFilter): (readonly [condition: string, value: SqlValue])[] {
+  const { eventType, aggregateType, aggregateId, diedBefore } = where
+  const texts = { event_type: eventType, aggregate_type: aggregateType, aggregate_id: aggregateId }
+  const named = Object.entries(texts).flatMap(([column, value]) =>
+    value === undefined ? [] : [[`e.${column} = ?`, value] as const],
+  )
+  return diedBefore === undefined ? named : [...named, ['e.settled_at < ?', diedBefore.getTime()]]
 }
 
 function deadLetter(row: Row): DeadLetter {
@@ -31,6 +45,7 @@ function deadLetter(row: Row): DeadLetter {
     entry: { ...lentContentOf(row), partition: integerOf(row, 'partition') },
     reason: textOf(row, 'reason'),
     diedAt: dateOf(row, 'settled_at'),
+    holder: textOf(row, 'settled_by'),
   }
 }
 
@@ -46,7 +61,7 @@ export function* requeue(names: TableNames, ids: readonly string[]): Steps<numbe
            SELECT 1 FROM ${aggregates} a
            WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id)
          THEN 'parked' ELSE 'pending' END,
-       refused = 0, crashes = 0, requeues = requeues + 1, settled_at = NULL, reason = NULL
+       refused = 0, crashes = 0, requeues = requeues + 1, settled_at = NULL, settled_by = NULL, reason = NULL
      WHERE id IN (SELECT value FROM json_each(?)) AND state = 'dead'
      RETURNING id, aggregate_type, aggregate_id`,
     idList(ids),

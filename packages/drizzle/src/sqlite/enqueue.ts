@@ -1,9 +1,11 @@
-import { aggregateKey, mixedSequences, type NewEntry, type Receipt, sequenceConflict } from '@outbox/core'
-import { entriesToWrite, receiptsFor, type Stored } from '../shared/receipts.ts'
+import type { NewEntry, Receipt } from '@outbox/core'
+import { aggregateKey, entriesToWrite, mixedSequences, receiptsFor, type Stored } from '@outbox/core/adapter'
 import { aggregateList, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { booleanOf, integerOf, textOf } from './rows.ts'
-import { query, type SqlValue, type Steps } from './steps.ts'
+import { refuseConflicts } from './sequence-conflicts.ts'
+import { inOneGo, type Query, query, type SqlValue, type Steps } from './steps.ts'
+import { writeLock } from './transact.ts'
 
 /** 1,000 placeholders: far below SQLite's limit, and longer statements are no faster. */
 const rowsPerStatement = 100
@@ -17,15 +19,19 @@ interface NumberedEntry extends NewEntry {
 /**
  * Writes a batch in the caller's transaction, in write order. @returns receipts, in the order given
  *
- * The write lock comes first: SQLite has one writer, so what is looked up under it holds until the transaction ends.
+ * The write lock comes first: what is looked up under it holds until the transaction ends. So all is known, conflicts
+ * too, before the first row is written; then the batch is written in one go.
  */
 export function* enqueue(names: TableNames, entries: readonly NewEntry[]): Steps<readonly Receipt[]> {
-  yield* query(`UPDATE ${names.meta} SET value = value WHERE key = ''`)
+  yield writeLock(names.meta, 'key')
   const stored = yield* storedBefore(names, entries)
   const fresh = entriesToWrite(entries.filter(({ id }) => !stored.has(id)))
   if (fresh.length > 0) {
-    yield* keepSequenceSources(names, fresh)
-    for (const { id, sequence } of yield* write(names, fresh)) stored.set(id, { sequence, isNew: true })
+    const newSources = yield* newSequenceSources(names, fresh)
+    yield* refuseConflicts(names, fresh)
+    const { numbered, sequences } = yield* numberedFrom(names, fresh)
+    yield* inOneGo([...newSources, ...sequences, ...insertsOf(names, numbered)])
+    for (const { id, sequence } of numbered) stored.set(id, { sequence, isNew: true })
   }
   return receiptsFor(entries, fresh, stored)
 }
@@ -39,8 +45,8 @@ function* storedBefore(names: TableNames, entries: readonly NewEntry[]): Steps<M
   return new Map(rows.map((row) => [textOf(row, 'id'), { sequence: integerOf(row, 'sequence'), isNew: false }]))
 }
 
-/** Refuses a type that is numbered another way than before; of a new type it writes down how. */
-function* keepSequenceSources({ meta }: TableNames, entries: readonly NewEntry[]): Steps<void> {
+/** Refuses a type that is numbered another way than before. @returns what writes down how new types are */
+function* newSequenceSources({ meta }: TableNames, entries: readonly NewEntry[]): Steps<readonly Query[]> {
   const sources = new Map(
     entries.map(({ aggregateType, sequence }) => [aggregateType, sequence === undefined ? 'store' : 'caller']),
   )
@@ -49,17 +55,26 @@ function* keepSequenceSources({ meta }: TableNames, entries: readonly NewEntry[]
      FROM json_each(?) t LEFT JOIN ${meta} m ON m.key = 'sequence-source:' || t.value`,
     JSON.stringify([...sources.keys()]),
   )
-  for (const row of rows) {
+  return rows.flatMap((row) => {
     const aggregateType = textOf(row, 'aggregate_type')
     const source = sources.get(aggregateType) ?? null
-    if (row['source'] === null) {
-      yield* query(`INSERT INTO ${meta} (key, value) VALUES ('sequence-source:' || ?, ?)`, aggregateType, source)
-    } else if (row['source'] !== source) throw mixedSequences(aggregateType)
-  }
+    if (row['source'] !== null) {
+      if (row['source'] !== source) throw mixedSequences(aggregateType)
+      return []
+    }
+    const text = `INSERT INTO ${meta} (key, value) VALUES ('sequence-source:' || ?, ?)`
+    return [{ text, values: [aggregateType, source] }]
+  })
 }
 
-/** Gives every entry that brings no sequence its aggregate's next, and writes all of them. */
-function* write(names: TableNames, entries: readonly NewEntry[]): Steps<readonly NumberedEntry[]> {
+interface Numbered {
+  readonly numbered: readonly NumberedEntry[]
+  /** what moves the counters on */
+  readonly sequences: readonly Query[]
+}
+
+/** Gives every entry that brings no sequence its aggregate's next. */
+function* numberedFrom(names: TableNames, entries: readonly NewEntry[]): Steps<Numbered> {
   const aggregates = yield* aggregatesOf(names, entries)
   const advanced = new Map<string, SqlValue[]>()
   const numbered = entries.map((entry): NumberedEntry => {
@@ -73,18 +88,10 @@ function* write(names: TableNames, entries: readonly NewEntry[]): Steps<readonly
     advanced.set(key, [aggregateType, aggregateId, sequence])
     return { ...entry, sequence, state }
   })
-  if (advanced.size > 0) {
-    yield* query(
-      `INSERT INTO ${names.sequences} (aggregate_type, aggregate_id, last_sequence)
-       SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
-       ON CONFLICT DO UPDATE SET last_sequence = excluded.last_sequence`,
-      JSON.stringify([...advanced.values()]),
-    )
-  }
-  for (let from = 0; from < numbered.length; from += rowsPerStatement) {
-    yield* insert(names, numbered.slice(from, from + rowsPerStatement))
-  }
-  return numbered
+  const text = `INSERT INTO ${names.sequences} (aggregate_type, aggregate_id, last_sequence)
+     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+     ON CONFLICT DO UPDATE SET last_sequence = excluded.last_sequence`
+  return { numbered, sequences: advanced.size > 0 ? [{ text, values: [JSON.stringify([...advanced.values()])] }] : [] }
 }
 
 interface AggregateNow {
@@ -113,64 +120,29 @@ function* aggregatesOf(names: TableNames, entries: readonly NewEntry[]): Steps<M
 }
 
 /** Plain values, because payloads inside a JSON parameter cost ten times as much. */
-function* insert({ entries }: TableNames, rows: readonly NumberedEntry[]): Steps<void> {
-  const placeholders = rows.map(() => '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')
-  yield* query(
-    `INSERT INTO ${entries} (id, partition, aggregate_type, aggregate_id, event_type, sequence, state, occurred_at, headers, payload)
-     VALUES ${placeholders}`,
-    ...rows.flatMap((entry) => [
-      entry.id,
-      entry.partition,
-      entry.aggregateType,
-      entry.aggregateId,
-      entry.eventType,
-      entry.sequence,
-      entry.state,
-      entry.occurredAt.getTime(),
-      JSON.stringify(entry.headers),
-      entry.payload,
-    ]),
-  )
+function insertsOf({ entries }: TableNames, rows: readonly NumberedEntry[]): readonly Query[] {
+  const inserts: Query[] = []
+  for (let from = 0; from < rows.length; from += rowsPerStatement) {
+    const chunk = rows.slice(from, from + rowsPerStatement)
+    const placeholders = chunk.map(() => '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')
+    const text = `INSERT INTO ${entries} (id, partition, aggregate_type, aggregate_id, event_type, sequence, state, occurred_at, headers, payload)
+     VALUES ${placeholders}`
+    inserts.push({ text, values: chunk.flatMap(valuesOf) })
+  }
+  return inserts
 }
 
-/**
- * After a batch was refused by a unique index: the error that names the sequence at fault; none if it was not a
- * sequence.
- */
-export function* conflictIn(
-  names: TableNames,
-  entries: readonly NewEntry[],
-  cause: unknown,
-): Steps<ReturnType<typeof sequenceConflict> | undefined> {
-  const places = entries.flatMap(({ id, aggregateType, aggregateId, sequence }) =>
-    sequence === undefined ? [] : [{ id, aggregateType, aggregateId, sequence }],
-  )
-  const [taken] = yield* query(
-    `SELECT t.key AS place FROM json_each(?) t CROSS JOIN ${names.entries} e
-       ON e.aggregate_type = t.value ->> 0 AND e.aggregate_id = t.value ->> 1 AND e.sequence = t.value ->> 2
-     WHERE e.id <> t.value ->> 3
-     ORDER BY t.key LIMIT 1`,
-    JSON.stringify(
-      places.map(({ id, aggregateType, aggregateId, sequence }) => [aggregateType, aggregateId, sequence, id]),
-    ),
-  )
-  const conflict = taken ? places[integerOf(taken, 'place')] : twiceIn(places)
-  return conflict && sequenceConflict(conflict, { cause })
-}
-
-interface Place {
-  readonly id: string
-  readonly aggregateType: string
-  readonly aggregateId: string
-  readonly sequence: number
-}
-
-function twiceIn(places: readonly Place[]): Place | undefined {
-  const seen = new Map<string, string>()
-  return places.find((place) => {
-    const key = `${aggregateKey(place)} ${place.sequence}`
-    const other = seen.get(key)
-    seen.set(key, place.id)
-    return other !== undefined && other !== place.id
-  })
+function valuesOf(entry: NumberedEntry): SqlValue[] {
+  return [
+    entry.id,
+    entry.partition,
+    entry.aggregateType,
+    entry.aggregateId,
+    entry.eventType,
+    entry.sequence,
+    entry.state,
+    entry.occurredAt.getTime(),
+    JSON.stringify(entry.headers),
+    entry.payload,
+  ]
 }

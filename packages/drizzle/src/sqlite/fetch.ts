@@ -1,4 +1,6 @@
-import { aggregateKey, type DueEntry, type FetchRequest, type Lease } from '@outbox/core'
+import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
+import { type Cuttable, cut } from '../shared/cut.ts'
 import { contentColumns, lentContentOf } from './content.ts'
 import { publishedAbove } from './late.ts'
 import { sourceOf, standing } from './leases.ts'
@@ -33,7 +35,8 @@ export function* fetch(names: TableNames, given: FetchRequest): Steps<Batch> {
     return { entries: yield* lend(names, leases, [suspect]), isComplete: true }
   }
   const { candidates, isComplete } = yield* findCandidates(names, partitions, request)
-  const positions = cut(yield* prefixes(names, candidates, request), request)
+  const taken = cut(yield* prefixes(names, candidates, request), request)
+  const positions = taken.map(({ position }) => position)
   return { entries: yield* lend(names, leases, positions), isComplete }
 }
 
@@ -60,19 +63,12 @@ function* oldestSuspect({ entries, aggregates }: TableNames, partitions: readonl
   return row && integerOf(row, 'position')
 }
 
-/** What the cut needs to know of an entry. */
-interface Place {
-  readonly position: number
-  readonly payloadBytes: number
-  readonly crashes: number
-}
-
 /** For each candidate, in order, the beginning of its pending entries by sequence: as much as the batch may need. */
 function* prefixes(
   names: TableNames,
   candidates: readonly Candidate[],
   { limit, limitPerAggregate }: FetchRequest,
-): Steps<readonly (readonly Place[])[]> {
+): Steps<readonly (readonly Cuttable[])[]> {
   if (candidates.length === 0) return []
   let depth = Math.min(limitPerAggregate, Math.ceil(limit / candidates.length))
   for (;;) {
@@ -88,7 +84,7 @@ function* prefixesTo(
   { entries }: TableNames,
   candidates: readonly Candidate[],
   depth: number,
-): Steps<readonly (readonly Place[])[]> {
+): Steps<readonly (readonly Cuttable[])[]> {
   const rows = yield* query(
     `SELECT c.key AS candidate, e.position, e.payload_bytes, e.crashes
      FROM json_each(?) c CROSS JOIN ${entries} e ON e.position IN (
@@ -99,48 +95,17 @@ function* prefixesTo(
     JSON.stringify(candidates.map(({ aggregateType, aggregateId }) => [aggregateType, aggregateId])),
     depth,
   )
-  const found: Place[][] = candidates.map(() => [])
+  const found: Cuttable[][] = candidates.map(() => [])
   for (const row of rows) found[integerOf(row, 'candidate')]?.push(placeOf(row))
   return found
 }
 
-function placeOf(row: Row): Place {
+function placeOf(row: Row): Cuttable {
   return {
     position: integerOf(row, 'position'),
     payloadBytes: integerOf(row, 'payload_bytes'),
     crashes: integerOf(row, 'crashes'),
   }
-}
-
-/**
- * Takes the first entry of every aggregate, then the second of every one, and so on, until the batch is full. An
- * aggregate ends at an entry that does not fit any more, and before one that a relay may have died of.
- *
- * @returns positions: aggregates by age, the entries of each in sequence
- */
-function cut(
-  given: readonly (readonly Place[])[],
-  { limit, maxBytes }: Pick<FetchRequest, 'limit' | 'maxBytes'>,
-): readonly number[] {
-  const aggregates = given.map((prefix) => ({ prefix, taken: [] as number[] }))
-  let open = aggregates
-  let count = 0
-  let bytes = 0
-  while (open.length > 0 && count < limit) {
-    open = open.filter(({ prefix, taken }) => {
-      const place = prefix[taken.length]
-      if (!place || count >= limit || (place.crashes > 0 && taken.length > 0)) return false
-      if (count > 0 && bytes + place.payloadBytes > maxBytes) return false
-      taken.push(place.position)
-      count += 1
-      bytes += place.payloadBytes
-      return true
-    })
-  }
-  return aggregates
-    .map(({ taken }) => taken)
-    .sort(([a = 0], [b = 0]) => a - b)
-    .flat()
 }
 
 /** Reads the entries, in the order given, and notes them under their leases; the other leases' notes are cleared. */

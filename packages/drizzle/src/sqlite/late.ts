@@ -1,4 +1,5 @@
-import { aggregateKey, type EntryContent } from '@outbox/core'
+import type { EntryContent } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import { aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { integerOf, textOf } from './rows.ts'

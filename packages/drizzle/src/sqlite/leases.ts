@@ -1,8 +1,9 @@
 import { type Lease, type LeasedSource, type LeaseState, type Poll, partitionCount, type RelayBeat } from '@outbox/core'
-import { type TableNames, tablesVersion } from './names.ts'
+import type { TableNames } from './names.ts'
 import { integerOf, textOf, textOrNullOf } from './rows.ts'
 import { isPending, nowMs } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
+import { tablesVersion } from './subjects.ts'
 
 /** How many entries of a partition `poll` looks at, to find one that is due. */
 const pollWindow = 64

@@ -1,6 +1,9 @@
 import { OutboxError } from '@outbox/core'
 
-/** What the tables of one outbox are called. They share a prefix, so that several outboxes fit into one file. */
+/**
+ * What the tables of one outbox, and of the inbox beside it, are called. They share a prefix, so that several outboxes
+ * fit into one file.
+ */
 export interface TableNames {
   readonly prefix: string
   readonly entries: string
@@ -9,12 +12,10 @@ export interface TableNames {
   readonly relays: string
   readonly leases: string
   readonly meta: string
+  readonly inbox: string
 }
 
 export const defaultPrefix: string = 'outbox_'
-
-/** Raised when the tables change; kept in the table meta. */
-export const tablesVersion: number = 1
 
 /**
  * The names of all tables under one prefix.
@@ -37,5 +38,6 @@ export function tableNames(prefix: string = defaultPrefix): TableNames {
     relays: `${prefix}relays`,
     leases: `${prefix}leases`,
     meta: `${prefix}meta`,
+    inbox: `${prefix}inbox`,
   }
 }

@@ -12,11 +12,16 @@ export function textOrNullOf(row: Row, column: string): string | null {
   return row[column] === null ? null : textOf(row, column)
 }
 
-/** A column that holds a whole number; SQLite's integers are exact here up to 2^53. */
+/**
+ * A column that holds a whole number; SQLite's integers are exact here up to 2^53. A libsql client gives them as its
+ * `intMode` says: numbers, bigints, or texts.
+ */
 export function integerOf(row: Row, column: string): number {
   const value = row[column]
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw unexpected(column, value, 'a whole number')
-  return value
+  const isOther = typeof value === 'bigint' || (typeof value === 'string' && /^-?\d+$/.test(value))
+  const number = isOther ? Number(value) : value
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) throw unexpected(column, value, 'a whole number')
+  return number
 }
 
 export function integerOrNullOf(row: Row, column: string): number | null {

@@ -1,4 +1,5 @@
-import { aggregateKey, type FetchRequest } from '@outbox/core'
+import type { FetchRequest } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import { type AggregateName, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { booleanOf, integerOf } from './rows.ts'

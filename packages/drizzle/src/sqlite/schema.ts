@@ -59,6 +59,8 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
           .notNull()
           .default(sql.raw(`(${nowMs})`)),
         settledAt: integer('settled_at'),
+        /** whose lease it was given up under */
+        settledBy: text('settled_by'),
         payloadBytes: integer('payload_bytes')
           .notNull()
           .generatedAlwaysAs(sql.raw(`(${payloadBytes})`), { mode: 'stored' }),
@@ -70,11 +72,12 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
         uniqueIndex(`${prefix}entries_id`).on(table.id),
         uniqueIndex(`${prefix}entries_sequence`).on(table.aggregateType, table.aggregateId, table.sequence),
         index(`${prefix}entries_scan`).on(table.partition, table.position).where(sql.raw("state = 'pending'")),
+        index(`${prefix}entries_parked`).on(table.partition, table.position).where(sql.raw("state = 'parked'")),
         index(`${prefix}entries_order`)
           .on(table.aggregateType, table.aggregateId, table.sequence, table.state)
           .where(sql.raw(isPending)),
         index(`${prefix}entries_suspect`).on(table.partition, table.position).where(sql.raw('crashes > 0')),
-        index(`${prefix}entries_dead`).on(table.position).where(sql.raw("state = 'dead'")),
+        index(`${prefix}entries_dead`).on(table.position, table.partition).where(sql.raw("state = 'dead'")),
         index(`${prefix}entries_settled`).on(table.settledAt).where(sql.raw("state IN ('published', 'discarded')")),
         check(`${prefix}entries_partition_check`, sql.raw('partition BETWEEN 0 AND 63')),
         check(
@@ -125,6 +128,29 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
   }
 }
 
+/**
+ * The table of an inbox under a prefix of your own, for your drizzle schema; under the default one it is `outboxInbox`.
+ *
+ * @throws {OutboxError} `invalid-option` when the prefix will not do
+ */
+export function inboxTable(options: { readonly prefix?: string } = {}): SQLiteTable {
+  const { prefix, inbox } = tableNames(options.prefix)
+  return sqliteTable(
+    inbox,
+    {
+      consumer: text('consumer').notNull(),
+      messageId: text('message_id').notNull(),
+      handledAt: integer('handled_at')
+        .notNull()
+        .default(sql.raw(`(${nowMs})`)),
+    },
+    (table) => [
+      primaryKey({ columns: [table.consumer, table.messageId] }),
+      index(`${prefix}inbox_handled`).on(table.handledAt),
+    ],
+  )
+}
+
 const standard: OutboxTables = outboxTables()
 
 export const outboxEntries: SQLiteTable = standard.entries
@@ -133,3 +159,4 @@ export const outboxAggregates: SQLiteTable = standard.aggregates
 export const outboxRelays: SQLiteTable = standard.relays
 export const outboxLeases: SQLiteTable = standard.leases
 export const outboxMeta: SQLiteTable = standard.meta
+export const outboxInbox: SQLiteTable = inboxTable()

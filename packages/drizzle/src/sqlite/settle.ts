@@ -60,7 +60,7 @@ function* retry({ entries, aggregates }: TableNames, { entry, retryInMs, isRefus
     `UPDATE ${entries} SET state = 'parked', refused = refused + ?, crashes = 0, reason = ?
      WHERE id = ? AND ${stillAsLent} RETURNING partition`,
     isRefusal ? 1 : 0,
-    reason,
+    readable(reason),
     entry.id,
     entry.lease.partition,
     entry.attempt - 1,
@@ -79,9 +79,10 @@ function* retry({ entries, aggregates }: TableNames, { entry, retryInMs, isRefus
 /** The entry is dead. Its aggregate is blocked, or, if it has waited, due again. */
 function* bury({ entries, aggregates }: TableNames, { entry, reason, blocksAggregate }: Dead): Steps<void> {
   const [changed] = yield* query(
-    `UPDATE ${entries} SET state = 'dead', settled_at = ${nowMs}, crashes = 0, reason = ?
+    `UPDATE ${entries} SET state = 'dead', settled_at = ${nowMs}, settled_by = ?, crashes = 0, reason = ?
      WHERE id = ? AND ${stillAsLent} RETURNING partition`,
-    reason,
+    entry.lease.holder,
+    readable(reason),
     entry.id,
     entry.lease.partition,
     entry.attempt - 1,
@@ -104,6 +105,11 @@ function* bury({ entries, aggregates }: TableNames, { entry, reason, blocksAggre
       entry.aggregateId,
     )
   }
+}
+
+/** libsql reads a text up to its first U+0000. For words of others, not payloads: JSON has no raw one. */
+function readable(reason: string): string {
+  return reason.replaceAll('\0', '\ufffd')
 }
 
 function distinct(leases: readonly Lease[]): readonly Lease[] {

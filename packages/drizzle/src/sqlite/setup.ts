@@ -1,37 +1,108 @@
-import { Connections } from './connection.ts'
-import { clientOf, type SqliteDatabase } from './handles.ts'
+import { Connections } from './better-sqlite3.ts'
+import { missingParts } from './check.ts'
+import { setupRequired } from './errors.ts'
+import { driverOf, type LibsqlDatabase, type SqliteDatabase } from './handles.ts'
+import { makeInOneGo, runAlone, untilFree } from './libsql.ts'
 import { tableNames } from './names.ts'
 import { isPending, nowMs, payloadBytes } from './sql.ts'
 import { query, type Steps } from './steps.ts'
+import { inboxSubject, outboxSubject, type Subject } from './subjects.ts'
+import type { Access } from './transact.ts'
+
+interface SetupOptions {
+  /** what the names of the tables begin with, default `outbox_` */
+  readonly prefix?: string
+}
+
+/** How long another process's set-up is waited for on libsql, milliseconds. */
+const maxWaitMs = 5_000
 
 /**
- * Makes the tables and indexes of the outbox where they are missing; done when it returns.
+ * Makes the tables and indexes of the outbox where they are missing. On better-sqlite3 it is done when it returns; on
+ * libsql it returns a promise.
  *
- * Calling it again, also from several processes at once, changes nothing. Within an open transaction it becomes part
- * of that. Those who use drizzle-kit add the tables to their schema instead.
+ * Where nothing is missing it only reads. Any number of processes may call it at once. Within a transaction that is open on a
+ * better-sqlite3 connection it becomes part of that. Those who use drizzle-kit add the tables to their schema instead.
  *
- * @throws {OutboxError} `invalid-option`; `busy`, `unavailable` when the file cannot be written now
+ * @throws {OutboxError} `invalid-option`; `busy`, `unavailable` when the file cannot be written now; `setup-required`
+ *   when a table is there without all of its columns, or is newer than this package: that takes a migration
  */
-export function setup(db: SqliteDatabase, options: { readonly prefix?: string } = {}): void {
-  const client = clientOf(db)
-  const statements = setupStatements(options.prefix)
-  const connections = new Connections()
-  if (client.inTransaction) connections.runInside(client, inOrder(statements))
-  else connections.runAlone(client, 'write', inOrder(statements))
+export function setup<Database extends SqliteDatabase | LibsqlDatabase>(
+  db: Database,
+  options?: SetupOptions,
+): Database extends LibsqlDatabase ? Promise<void> : void
+export function setup(db: SqliteDatabase | LibsqlDatabase, { prefix }: SetupOptions = {}): void | Promise<void> {
+  return makeTables(db, outboxSubject(prefix), outboxStatements(prefix))
+}
+
+/** As `setup`, for an inbox: its table, and nothing of an outbox. */
+export function setupInbox<Database extends SqliteDatabase | LibsqlDatabase>(
+  db: Database,
+  options?: SetupOptions,
+): Database extends LibsqlDatabase ? Promise<void> : void
+export function setupInbox(db: SqliteDatabase | LibsqlDatabase, { prefix }: SetupOptions = {}): void | Promise<void> {
+  return makeTables(db, inboxSubject(prefix), inboxStatements(prefix))
 }
 
 /** The text that `setup` runs, for those who keep their schema as SQL. */
-export function setupSql(options: { readonly prefix?: string } = {}): string {
-  return setupStatements(options.prefix)
-    .map((statement) => `${statement};\n`)
-    .join('\n')
+export function setupSql({ prefix }: SetupOptions = {}): string {
+  return textOf(outboxStatements(prefix))
 }
 
-function* inOrder(statements: readonly string[]): Steps<void> {
+/** The text that `setupInbox` runs. */
+export function setupInboxSql({ prefix }: SetupOptions = {}): string {
+  return textOf(inboxStatements(prefix))
+}
+
+function makeTables(
+  db: SqliteDatabase | LibsqlDatabase,
+  subject: Subject,
+  statements: readonly string[],
+): void | Promise<void> {
+  const driver = driverOf(db)
+  if (driver.kind === 'libsql') {
+    return untilFree(async () => {
+      if ((await runAlone(driver.client, missingParts(subject))).length === 0) return
+      await makeInOneGo(driver.client, statements)
+      await runAlone(driver.client, nothingMissing(subject))
+    }, maxWaitMs)
+  }
+  const { client } = driver
+  const connections = new Connections()
+  const run = <Result>(access: Access, steps: Steps<Result>): Result =>
+    client.inTransaction ? connections.runInside(client, steps) : connections.runAlone(client, access, steps)
+  if (run('read', missingParts(subject)).length > 0) run('write', made(statements, subject))
+}
+
+function* made(statements: readonly string[], subject: Subject): Steps<void> {
   for (const statement of statements) yield* query(statement)
+  yield* nothingMissing(subject)
 }
 
-function setupStatements(givenPrefix: string | undefined): readonly string[] {
+/** `IF NOT EXISTS` is content with a table of the right name. */
+function* nothingMissing(subject: Subject): Steps<void> {
+  const missing = yield* missingParts(subject)
+  if (missing.length > 0) throw setupRequired(subject.title, missing)
+}
+
+function textOf(statements: readonly string[]): string {
+  return statements.map((statement) => `${statement};\n`).join('\n')
+}
+
+function inboxStatements(givenPrefix: string | undefined): readonly string[] {
+  const { prefix, inbox } = tableNames(givenPrefix)
+  return [
+    `CREATE TABLE IF NOT EXISTS ${inbox} (
+  consumer TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  handled_at INTEGER NOT NULL DEFAULT (${nowMs}),
+  PRIMARY KEY (consumer, message_id)
+)`,
+    `CREATE INDEX IF NOT EXISTS ${prefix}inbox_handled ON ${inbox} (handled_at)`,
+  ]
+}
+
+function outboxStatements(givenPrefix: string | undefined): readonly string[] {
   const { prefix, entries, sequences, aggregates, relays, leases, meta } = tableNames(givenPrefix)
   return [
     // The wide columns stand last: SQLite reads a row from its beginning, through overflow pages if it must.
@@ -50,6 +121,7 @@ function setupStatements(givenPrefix: string | undefined): readonly string[] {
   occurred_at INTEGER NOT NULL DEFAULT (${nowMs}),
   enqueued_at INTEGER NOT NULL DEFAULT (${nowMs}),
   settled_at INTEGER,
+  settled_by TEXT,
   payload_bytes INTEGER NOT NULL GENERATED ALWAYS AS (${payloadBytes}) STORED,
   reason TEXT,
   headers TEXT NOT NULL DEFAULT '{}',
@@ -61,10 +133,11 @@ function setupStatements(givenPrefix: string | undefined): readonly string[] {
     `CREATE UNIQUE INDEX IF NOT EXISTS ${prefix}entries_sequence ON ${entries} (aggregate_type, aggregate_id, sequence)`,
     // what a relay looks through: parked entries are not in it
     `CREATE INDEX IF NOT EXISTS ${prefix}entries_scan ON ${entries} (partition, position) WHERE state = 'pending'`,
-    // the beginning of one aggregate; the state is in it so that counting needs no rows
+    `CREATE INDEX IF NOT EXISTS ${prefix}entries_parked ON ${entries} (partition, position) WHERE state = 'parked'`,
+    // the beginning of one aggregate; with the state, whether anything of it is parked needs no rows
     `CREATE INDEX IF NOT EXISTS ${prefix}entries_order ON ${entries} (aggregate_type, aggregate_id, sequence, state) WHERE ${isPending}`,
     `CREATE INDEX IF NOT EXISTS ${prefix}entries_suspect ON ${entries} (partition, position) WHERE crashes > 0`,
-    `CREATE INDEX IF NOT EXISTS ${prefix}entries_dead ON ${entries} (position) WHERE state = 'dead'`,
+    `CREATE INDEX IF NOT EXISTS ${prefix}entries_dead ON ${entries} (position, partition) WHERE state = 'dead'`,
     `CREATE INDEX IF NOT EXISTS ${prefix}entries_settled ON ${entries} (settled_at) WHERE state IN ('published', 'discarded')`,
     `CREATE TABLE IF NOT EXISTS ${sequences} (
   aggregate_type TEXT NOT NULL,

@@ -1,7 +1,5 @@
 import {
-  type CallOptions,
   type Enqueueable,
-  entriesFrom,
   limits,
   type NewEntry,
   type OneOrMany,
@@ -10,41 +8,43 @@ import {
   type Receipt,
   uuidv7Generator,
 } from '@outbox/core'
+import { entriesFrom } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
-import { check } from './check.ts'
-import { Connections, type Transact, transactOn } from './connection.ts'
-import { discard, listDead, requeue } from './dead-letters.ts'
-import { conflictIn, enqueue } from './enqueue.ts'
-import { isUniqueViolation } from './errors.ts'
-import { fetch } from './fetch.ts'
+import { Connections, transactOn } from './better-sqlite3.ts'
+import { enqueue } from './enqueue.ts'
 import {
   clientInTransaction,
-  clientOf,
+  driverOf,
+  type LibsqlClient,
+  type LibsqlDatabase,
+  openTransaction,
+  type SqliteAsyncTransaction,
   type SqliteClient,
   type SqliteDatabase,
   type SqliteSyncTransaction,
 } from './handles.ts'
-import { acquire, join, poll, release } from './leases.ts'
+import { Transactions, transactOnLibsql } from './libsql.ts'
 import { defaultPrefix, type TableNames, tableNames } from './names.ts'
-import { settle } from './settle.ts'
-import { rowLimit } from './sql.ts'
-import { fetchUnpublished, markPublished, purgeSome, stats } from './trait.ts'
+import { relayHalf } from './relay-half.ts'
+import { writeLock } from './transact.ts'
 import { createWaker } from './wake.ts'
 
-export interface SqliteOutboxOptions {
-  /** the database of `drizzle-orm/better-sqlite3`, 0.45 or 1.0; the outbox closes nothing */
-  readonly db: SqliteDatabase
+export interface SqliteOutboxOptions<Database extends SqliteDatabase | LibsqlDatabase = SqliteDatabase> {
+  /**
+   * the database of `drizzle-orm/better-sqlite3` or of `drizzle-orm/libsql`, 0.45 or 1.0; the outbox closes nothing
+   */
+  readonly db: Database
   /** what the names of the tables begin with, default `outbox_` */
   readonly prefix?: string
   /** the largest payload, bytes of JSON, default 1 MiB */
   readonly maxPayloadBytes?: number
   /** mints the ids of events that bring none, default UUIDv7 */
   readonly ids?: () => string
-  /** how long the relay's calls wait for a transaction of yours that is open on the connection, default 5,000 */
+  /** how long the relay's calls wait for a transaction of yours that is in their way, milliseconds, default 5,000 */
   readonly maxWaitMs?: number
 }
 
-/** An outbox in a SQLite database, through drizzle. */
+/** An outbox in a SQLite database, through drizzle on better-sqlite3. */
 export interface SqliteOutbox extends OutboxStore<SqliteSyncTransaction> {
   /**
    * As `Outbox.enqueue`, and synchronous: it is done, or has thrown, when it returns.
@@ -55,16 +55,28 @@ export interface SqliteOutbox extends OutboxStore<SqliteSyncTransaction> {
   readonly enqueue: (tx: SqliteSyncTransaction, events: OneOrMany<Enqueueable>) => readonly Receipt[]
 }
 
+/** An outbox in a SQLite database, through drizzle on libsql. */
+export interface LibsqlOutbox extends OutboxStore<SqliteAsyncTransaction> {
+  /**
+   * As `Outbox.enqueue`. Await it inside the callback: when the transaction ends before, the batch is written whole or
+   * not at all, and it rejects with `not-a-transaction` if it is not.
+   *
+   * Takes the write lock of the database, which drizzle's transactions on libsql hold from their beginning unless they
+   * say `{ behavior: 'deferred' }`. Several of one transaction are done one after the other.
+   */
+  readonly enqueue: (tx: SqliteAsyncTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
+}
+
 /** What `sqliteOutbox` takes where an option is left out. */
 export const sqliteDefaults: { readonly prefix: string; readonly maxPayloadBytes: number; readonly maxWaitMs: number } =
   Object.freeze({ prefix: defaultPrefix, maxPayloadBytes: limits.payloadBytes, maxWaitMs: 5_000 })
 
 /**
- * Makes an outbox over a drizzle database on better-sqlite3.
+ * Makes an outbox over a drizzle database on better-sqlite3 or libsql.
  *
  * Nothing is read or written until it is used; `check()` tells whether its tables are there. Any number of outboxes
- * and processes may share a file. Each call of the relay's half is one transaction, done in one go, which never runs
- * while you have a transaction open on the same connection.
+ * and processes may share a file, whichever their driver. Each call of the relay's half is one transaction, done in
+ * one go, which never has a part in a transaction of yours.
  *
  * @example
  * ```ts
@@ -76,93 +88,62 @@ export const sqliteDefaults: { readonly prefix: string; readonly maxPayloadBytes
  * ```
  * @throws {OutboxError} `invalid-option`
  */
-export function sqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
+export function sqliteOutbox<Database extends SqliteDatabase | LibsqlDatabase>(
+  options: SqliteOutboxOptions<Database>,
+): Database extends LibsqlDatabase ? LibsqlOutbox : SqliteOutbox
+export function sqliteOutbox(
+  options: SqliteOutboxOptions<SqliteDatabase | LibsqlDatabase>,
+): SqliteOutbox | LibsqlOutbox {
   const { prefix, maxWaitMs } = { ...sqliteDefaults, ...options }
   const maxPayloadBytes = checkMaxPayloadBytes(options.maxPayloadBytes)
   checkMaxWait(maxWaitMs)
   const newId = options.ids ?? uuidv7Generator()
-  const client = clientOf(options.db)
   const names = tableNames(prefix)
-  const connections = new Connections()
-  const transact = transactOn(client, connections, maxWaitMs)
-  const waker = createWaker()
+  const entriesOf = (events: OneOrMany<Enqueueable>): readonly NewEntry[] =>
+    entriesFrom(events, { newId, now: Date.now, maxPayloadBytes })
+  const driver = driverOf(options.db)
+  return driver.kind === 'libsql'
+    ? libsqlOutbox(driver.client, names, maxWaitMs, entriesOf)
+    : betterSqlite3Outbox(driver.client, names, maxWaitMs, entriesOf)
+}
 
+type EntriesOf = (events: OneOrMany<Enqueueable>) => readonly NewEntry[]
+
+function betterSqlite3Outbox(
+  client: SqliteClient,
+  names: TableNames,
+  maxWaitMs: number,
+  entriesOf: EntriesOf,
+): SqliteOutbox {
+  const connections = new Connections()
+  const waker = createWaker()
   return {
     enqueue(tx, events) {
       const inTransaction = clientInTransaction(tx)
-      const entries = entriesFrom(events, { newId, now: Date.now, maxPayloadBytes })
+      const entries = entriesOf(events)
       if (entries.length === 0) return []
-      const receipts = write(connections, inTransaction, names, entries)
-      waker.wakeAfterCommit(inTransaction)
+      const receipts = connections.runInside(inTransaction, enqueue(names, entries))
+      waker.wakeAfter(() => inTransaction.inTransaction)
       return receipts
     },
-    fetchUnpublished: (limit, call) => transact('read', () => fetchUnpublished(names, limit), call),
-    markPublished: (ids, call) => transact('write', () => markPublished(names, ids), call),
-    check: (call) => check(transact, names, call),
-    join: (request) => transact('write', () => join(names, request.holder), request),
-    poll: (request) => transact('write', () => poll(names, request.holder), request),
-    acquire: (request) => transact('write', () => acquire(names, request), request),
-    release: (request) => transact('write', () => release(names, request), request),
-    async fetch(request) {
-      for (;;) {
-        const { entries, isComplete } = await transact('write', () => fetch(names, request), request)
-        if (isComplete || entries.length > 0) return entries
-        // What stood in the way is parked now. Others have a turn before the next stretch.
-        await new Promise((resolve) => setImmediate(resolve))
-      }
-    },
-    settle: (request) => transact('write', () => settle(names, request), request),
-    stats: (call) => transact('read', () => stats(names), call),
-    deadLetters: {
-      list: (page) => transact('read', () => listDead(names, page), page),
-      async requeue(ids, call) {
-        const count = await transact('write', () => requeue(names, ids), call)
-        waker.wakeAfterCommit(client)
-        return count
-      },
-      async discard(ids, call) {
-        const count = await transact('write', () => discard(names, ids), call)
-        waker.wakeAfterCommit(client)
-        return count
-      },
-    },
-    purge: (request) => purge(transact, names, request),
-    subscribe: async (wake) => waker.subscribe(wake),
+    ...relayHalf(names, transactOn(client, connections, maxWaitMs), waker),
   }
 }
 
-function write(
-  connections: Connections,
-  client: SqliteClient,
-  names: TableNames,
-  entries: readonly NewEntry[],
-): readonly Receipt[] {
-  try {
-    return connections.runInside(client, enqueue(names, entries))
-  } catch (error) {
-    if (!isUniqueViolation(error)) throw error
-    throw connections.runInside(client, conflictIn(names, entries, error)) ?? error
+function libsqlOutbox(client: LibsqlClient, names: TableNames, maxWaitMs: number, entriesOf: EntriesOf): LibsqlOutbox {
+  const transactions = new Transactions()
+  const waker = createWaker()
+  return {
+    async enqueue(tx, events) {
+      const transaction = openTransaction(tx)
+      const entries = entriesOf(events)
+      if (entries.length === 0) return []
+      const receipts = await transactions.runInside(transaction, enqueue(names, entries))
+      waker.wakeAfter(() => !transaction.closed)
+      return receipts
+    },
+    ...relayHalf(names, transactOnLibsql(client, writeLock(names.meta, 'key'), maxWaitMs), waker),
   }
-}
-
-/** Entries that one transaction of `purge` deletes: the write lock is held for a few milliseconds at a time. */
-const purgeStep = 500
-
-async function purge(
-  transact: Transact,
-  names: TableNames,
-  request: { readonly olderThanMs: number; readonly limit: number } & CallOptions,
-): Promise<number> {
-  const limit = rowLimit(request.limit)
-  let deleted = 0
-  while (deleted < limit) {
-    const step = Math.min(purgeStep, limit - deleted)
-    const count = await transact('write', () => purgeSome(names, request.olderThanMs, step), request)
-    deleted += count
-    if (count < step) break
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  return deleted
 }
 
 function checkMaxWait(maxWaitMs: number): void {

@@ -1,4 +1,5 @@
-import type { OutboxEntry, StoreStats } from '@outbox/core'
+import { type OutboxEntry, type PartitionStats, partitionCount, type StoreStats } from '@outbox/core'
+import { statsOf } from '../shared/stats.ts'
 import { aggregateOf, dropIdleAggregates } from './aggregates.ts'
 import { contentColumns, contentOf } from './content.ts'
 import { idList } from './dead-letters.ts'
@@ -10,28 +11,27 @@ import { query, type Row, type Steps } from './steps.ts'
 /**
  * `OutboxSource.fetchUnpublished`.
  *
- * Plan: no index has all pending entries by position, so the oldest of every partition and of every aggregate with a
- * row of its own are put together, and the oldest of those are taken.
+ * Plan: the oldest of every partition, from the index of what stands in the scan and from that of what is parked; of
+ * these the oldest.
  */
-export function* fetchUnpublished(names: TableNames, limit: number): Steps<readonly OutboxEntry[]> {
-  const { entries, aggregates } = names
+export function* fetchUnpublished({ entries }: TableNames, limit: number): Steps<readonly OutboxEntry[]> {
   const most = rowLimit(limit)
   const rows = yield* query(
-    `WITH RECURSIVE partitions (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM partitions WHERE n < 63)
+    `WITH RECURSIVE partitions (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM partitions WHERE n < ${partitionCount - 1})
      SELECT ${contentColumns} FROM ${entries} e WHERE e.position IN (
-         SELECT s.position FROM partitions p CROSS JOIN ${entries} s ON s.position IN (
-           SELECT position FROM ${entries} WHERE state = 'pending' AND partition = p.n ORDER BY position LIMIT ?)
-         UNION ALL
-         SELECT o.position FROM ${aggregates} a CROSS JOIN ${entries} o ON o.position IN (
-           SELECT position FROM ${entries}
-           WHERE aggregate_type = a.aggregate_type AND aggregate_id = a.aggregate_id AND ${isPending}
-           ORDER BY sequence LIMIT ?))
-     ORDER BY e.position LIMIT ?`,
+       SELECT position FROM (${frontsOf(entries, 'pending')} UNION ALL ${frontsOf(entries, 'parked')})
+       ORDER BY position LIMIT ?)
+     ORDER BY e.position`,
     most,
     most,
     most,
   )
   return rows.map(unpublishedEntry)
+}
+
+function frontsOf(entries: string, state: 'pending' | 'parked'): string {
+  return `SELECT s.position FROM partitions p CROSS JOIN ${entries} s ON s.position IN (
+         SELECT position FROM ${entries} WHERE state = '${state}' AND partition = p.n ORDER BY position LIMIT ?)`
 }
 
 function unpublishedEntry(row: Row): OutboxEntry {
@@ -49,16 +49,29 @@ export function* markPublished(names: TableNames, ids: readonly string[]): Steps
   yield* dropIdleAggregates(names, rows.map(aggregateOf))
 }
 
-/** `LeasedSource.stats`. Plan: counts and oldest position come from the order index alone. */
+/** `LeasedSource.stats`. Plan: three indexes alone, each of them small; rows only for the oldest of each partition. */
 export function* stats({ entries }: TableNames): Steps<StoreStats> {
-  const [row] = yield* query(
-    `SELECT pending, dead, ${nowMs} - (SELECT enqueued_at FROM ${entries} WHERE position = oldest) AS age
-     FROM (SELECT count(*) AS pending, min(position) AS oldest FROM ${entries} WHERE ${isPending}),
-          (SELECT count(*) AS dead FROM ${entries} WHERE state = 'dead')`,
+  const rows = yield* query(
+    `SELECT partition, pending, dead, ${nowMs} - (SELECT enqueued_at FROM ${entries} WHERE position = oldest) AS age
+     FROM (
+       SELECT partition, sum(pending) AS pending, sum(dead) AS dead, min(oldest) AS oldest
+       FROM (
+         SELECT partition, count(*) AS pending, 0 AS dead, min(position) AS oldest
+         FROM ${entries} WHERE state = 'pending' GROUP BY partition
+         UNION ALL
+         SELECT partition, count(*), 0, min(position) FROM ${entries} WHERE state = 'parked' GROUP BY partition
+         UNION ALL
+         SELECT partition, 0, count(*), NULL FROM ${entries} WHERE state = 'dead' GROUP BY partition)
+       GROUP BY partition)
+     ORDER BY partition`,
   )
-  if (!row) return { pending: 0, dead: 0, oldestPendingAgeMs: null }
+  return statsOf(rows.map(partitionStats))
+}
+
+function partitionStats(row: Row): PartitionStats {
   const age = integerOrNullOf(row, 'age')
   return {
+    partition: integerOf(row, 'partition'),
     pending: integerOf(row, 'pending'),
     dead: integerOf(row, 'dead'),
     // a clock that was set back must not give a negative age

@@ -1,5 +1,3 @@
-import type { SqliteClient } from './handles.ts'
-
 const pauseMs = 5
 /** A transaction that stays open longer has its entries found by polling. */
 const maxPauses = 200
@@ -7,8 +5,9 @@ const maxPauses = 200
 /** Tells subscribers within this process that entries may have been committed. */
 export interface Waker {
   subscribe(wake: () => void): AsyncDisposable
-  /** Wakes everybody once `client` is out of its transaction: at once if the driver's callback is about to return. */
-  wakeAfterCommit(client: SqliteClient): void
+  /** Wakes everybody once the transaction is over: at once if the driver's callback is about to return. */
+  wakeAfter(isOpen: () => boolean): void
+  wakeSoon(): void
 }
 
 export function createWaker(): Waker {
@@ -20,10 +19,17 @@ export function createWaker(): Waker {
     for (const { wake } of subscribers) wake()
   }
 
-  function wakeWhenIdle(client: SqliteClient, pausesLeft: number): void {
-    if (client.inTransaction && pausesLeft > 0) {
-      setTimeout(() => wakeWhenIdle(client, pausesLeft - 1), pauseMs).unref()
+  function wakeWhenOver(isOpen: () => boolean, pausesLeft: number): void {
+    if (isOpen() && pausesLeft > 0) {
+      setTimeout(() => wakeWhenOver(isOpen, pausesLeft - 1), pauseMs).unref()
     } else wakeAll()
+  }
+
+  function wakeAfter(isOpen: () => boolean): void {
+    if (subscribers.size === 0 || isScheduled) return
+    isScheduled = true
+    // Unref'd: a wake-up is a hint, and must not keep a process alive that is done.
+    setImmediate(() => wakeWhenOver(isOpen, maxPauses)).unref()
   }
 
   return {
@@ -36,11 +42,7 @@ export function createWaker(): Waker {
         },
       }
     },
-    wakeAfterCommit(client) {
-      if (subscribers.size === 0 || isScheduled) return
-      isScheduled = true
-      // Unref'd: a wake-up is a hint, and must not keep a process alive that is done.
-      setImmediate(() => wakeWhenIdle(client, maxPauses)).unref()
-    },
+    wakeAfter,
+    wakeSoon: () => wakeAfter(() => false),
   }
 }

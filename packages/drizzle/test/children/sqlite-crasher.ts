@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
-import { sqliteOutbox } from '../src/sqlite/index.ts'
+import { sqliteOutbox } from '../../src/sqlite/index.ts'
 
 const db = drizzle({ client: new Database(process.argv[2]) })
 const outbox = sqliteOutbox({ db })

@@ -1,7 +1,7 @@
 /** A process that commits events, rolling every tenth transaction back: `sqlite-producer.ts <file> <name> <count>`. */
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
-import { sqliteOutbox } from '../src/sqlite/index.ts'
+import { sqliteOutbox } from '../../src/sqlite/index.ts'
 
 const [path = '', name = '', count = '0'] = process.argv.slice(2)
 const db = drizzle({ client: new Database(path) })

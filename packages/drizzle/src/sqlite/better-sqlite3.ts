@@ -1,9 +1,8 @@
-import { type CallOptions, OutboxError } from '@outbox/core'
+import { OutboxError } from '@outbox/core'
 import { translated } from './errors.ts'
 import type { SqliteClient, SqliteStatement } from './handles.ts'
 import { type Query, type Row, runSteps, type Steps } from './steps.ts'
-
-const pauseMs = 5
+import { type Access, pauseMs, type Transact } from './transact.ts'
 
 /** Runs steps on better-sqlite3 connections; each statement is prepared once per connection. */
 export class Connections {
@@ -28,7 +27,10 @@ export class Connections {
     })
   }
 
-  /** Runs the steps in a transaction of their own, in one go. The connection must not be in one. */
+  /**
+   * Runs the steps in a transaction of their own, in one go. The connection must not be in one. The write lock is waited
+   * for as long as the connection's `timeout` says.
+   */
   runAlone<Result>(client: SqliteClient, access: Access, steps: Steps<Result>): Result {
     return translated(() => {
       this.#rows(client, access === 'write' ? beginImmediate : begin)
@@ -63,9 +65,6 @@ export class Connections {
   }
 }
 
-/** `write` takes the write lock of the file at once, and waits for it as long as the connection's `timeout` says. */
-export type Access = 'read' | 'write'
-
 const begin: Query = { text: 'BEGIN', values: [] }
 const beginImmediate: Query = { text: 'BEGIN IMMEDIATE', values: [] }
 const commit: Query = { text: 'COMMIT', values: [] }
@@ -77,9 +76,6 @@ const releaseSavepoint: Query = { text: 'RELEASE outbox_batch', values: [] }
 function isRow(value: unknown): value is Row {
   return typeof value === 'object' && value !== null
 }
-
-/** Runs one step of the relay's half: alone on the connection, in a transaction of its own. */
-export type Transact = <Result>(access: Access, steps: () => Steps<Result>, options?: CallOptions) => Promise<Result>
 
 /**
  * The store's own transactions on the user's connection.

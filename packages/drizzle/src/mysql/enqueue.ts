@@ -1,0 +1,139 @@
+import { type NewEntry, OutboxError, type Receipt } from '@outbox/core'
+import { aggregateKey, entriesToWrite, receiptsFor, type Stored, sequenceConflict } from '@outbox/core/adapter'
+import { violatedIndex } from './errors.ts'
+import { checkTransaction, type MysqlTransaction } from './handles.ts'
+import { chunks } from './insert.ts'
+import { findConflict, knownAmong, knownAndDeclared } from './known.ts'
+import type { Names } from './names.ts'
+import { agree, type Counters, giveBack, numberingOf, takeNumbers } from './numbering.ts'
+import { writeWhileOpen } from './open-transaction.ts'
+import type { Purpose } from './privileges.ts'
+import { type Session, sessionIn } from './session.ts'
+
+export interface Enqueued {
+  readonly receipts: readonly Receipt[]
+  /** one of the entries written, which can be seen once the transaction has committed; undefined: none was */
+  readonly writtenId: string | undefined
+}
+
+/**
+ * Writes a batch in the caller's transaction, whole or not at all.
+ *
+ * What is there already is looked for first, without a lock. So an insert meets a known entry only where another
+ * transaction wrote it at the same moment, or since the caller's snapshot was taken: a failed insert leaves a lock on
+ * the row that it met.
+ */
+export async function enqueue(names: Names, handle: MysqlTransaction, entries: readonly NewEntry[]): Promise<Enqueued> {
+  checkTransaction(handle, 'enqueue')
+  const purpose: Purpose = { names, use: 'enqueue' }
+  const toWrite = entriesToWrite(entries)
+  const stored = new Map<string, Stored>()
+  const fresh = await withoutKnown(handle, purpose, toWrite, stored)
+  const written = await writeFresh(handle, purpose, fresh, stored)
+  return { receipts: receiptsFor(entries, toWrite, stored), writtenId: written.at(-1)?.id }
+}
+
+/** The entries that nothing is known of. Those that are there already are told in `stored`. */
+async function withoutKnown(
+  handle: MysqlTransaction,
+  purpose: Purpose,
+  entries: readonly NewEntry[],
+  stored: Map<string, Stored>,
+): Promise<readonly NewEntry[]> {
+  if (entries.length === 0) return []
+  const numbering = numberingOf(entries)
+  const { known, declared } = await knownAndDeclared(sessionIn(handle, purpose), purpose.names, entries, numbering)
+  for (const [id, sequence] of known) stored.set(id, { sequence, isNew: false })
+  const fresh = entries.filter(({ id }) => !known.has(id))
+  if (fresh.length > 0) await agree(handle, purpose, numbering, declared)
+  return fresh
+}
+
+/** @returns the entries written */
+async function writeFresh(
+  handle: MysqlTransaction,
+  purpose: Purpose,
+  fresh: readonly NewEntry[],
+  stored: Map<string, Stored>,
+): Promise<readonly NewEntry[]> {
+  if (fresh.length === 0) return []
+  const counters = await takeNumbers(handle, purpose, fresh)
+  let left = fresh
+  for (let round = 1; round <= 3; round++) {
+    const numbered = withNumbers(left, counters)
+    const known = await insert(handle, purpose, numbered)
+    if (known.size === 0) {
+      for (const { id, sequence } of numbered) stored.set(id, { sequence, isNew: true })
+      return left
+    }
+    for (const [id, sequence] of known) stored.set(id, { sequence, isNew: false })
+    await giveBack(
+      handle,
+      purpose,
+      left.filter(({ id }) => known.has(id)),
+    )
+    left = left.filter(({ id }) => !known.has(id))
+    if (left.length === 0) return []
+  }
+  throw new OutboxError(
+    'busy',
+    'Other transactions keep writing entries with the ids of this batch: run the transaction again.',
+    { system: 'mysql' },
+  )
+}
+
+export interface NumberedEntry extends NewEntry {
+  readonly sequence: number
+}
+
+function withNumbers(entries: readonly NewEntry[], counters: Counters): readonly NumberedEntry[] {
+  const next = new Map(counters)
+  return entries.map((entry) => {
+    if (entry.sequence !== undefined) return { ...entry, sequence: entry.sequence }
+    const key = aggregateKey(entry)
+    const sequence = next.get(key)
+    if (sequence === undefined) throw new RangeError(`There is no number for ${entry.aggregateType}.`)
+    next.set(key, sequence + 1)
+    return { ...entry, sequence }
+  })
+}
+
+/**
+ * Inserts all, or nothing: several statements, for a large batch, stand in a savepoint of their own.
+ *
+ * @returns those that were there already, with their sequences; where there are any, nothing was inserted
+ * @throws {OutboxError} `sequence-conflict`, `not-a-transaction`
+ */
+async function insert(
+  handle: MysqlTransaction,
+  purpose: Purpose,
+  entries: readonly NumberedEntry[],
+): Promise<ReadonlyMap<string, number>> {
+  const [first = '', ...others] = chunks(purpose.names, entries)
+  const session = sessionIn(handle, purpose)
+  if (others.length > 0) await session.write('savepoint outbox_batch')
+  try {
+    for (const text of [first, ...others]) await writeWhileOpen(handle, text, purpose)
+    if (others.length > 0) await session.write('release savepoint outbox_batch')
+    return new Map()
+  } catch (error) {
+    const { prefix } = purpose.names
+    const [byId, bySequence] = [`${prefix}entries_id`, `${prefix}entries_sequence`]
+    const violated = violatedIndex(error, [byId, bySequence])
+    if (others.length > 0) await takeBack(session, violated !== undefined)
+    if (violated === undefined) throw error
+    if (violated === byId) return knownAmong(session, purpose.names, entries)
+    throw sequenceConflict(await findConflict(session, purpose.names, entries))
+  }
+}
+
+/**
+ * Takes back the statements of a batch that went through.
+ *
+ * @param isAlive - the transaction goes on; otherwise a deadlock may have ended it, with all that it wrote, or the
+ *   connection is gone: then the caller learns of the error that came first
+ */
+async function takeBack(session: Session, isAlive: boolean): Promise<void> {
+  const rolledBack = session.write('rollback to savepoint outbox_batch')
+  await (isAlive ? rolledBack : Promise.allSettled([rolledBack]))
+}

@@ -1,0 +1,103 @@
+import { OutboxError } from '@outbox/core'
+
+/**
+ * A drizzle transaction on MySQL or MariaDB, savepoints included: the `tx` of `db.transaction(async (tx) => …)`, of
+ * drizzle 0.45 or 1.0, over mysql2.
+ */
+export interface MysqlTransaction {
+  /** `never`: two versions of drizzle share no query type, and nobody but the outbox calls this */
+  execute(query: never): PromiseLike<unknown>
+  /** only a transaction has it: pass the `tx` of db.transaction(async (tx) => …), not `db` */
+  rollback(): never
+  /** PostgreSQL's has it: MySQL's does not */
+  readonly selectDistinctOn?: never
+}
+
+/** A drizzle database on MySQL or MariaDB. */
+export interface MysqlDatabase {
+  execute(query: never): PromiseLike<unknown>
+  /** a transaction has it: the outbox needs the database, which outlives every transaction */
+  readonly rollback?: never
+  readonly selectDistinctOn?: never
+  readonly $client?: unknown
+}
+
+/**
+ * Names a handle as a transaction whose type says `db` although a transaction is open on it: a framework's
+ * transaction host, or a `drizzle(connection)` after your own BEGIN.
+ *
+ * It is checked when it is used: without an open transaction `enqueue` and `once` write nothing and throw.
+ *
+ * @throws {OutboxError} `not-a-transaction` for a database over a pool: each statement may take another connection
+ */
+export function asTransaction(handle: MysqlDatabase): MysqlTransaction {
+  if (!isMysqlHandle(handle)) throw wrongHandle()
+  if (isPool(handle.$client)) {
+    throw new OutboxError(
+      'not-a-transaction',
+      'asTransaction was given a database over a pool, where no transaction can be open: its statements take any connection. Name a database over the one connection that you opened the transaction on.',
+      { reason: 'no-transaction' },
+    )
+  }
+  return Object.freeze({
+    execute: (query: never) => handle.execute(query),
+    rollback: () => {
+      throw new Error('This transaction was opened by other means: roll it back by the same.')
+    },
+  })
+}
+
+/** What the compiler refuses, refused at run time too, for callers whom it does not check. */
+export function checkTransaction(handle: unknown, method: 'enqueue' | 'once'): asserts handle is MysqlTransaction {
+  if (!isMysqlHandle(handle)) throw wrongHandle()
+  if (!('rollback' in handle) || typeof handle.rollback !== 'function') {
+    throw new OutboxError(
+      'not-a-transaction',
+      `${method} was given a database, not a transaction. Pass the tx of db.transaction(async (tx) => …), or name the handle with asTransaction(…) if a transaction is open on it. Nothing was written.`,
+      { reason: 'no-transaction' },
+    )
+  }
+}
+
+/** The error for a handle on which no transaction is open (any more). */
+export function finishedTransaction(options?: ErrorOptions): OutboxError<'not-a-transaction'> {
+  return new OutboxError(
+    'not-a-transaction',
+    'No transaction is open on this handle: it has been committed or rolled back already, or was never begun. Is an await missing inside the callback of db.transaction? Nothing was written.',
+    { reason: 'finished' },
+    options,
+  )
+}
+
+/** What the compiler refuses for a database. @throws {OutboxError} `invalid-option` */
+export function checkDatabase(db: unknown): asserts db is MysqlDatabase {
+  const refuse = (message: string): OutboxError<'invalid-option'> =>
+    new OutboxError('invalid-option', `The option db ${message}`, { option: 'db' })
+  if (!isMysqlHandle(db)) {
+    throw refuse("is no drizzle database on MySQL or MariaDB: pass drizzle(…) of 'drizzle-orm/mysql2'.")
+  }
+  if ('rollback' in db) throw refuse('is a transaction: pass the database, which outlives it.')
+}
+
+/** PostgreSQL's databases have `selectDistinctOn`, SQLite's have no `execute`. */
+function isMysqlHandle(handle: unknown): handle is MysqlDatabase {
+  return (
+    typeof handle === 'object' &&
+    handle !== null &&
+    'execute' in handle &&
+    typeof handle.execute === 'function' &&
+    !('selectDistinctOn' in handle)
+  )
+}
+
+function isPool(client: unknown): boolean {
+  return typeof client === 'object' && client !== null && 'getConnection' in client
+}
+
+function wrongHandle(): OutboxError<'not-a-transaction'> {
+  return new OutboxError(
+    'not-a-transaction',
+    "The handle is no drizzle transaction on MySQL or MariaDB: pass the tx of db.transaction(async (tx) => …) of a database from 'drizzle-orm/mysql2'. Nothing was written.",
+    { reason: 'wrong-handle' },
+  )
+}

@@ -1,0 +1,5 @@
+export { asTransaction, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
+export { type MysqlInbox, type MysqlInboxOptions, mysqlInbox } from './inbox.ts'
+export type { Place } from './names.ts'
+export { type MysqlOutbox, type MysqlOutboxOptions, mysqlOutbox } from './outbox.ts'
+export { setup, setupInbox, setupInboxSql, setupSql } from './setup.ts'

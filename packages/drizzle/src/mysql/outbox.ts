@@ -1,0 +1,104 @@
+import {
+  type Enqueueable,
+  type LeasedSource,
+  type OneOrMany,
+  OutboxError,
+  type OutboxStore,
+  type Receipt,
+  uuidv7Generator,
+} from '@outbox/core'
+import { bulkDeadLetters, entriesFrom } from '@outbox/core/adapter'
+import { checkMaxPayloadBytes } from '../shared/options.ts'
+import { check, outboxSubject } from './check.ts'
+import { Commits } from './commits.ts'
+import { discardDead, listDead, requeueDead } from './dead-letters.ts'
+import { enqueue } from './enqueue.ts'
+import { fetch } from './fetch.ts'
+import { checkDatabase, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
+import { acquire, join, poll, release } from './leases.ts'
+import { type Names, namesIn, type Place } from './names.ts'
+import type { Use } from './privileges.ts'
+import { purge } from './purge.ts'
+import { type Session, sessionOn } from './session.ts'
+import { settle } from './settle.ts'
+import { stats } from './stats.ts'
+import { fetchUnpublished, markPublished } from './trait.ts'
+
+export interface MysqlOutboxOptions extends Place {
+  /** a drizzle database over a pool of mysql2; the outbox never closes it */
+  readonly db: MysqlDatabase
+  /** largest payload, in bytes of JSON; default 1 MiB */
+  readonly maxPayloadBytes?: number
+  /** mints the ids of events that bring none; default UUIDv7, ascending in this process */
+  readonly ids?: () => string
+}
+
+/** An outbox in MySQL or MariaDB. */
+export interface MysqlOutbox extends OutboxStore<MysqlTransaction> {
+  readonly enqueue: (tx: MysqlTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
+  subscribe(wake: () => void): Promise<AsyncDisposable>
+}
+
+/**
+ * An outbox in MySQL or MariaDB, through the application's own drizzle database.
+ *
+ * Making one sends nothing. `enqueue` runs on the transaction that it is given; everything else runs on `db`, in
+ * statements that commit by themselves, so `db` must not be inside a transaction: give it a pool.
+ *
+ * @example
+ * ```ts
+ * const outbox = mysqlOutbox({ db })
+ * await db.transaction(async (tx) => {
+ *   await tx.insert(orders).values(order)
+ *   await outbox.enqueue(tx, event('order.placed', { aggregateId: order.id, payload: order }))
+ * })
+ * ```
+ * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
+ */
+export function mysqlOutbox(options: MysqlOutboxOptions): MysqlOutbox {
+  const { db, ids = uuidv7Generator() } = options
+  checkDatabase(db)
+  if (typeof ids !== 'function') {
+    throw new OutboxError('invalid-option', 'The option ids must be a function that returns a UUID.', { option: 'ids' })
+  }
+  const names = namesIn(options)
+  const maxPayloadBytes = checkMaxPayloadBytes(options.maxPayloadBytes)
+  const commits = new Commits(sessionOn(db, { names, use: 'relay' }), names)
+
+  return Object.freeze({
+    async enqueue(tx: MysqlTransaction, events: OneOrMany<Enqueueable>) {
+      const entries = entriesFrom(events, { newId: ids, now: Date.now, maxPayloadBytes })
+      const { receipts, writtenId } = await enqueue(names, tx, entries)
+      if (writtenId !== undefined) commits.expect(writtenId)
+      return receipts
+    },
+    async subscribe(wake: () => void) {
+      const end = commits.subscribe(wake)
+      return { [Symbol.asyncDispose]: async () => end() }
+    },
+    ...relaySide(db, names),
+  } satisfies MysqlOutbox)
+}
+
+function relaySide(db: MysqlDatabase, names: Names): LeasedSource {
+  const session = (use: Use): Session => sessionOn(db, { names, use })
+  const [relay, deadLetters, purging] = [session('relay'), session('deadLetters'), session('purge')]
+  return {
+    fetchUnpublished: (limit, options) => fetchUnpublished(relay, names, limit, options),
+    markPublished: (ids, options) => markPublished(relay, names, ids, options),
+    check: (options) => check(relay, outboxSubject(names), options),
+    join: (request) => join(relay, names, request),
+    poll: (request) => poll(relay, names, request),
+    acquire: (request) => acquire(relay, names, request),
+    release: (request) => release(relay, names, request),
+    fetch: (request) => fetch(relay, names, request),
+    settle: (request) => settle(relay, names, request),
+    stats: (options) => stats(relay, names, options),
+    purge: (request) => purge(purging, names, request),
+    deadLetters: bulkDeadLetters({
+      list: (page) => listDead(deadLetters, names, page),
+      requeue: (ids, options) => requeueDead(deadLetters, names, ids, options),
+      discard: (ids, options) => discardDead(deadLetters, names, ids, options),
+    }),
+  }
+}

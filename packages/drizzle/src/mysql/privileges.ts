@@ -1,0 +1,52 @@
+import type { Names, TableKind } from './names.ts'
+
+export type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
+
+/** What a call is for: it decides what a user must be allowed. */
+export type Use = 'enqueue' | 'relay' | 'deadLetters' | 'purge' | 'inbox' | 'inboxPurge'
+
+type Needs = Readonly<Partial<Record<TableKind | 'inbox', readonly Privilege[]>>>
+
+/**
+ * What a user must be allowed on each table, for each use. The grants in the README say the same; a test makes its
+ * users from them.
+ */
+export const needs: Readonly<Record<Use, Needs>> = Object.freeze({
+  enqueue: {
+    entries: ['SELECT', 'INSERT'],
+    // INSERT … ON DUPLICATE KEY UPDATE takes UPDATE, also where it changes nothing
+    meta: ['SELECT', 'INSERT', 'UPDATE'],
+    // only where the store assigns the sequences
+    sequences: ['SELECT', 'INSERT', 'UPDATE'],
+  },
+  relay: {
+    entries: ['SELECT', 'UPDATE'],
+    aggregates: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+    relays: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+    leases: ['SELECT', 'INSERT', 'UPDATE'],
+    meta: ['SELECT', 'INSERT', 'UPDATE'],
+  },
+  deadLetters: { entries: ['SELECT', 'UPDATE'], aggregates: ['SELECT', 'UPDATE'] },
+  // locking a row takes UPDATE or DELETE
+  purge: { entries: ['SELECT', 'DELETE'] },
+  inbox: { inbox: ['SELECT', 'INSERT', 'UPDATE'] },
+  inboxPurge: { inbox: ['SELECT', 'DELETE'] },
+})
+
+/** Who says something to the server, and about which tables. */
+export interface Purpose {
+  readonly names: Names
+  readonly use: Use
+}
+
+/** What the use needs on the table that the server's refusal names. */
+export function neededOn(refusal: string, { names, use }: Purpose): string | undefined {
+  const table = Object.entries(needs[use]).find(([kind]) =>
+    new RegExp(`(?<![\\w$])${names.prefix}${kind}(?![\\w$])`).test(refusal),
+  )
+  return table && `${listed(table[1])} on ${names.prefix}${table[0]}`
+}
+
+function listed(privileges: readonly Privilege[]): string {
+  return [privileges.slice(0, -1).join(', '), privileges.at(-1)].join(' and ')
+}

@@ -1,0 +1,85 @@
+import type { LeasedSource } from '@outbox/core'
+import { inBatches } from '../shared/batches.ts'
+import { now } from './content.ts'
+import { by, byKey } from './indexes.ts'
+import { textLiteral, whole } from './literals.ts'
+import type { Names } from './names.ts'
+import { textIn } from './rows.ts'
+import type { Session } from './session.ts'
+
+type Request = Parameters<LeasedSource['purge']>[0]
+
+/** Longer than anything is kept, shorter than what a time can hold. */
+const longestAgeMs = 1e13
+
+/**
+ * SQL for the longest time ago that is purged. Written as a time, so that a query by it is a range of an index.
+ */
+function before(olderThanMs: number): string {
+  const ms = Math.ceil(Math.min(Math.max(0, olderThanMs), longestAgeMs))
+  return `${now} - interval ${ms} * 1000 microsecond`
+}
+
+/**
+ * `LeasedSource.purge`: small batches, oldest first. A batch is looked for without a lock, and deleted by its keys; rows
+ * that somebody else has locked, such as a transaction that met one of the ids again, are left for the next time:
+ * nobody waits. The limit of what is locked is never met: without one, MySQL would put the two reads together, and wait.
+ *
+ * Each batch begins where the one before it ended. What that deleted may have to stay in the index for as long as some
+ * old transaction could still see it, and would be walked through again and again.
+ */
+export async function purge(session: Session, names: Names, request: Request): Promise<number> {
+  const { entries } = names
+  let from = '1000-01-01'
+  return inBatches(whole(request.limit), async (limit) => {
+    const settled = (state: string): string => `(
+      select position, settled_at from ${entries} ${by(names, 'entries_settled')}
+      where state = '${state}' and settled_at >= '${from}' and settled_at <= ${before(request.olderThanMs)}
+      order by settled_at limit ${limit})`
+    const found = await session.read(
+      `select cast(position as char) as position, cast(settled_at as char) as settled_at
+      from (${settled('published')} union all ${settled('discarded')}) settled order by settled_at limit ${limit}`,
+      request,
+    )
+    const last = found.at(-1)
+    if (!last) return 0
+    from = textIn(last, 'settled_at')
+    const positions = found.map((row) => textIn(row, 'position')).join(', ')
+    const { affectedRows } = await session.write(
+      `delete e from (
+        select position from ${entries} ${byKey}
+        where position in (${positions}) and state in ('published', 'discarded')
+        limit ${limit} for update skip locked
+      ) settled straight_join ${entries} e ${byKey} on e.position = settled.position`,
+      request,
+    )
+    return affectedRows
+  })
+}
+
+/** `InboxStore.purge`, likewise. */
+export async function purgeInbox(session: Session, names: Names, request: Request): Promise<number> {
+  const { inbox } = names
+  let from = '1000-01-01'
+  return inBatches(whole(request.limit), async (limit) => {
+    const found = await session.read(
+      `select consumer, message_id, cast(handled_at as char) as handled_at from ${inbox} ${by(names, 'inbox_handled')}
+      where handled_at >= '${from}' and handled_at <= ${before(request.olderThanMs)} order by handled_at limit ${limit}`,
+      request,
+    )
+    const last = found.at(-1)
+    if (!last) return 0
+    from = textIn(last, 'handled_at')
+    const keys = found.map(
+      (row) => `(${textLiteral(textIn(row, 'consumer'))}, ${textLiteral(textIn(row, 'message_id'))})`,
+    )
+    const { affectedRows } = await session.write(
+      `delete i from (
+        select consumer, message_id from ${inbox} ${byKey} where (consumer, message_id) in (${keys.join(', ')})
+        limit ${limit} for update skip locked
+      ) handled straight_join ${inbox} i ${byKey} on i.consumer = handled.consumer and i.message_id = handled.message_id`,
+      request,
+    )
+    return affectedRows
+  })
+}

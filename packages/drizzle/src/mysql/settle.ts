@@ -1,0 +1,213 @@
+import { type Lease, OutboxError, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
+import { later, now } from './content.ts'
+import { distinctLeases, fenceOf, leaseKey } from './fence.ts'
+import { by, byKey } from './indexes.ts'
+import { type GivenType, type GivenValue, givenTable, hexOf, storable, uuidDigits } from './literals.ts'
+import type { Names } from './names.ts'
+import { type Row, uuidIn } from './rows.ts'
+import type { Session } from './session.ts'
+
+/** `LeasedSource.settle`. One lost lease does not void what is said under the others. */
+export async function settle(
+  session: Session,
+  names: Names,
+  request: SettleRequest,
+): Promise<{ readonly lost: readonly Lease[] }> {
+  // A lease that only a settlement names is one of the batch as well.
+  const leases = distinctLeases([...request.leases, ...request.settlements.map(({ entry }) => entry.lease)])
+  if (leases.length === 0) return { lost: [] }
+  const lost = new Set<string>()
+  for (const round of rounds(request.settlements)) {
+    const left = leases.filter((lease) => !lost.has(leaseKey(lease)))
+    for (const lease of await settleRound(session, names, left, round, request)) lost.add(leaseKey(lease))
+  }
+  return { lost: request.leases.filter((lease) => lost.has(leaseKey(lease))) }
+}
+
+/**
+ * Settlements that one statement can take: of each aggregate at most one that makes it wait or blocks it, because a
+ * statement changes a row once. There is hardly ever more than one round.
+ */
+function rounds(settlements: readonly Settlement[]): readonly (readonly Settlement[])[] {
+  // what is said first about an entry counts, as in two calls
+  const said = new Map(settlements.toReversed().map((settlement) => [settlement.entry.id, settlement]))
+  const found: Settlement[][] = [[]]
+  const failures = new Map<string, number>()
+  for (const settlement of [...said.values()].reverse()) {
+    const key = aggregateKey(settlement.entry)
+    const round = stopsAggregate(settlement) ? (failures.get(key) ?? 0) : 0
+    if (stopsAggregate(settlement)) failures.set(key, round + 1)
+    const settlementsOfRound = found[round] ?? []
+    settlementsOfRound.push(settlement)
+    found[round] = settlementsOfRound
+  }
+  return found
+}
+
+function stopsAggregate(settlement: Settlement): boolean {
+  return settlement.outcome === 'retry' || (settlement.outcome === 'dead' && settlement.blocksAggregate)
+}
+
+/** @returns the leases that do not stand */
+async function settleRound(
+  session: Session,
+  names: Names,
+  leases: readonly Lease[],
+  settlements: readonly Settlement[],
+  request: SettleRequest,
+): Promise<readonly Lease[]> {
+  if (leases.length === 0) return []
+  if (await settleAll(session, names, leases, settlements, request)) return []
+  if (leases.length === 1) return leases
+  // at least one of them is lost: each is asked for by itself
+  const lost: Lease[] = []
+  for (const lease of leases) {
+    const own = settlements.filter(({ entry }) => leaseKey(entry.lease) === leaseKey(lease))
+    if (!(await settleAll(session, names, [lease], own, request))) lost.push(lease)
+  }
+  return lost
+}
+
+/** How often the rows of aggregates are made anew for settlements that found them gone. */
+const attempts = 5
+
+/** Settles everything if all leases stand, and nothing otherwise. @returns whether they do */
+async function settleAll(
+  session: Session,
+  names: Names,
+  leases: readonly Lease[],
+  settlements: readonly Settlement[],
+  request: SettleRequest,
+): Promise<boolean> {
+  const stopping = settlements.filter(stopsAggregate)
+  let said = settlements
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    await makeRows(session, names, stopping, request)
+    const { affectedRows } = await session.write(settleStatement(names, leases, said), request)
+    if (affectedRows === 0) return false
+    said = await withoutRow(session, names, stopping, request)
+    if (said.length === 0) return true
+  }
+  throw new OutboxError('busy', 'Rows of aggregates vanish while they are settled: try again.', { system: 'mysql' })
+}
+
+/**
+ * Makes the rows that the settlements need, before the statement that is fenced. Such a row says "due at once", and
+ * stands for nothing that the scan would not find as well: it changes nothing by itself.
+ */
+async function makeRows(
+  session: Session,
+  { aggregates }: Names,
+  stopping: readonly Settlement[],
+  request: SettleRequest,
+): Promise<void> {
+  if (stopping.length === 0) return
+  const rows = stopping.map(
+    ({ entry }) =>
+      [
+        hexOf(entry.aggregateType),
+        hexOf(entry.aggregateId),
+        partitionOf(entry.aggregateType, entry.aggregateId),
+      ] as const,
+  )
+  rows.sort(([type, id], [otherType, otherId]) => (`${type} ${id}` < `${otherType} ${otherId}` ? -1 : 1))
+  const given = givenTable('stopped', { of_type: 'hex', of_id: 'hex', of_partition: 'integer' }, rows)
+  await session.write(
+    `insert into ${aggregates} (aggregate_type, aggregate_id, \`partition\`, waiting_until)
+    select unhex(stopped.of_type), unhex(stopped.of_id), stopped.of_partition, ${now} from ${given}
+    on duplicate key update parkings = parkings + 1`,
+    request,
+  )
+}
+
+/** Those of the settlements that changed nothing because the row of their aggregate was gone again. */
+async function withoutRow(
+  session: Session,
+  names: Names,
+  stopping: readonly Settlement[],
+  request: SettleRequest,
+): Promise<readonly Settlement[]> {
+  if (stopping.length === 0) return []
+  const { entries, aggregates } = names
+  const rows = stopping.map(({ entry }) => [uuidDigits(entry.id), entry.attempt] as const)
+  const found = await session.read(
+    `select hex(e.id) as id
+    from ${givenTable('said', { of_id: 'hex', attempt: 'integer' }, rows)}
+    straight_join ${entries} e ${by(names, 'entries_id')} on e.id = unhex(said.of_id)
+    left join ${aggregates} a ${byKey} on a.aggregate_type = e.aggregate_type and a.aggregate_id = e.aggregate_id
+    where e.state = 'pending' and e.refused = said.attempt - 1 and a.aggregate_type is null`,
+    request,
+  )
+  const ids = new Set(found.map((row: Row) => uuidIn(row, 'id')))
+  return stopping.filter(({ entry }) => ids.has(entry.id))
+}
+
+/** Longer than anybody means to wait, shorter than what a time can hold. */
+const longestWaitMs = 1e14
+
+const saidColumns = {
+  of_partition: 'integer',
+  of_id: 'hex',
+  attempt: 'integer',
+  outcome: 'word',
+  is_refusal: 'integer',
+  retry_in_ms: 'integer',
+  blocks: 'integer',
+  of_type: 'hex',
+  of_aggregate: 'hex',
+  reason: 'text',
+} as const satisfies Readonly<Record<string, GivenType>>
+
+/**
+ * One statement: the leases are locked and counted first, then entries and the rows of aggregates are found by their
+ * keys alone.
+ */
+function settleStatement(names: Names, leases: readonly Lease[], settlements: readonly Settlement[]): string {
+  const { entries, aggregates } = names
+  return `update ${fenceOf(names.leases, leases)}
+straight_join ${givenTable('said', saidColumns, saidRows(leases, settlements))}
+straight_join ${names.leases} l ${byKey} on l.\`partition\` = said.of_partition
+left join ${aggregates} a ${byKey} on a.aggregate_type = unhex(said.of_type) and a.aggregate_id = unhex(said.of_aggregate)
+left join ${entries} e ${by(names, 'entries_id')} on e.id = unhex(said.of_id) and e.\`partition\` = l.\`partition\`
+  and e.state = 'pending' and e.refused = said.attempt - 1
+  and (said.of_type is null or a.aggregate_type is not null)
+set l.in_flight = '[]', l.settles = l.settles + 1,
+  e.refused = e.refused + said.is_refusal,
+  e.crashes = 0,
+  e.blocks = said.blocks,
+  -- an entry that is tried again stands in the scan until the fetch that meets it parks it behind its aggregate's row
+  e.place = if(e.place = 'suspect' or said.outcome <> 'retry', 'scanned', e.place),
+  e.settled_at = if(said.outcome = 'retry', null, ${now}),
+  e.settled_by = if(said.outcome = 'dead', l.holder, null),
+  e.reason = said.reason,
+  e.state = if(said.outcome = 'retry', e.state, said.outcome),
+  a.blockers = a.blockers + if(e.id is null, 0, said.blocks),
+  a.waiting_until = if(e.id is null or said.outcome <> 'retry', a.waiting_until, ${later('said.retry_in_ms')})
+where fence.standing = ${leases.length}`
+}
+
+/** In the order of the leases, which is that of their locks. A lease about which nothing is said has its notes cleared. */
+function saidRows(leases: readonly Lease[], settlements: readonly Settlement[]): readonly (readonly GivenValue[])[] {
+  return leases.flatMap((lease) => {
+    const own = settlements.filter(({ entry }) => leaseKey(entry.lease) === leaseKey(lease))
+    return own.length > 0 ? own.map(saidRow) : [[lease.partition, null, null, null, 0, null, 0, null, null, null]]
+  })
+}
+
+function saidRow(settlement: Settlement): readonly GivenValue[] {
+  const { entry, outcome } = settlement
+  const stops = stopsAggregate(settlement)
+  return [
+    entry.lease.partition,
+    uuidDigits(entry.id),
+    entry.attempt,
+    outcome,
+    outcome === 'retry' && settlement.isRefusal,
+    outcome === 'retry' ? Math.ceil(Math.min(Math.max(0, settlement.retryInMs), longestWaitMs)) : null,
+    outcome === 'dead' && settlement.blocksAggregate,
+    stops ? hexOf(entry.aggregateType) : null,
+    stops ? hexOf(entry.aggregateId) : null,
+    outcome === 'published' ? null : storable(settlement.reason),
+  ]
+}

@@ -1,0 +1,27 @@
+import { type CallOptions, OutboxError } from '@outbox/core'
+import { booleanIn, type Row } from '../rows.ts'
+import type { Session } from '../session.ts'
+import type { Statement } from '../statement.ts'
+
+/** Each time it has lost to one more statement. */
+const mostLooks = 20
+
+/**
+ * Runs a statement, and again where a cursor that it read moved before it could write it: its column `is_stale` says so.
+ * Under a lease that stands, only a fetch that its caller gave up comes in between.
+ *
+ * @throws {OutboxError} `busy` if that does not end
+ */
+export async function runUntilCurrent(
+  session: Session,
+  statement: Statement,
+  options: CallOptions,
+): Promise<readonly Row[]> {
+  for (let look = 1; look <= mostLooks; look++) {
+    const rows = await session.run(statement, options)
+    if (!rows.some((row) => booleanIn(row, 'is_stale'))) return rows
+  }
+  throw new OutboxError('busy', 'Other statements keep moving the cursors of these leases: call again.', {
+    system: 'postgresql',
+  })
+}

@@ -1,0 +1,134 @@
+import { partitionCount } from '@outbox/core'
+import type { Names } from '../names.ts'
+import { nowhere } from './tables.ts'
+
+/*
+ * A cursor stands between two snapshots. What `since` sees is passed. What `until` sees beyond that is the window, which
+ * is read by position: up to `position` it is passed too. What `until` does not see is still to come.
+ *
+ * So a transaction that commits late is in a later window, wherever its position is, and one that stays open delays
+ * nobody else. Within a window the order of positions is the order of those writers that waited for each other.
+ */
+
+/** SQL: whether the cursor `c` has passed the log's row `l`; null where there is no cursor. */
+export function isPassed(l: string, c: string): string {
+  return `(pg_visible_in_snapshot(${l}.xid, ${c}.since)
+      or (${l}.position <= ${c}.position and pg_visible_in_snapshot(${l}.xid, ${c}.until)))`
+}
+
+/**
+ * SQL for the rows of the window of a cursor `w`, by position from `w.position` on.
+ *
+ * Two ranges of indexes, each read no further than the limit. A transaction that began after `since` has positions
+ * above `low`. One that was open then may have any: for each of those that have ended since, one probe.
+ */
+export function windowRows({ log }: Names, w: string, columns: string, limit: string): string {
+  return `(select ${columnsOf('l', columns)}
+      from ${log} l
+      where l.partition = ${w}.partition and l.position > greatest(${w}.position, ${w}.low) and l.position <= ${w}.high
+        and l.xid >= pg_snapshot_xmax(${w}.since) and pg_visible_in_snapshot(l.xid, ${w}.until)
+      order by l.position
+      limit ${limit})
+    union all
+    (select ${columnsOf('ended', columns)}
+      from ${openAt(`${w}.since`)}
+      cross join lateral (
+        select ${columnsOf('l', columns)}
+        from ${log} l
+        where l.xid = open.xid and l.partition = ${w}.partition and l.position > ${w}.position
+        order by l.position
+        limit ${limit}
+      ) ended
+      where pg_visible_in_snapshot(open.xid, ${w}.until))`
+}
+
+/**
+ * SQL for all cursors, as a table: where a partition has none yet, one that has passed nothing.
+ *
+ * `ceiling` is above every position, and for the planner's sake not a constant: it expects little between two bounds
+ * that it does not know, and a third of the log above a single one. Then it would scan all of it.
+ */
+export function allCursors({ log_cursors }: Names): string {
+  return `select p.partition, coalesce(c.since, '${nowhere}') as since, coalesce(c.until, '${nowhere}') as until,
+    coalesce(c.position, 0) as position, coalesce(c.low, 0) as low, coalesce(c.next_low, 0) as next_low,
+    coalesce(c.position, 0) * 0 + 9223372036854775807 as ceiling, coalesce(c.version, -1) as version, coalesce(c.in_flight, '{}') as in_flight
+  from generate_series(0, ${partitionCount - 1}) p (partition)
+  left join ${log_cursors} c on c.partition = p.partition`
+}
+
+/** Which of the rows are wanted. A limit, in each range, lets the planner expect little. */
+export interface Wanted {
+  readonly limit?: string
+  /** SQL on the row `l` */
+  readonly where?: string
+}
+
+/**
+ * SQL for everything that the cursor `c` has not passed, as far as this statement sees it, by position.
+ *
+ * What began after `until` has positions above `next_low`; the rest of the window has positions above the cursor's.
+ * What was open at one of the two snapshots is looked up by transaction.
+ */
+export function unpassedRows({ log }: Names, c: string, columns: string, { limit, where }: Wanted = {}): string {
+  const bound = `least(greatest(${c}.position, ${c}.low), ${c}.next_low)`
+  const wanted = where === undefined ? '' : `and ${where}`
+  const cut = limit === undefined ? '' : `order by l.position limit ${limit}`
+  return `(select ${columnsOf('l', columns)}
+      from ${log} l
+      where l.partition = ${c}.partition and l.position > ${bound} and l.position <= ${c}.ceiling
+        and not ${isPassed('l', c)} ${wanted}
+      ${cut})
+    union all
+    (select ${columnsOf('of_open', columns)}
+      from ${openAt(`${c}.since`, `${c}.until`)}
+      cross join lateral (
+        select ${columnsOf('l', columns)}
+        from ${log} l
+        where l.xid = open.xid and l.partition = ${c}.partition and l.position <= ${bound} and not ${isPassed('l', c)} ${wanted}
+        ${cut || 'offset 0' /* one probe for each, never a join with all that is below the bound */}
+      ) of_open)`
+}
+
+/** SQL: whether a cursor of the table `wanted` moved while the statement waited for it, so that nothing was lent from it. */
+export function isStale(wanted: string): string {
+  return `exists (select from ${wanted} where partition <> all (array(select partition from noted)))`
+}
+
+/** What is copied when a row of the log is moved aside, into columns of the same names. */
+export const movedColumns: string =
+  'position, id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at, enqueued_at'
+
+/** SQL: columns of a row, named one by one. */
+export function columnsOf(row: string, columns: string): string {
+  return columns
+    .split(', ')
+    .map((column) => `${row}.${column}`)
+    .join(', ')
+}
+
+/** SQL that moves rows aside: into the table that the mark engine's statements work on, whole, at their own place. */
+export function moveAside(
+  { entries }: Names,
+  from: string,
+  more: { readonly columns: string; readonly values: string },
+) {
+  return `insert into ${entries} (${movedColumns}${more.columns && `, ${more.columns}`}) overriding system value
+  select ${movedColumns}${more.values && `, ${more.values}`}
+  ${from}
+  on conflict (id) do nothing`
+}
+
+/** SQL: whether a row of the log stands aside. */
+export function standsAside({ entries }: Names, l: string): string {
+  return `exists (select from ${entries} aside where aside.id = ${l}.id)`
+}
+
+/**
+ * SQL: a table `open (xid)` of what was open at snapshots.
+ *
+ * Plan: by way of an array ten are expected in place of a thousand, for each of 64 cursors. What PostgreSQL takes for so
+ * dear it compiles first, which costs a poll a hundred times what it does.
+ */
+function openAt(...snapshots: readonly string[]): string {
+  return `unnest(array(${snapshots.map((snapshot) => `select pg_snapshot_xip(${snapshot})`).join(' union ')})) as open (xid)`
+}

@@ -1,0 +1,66 @@
+import type { Names } from '../names.ts'
+
+/** The parts of the insert that differ: where entries are looked for, and where they are written. */
+export interface Target {
+  /** SQL: more entries that are known already, to be united with those of the table `entries` */
+  readonly known: string
+  /** SQL: whether the entry `f` comes below one of its aggregate that is there already; for numbers of the caller */
+  readonly isLate: (f: string) => string
+  /** CTEs that name what another entry has already */
+  readonly taken: string
+  /** rows about that */
+  readonly takenRows: string
+  /** SQL: a condition that holds if nothing is taken */
+  readonly isFree: string
+}
+
+/**
+ * Entries of a log: known, or conflicting, in whatever leaf they stand, or aside. Two transactions that are open at
+ * once write into one leaf, where unique indexes make them wait for each other.
+ *
+ * Plan: each probe is limited, so that it stays a nested loop over indexes whatever the planner expects.
+ */
+export function logTarget({ entries, log }: Names): Target {
+  const sameNumber = (table: string): string => `exists (
+      select from ${table} t
+      where t.aggregate_type = f.aggregate_type and t.aggregate_id = f.aggregate_id and t.sequence = f.sequence)`
+  const above = (table: string, f: string): string => `exists (
+      select from ${table} t
+      where t.aggregate_type = ${f}.aggregate_type and t.aggregate_id = ${f}.aggregate_id
+        and t.sequence > ${f}.sequence)`
+  return {
+    known: `
+  union
+  select l.id, l.sequence
+  from given cross join lateral (select l.id, l.sequence from ${log} l where l.id = given.id limit 1) l`,
+    isLate: (f) => `${f}.sequence is not null and (${above(log, f)} or ${above(entries, f)})`,
+    taken: `taken as materialized (
+  select f.id, f.sequence
+  from fresh f
+  where f.sequence is not null and (${sameNumber(log)} or ${sameNumber(entries)})
+),
+`,
+    takenRows: `
+union all
+select 'taken', id::text, sequence::text from taken
+union all
+select 'stale', slot::text, null from current where is_older`,
+    isFree: 'not exists (select from taken) and not (select is_older from current)',
+  }
+}
+
+/**
+ * A CTE for the leaf that takes what is enqueued now. It is the value of a sequence, which an old snapshot sees too, with
+ * the transaction that chose it: a snapshot older than that cannot know which ids stand in the leaf before.
+ *
+ * The value changes only while no transaction has the log open for writing, and not while one has: all that are open at
+ * once write into one leaf, where unique indexes make them wait for each other.
+ */
+export function currentSlot(slotSequence: string): string {
+  return `current as materialized (
+  select (last_value % 4)::smallint as slot,
+    last_value >= 4 and not pg_visible_in_snapshot((last_value / 4)::text::xid8, pg_current_snapshot()) as is_older
+  from ${slotSequence}
+),
+`
+}

@@ -1,0 +1,287 @@
+import { type DueEntry, type FetchRequest, type Lease, partitionCount } from '@outbox/core'
+import { contentColumns, lentContent } from '../content.ts'
+import { leaseValues, standingLeases } from '../fence.ts'
+import { dueEntry, fetchStatement, looks } from '../fetch.ts'
+import type { Names } from '../names.ts'
+import { booleanIn, numberIn, type Row, textIn } from '../rows.ts'
+import type { Session } from '../session.ts'
+import { type Statement, whole } from '../statement.ts'
+import { pendingStates } from '../states.ts'
+import { besideLog, suspectOf } from './beside.ts'
+import { runUntilCurrent } from './current.ts'
+import { columnsOf, isStale, moveAside, movedColumns, standsAside, windowRows } from './cursor.ts'
+import { lateness } from './late.ts'
+import { smoothStatement } from './smooth.ts'
+import { positionSequence, smallestFront } from './tables.ts'
+
+/** What a process remembers of its last fetches; it decides how much is asked, never what is lent. */
+export interface Mood {
+  /** fetches for which the smooth statement is not tried */
+  roughFor: number
+}
+
+/** After something out of the ordinary, more of it is likely. */
+const roughFetches = 10
+
+/**
+ * `LeasedSource.fetch`: a page of the log, and what stands aside, if anything does.
+ *
+ * The second statement runs only where the first saw something aside. What it lends stands first: it is below all that
+ * the log still owes of the same aggregate.
+ */
+export async function fetch(
+  session: Session,
+  names: Names,
+  request: FetchRequest,
+  mood: Mood,
+): Promise<readonly DueEntry[]> {
+  if (request.leases.length === 0 || request.limit < 1) return []
+  const leases = new Map(request.leases.map((lease) => [lease.partition, lease]))
+  if (mood.roughFor > 0) mood.roughFor -= 1
+  else {
+    const rows = await runUntilCurrent(session, smoothStatement(names, request), request)
+    if (!rows[0] || !booleanIn(rows[0], 'is_rough')) return rows.flatMap((row) => lentOfLog(row, leases))
+    mood.roughFor = roughFetches
+  }
+  const page = pageStatement(names, request)
+  for (let round = 1; ; round++) {
+    const rows = await runUntilCurrent(session, page, request)
+    const ofLog = rows.flatMap((row) => lentOfLog(row, leases))
+    const moved = rows[0] ? numberIn(rows[0], 'moved') : 0
+    const isSomethingAside = moved > 0 || (rows[0] !== undefined && booleanIn(rows[0], 'is_side_due'))
+    if (!isSomethingAside) return ofLog
+    const rest = whatIsLeft(request, ofLog)
+    const side = rest ? await session.run(fetchStatement(names, rest, besideLog(names, ofLog.length > 0)), request) : []
+    const aside = side.filter((row) => row['id'] !== null).map(dueEntry)
+    const due = [...aside, ...ofLog]
+    const parked = moved + (side[0] ? numberIn(side[0], 'parked') : 0)
+    const isEnough = due.length === 0 ? parked === 0 : parked < looks.manyParked || round >= looks.roundsWithEntries
+    if (isEnough) return due
+  }
+}
+
+/** A partition is lent from under one lease, and the statement has told which partitions' leases stand. */
+function lentOfLog(row: Row, leases: ReadonlyMap<number, Lease>): readonly DueEntry[] {
+  if (row['id'] === null) return []
+  const lease = leases.get(numberIn(row, 'partition'))
+  if (!lease) throw new RangeError('The store lent an entry of a partition that was not asked for.')
+  return [{ ...lentContent(row), lease, source: textIn(row, 'source'), isLate: booleanIn(row, 'is_late') }]
+}
+
+function whatIsLeft(request: FetchRequest, lent: readonly DueEntry[]): FetchRequest | undefined {
+  const bytes = lent.reduce((sum, entry) => sum + Buffer.byteLength(entry.payload), 0)
+  const rest = { limit: request.limit - lent.length, maxBytes: request.maxBytes - bytes }
+  return rest.limit < 1 || (lent.length > 0 && rest.maxBytes < 1) ? undefined : { ...request, ...rest }
+}
+
+const narrow = 'slot, xid, position, id, aggregate_type, aggregate_id, sequence, payload_bytes'
+
+function pageStatement(names: Names, request: FetchRequest): Statement {
+  const { entries, aggregates, leases, meta, log, log_cursors } = names
+  const limit = whole(request.limit)
+  const perAggregate = Math.max(1, whole(request.limitPerAggregate))
+  const window = Math.max(
+    smallestFront,
+    Math.ceil((looks.frontForLimit * limit) / Math.min(request.leases.length, partitionCount)),
+  )
+  const late = lateness(names, 'b')
+  const text = `
+with fence as materialized (
+  ${standingLeases(leases, 1)}
+),
+-- read after this statement's snapshot was taken: nothing that it sees stands higher
+top as materialized (
+  select coalesce(pg_sequence_last_value(${positionSequence(names)}::regclass), 0) as position
+),
+-- 1. The window of each cursor. One that has nothing left gives way to the next, without another round trip.
+cursor as materialized (
+  select c.partition, fence.epoch, fence.holder, c.version, c.in_flight,
+    case when r.is_open then c.since else c.until end as since,
+    case when r.is_open then c.until else pg_current_snapshot() end as until,
+    case when r.is_open then c.position else 0 end as position,
+    case when r.is_open then c.low else c.next_low end as low,
+    case when r.is_open then c.next_low else c.seen end as next_low,
+    case when r.is_open then c.high else top.position end as high,
+    exists (select from ${entries} e where e.partition = c.partition and e.state = 'pending')
+      or exists (select from ${entries} e where e.partition = c.partition and e.state = 'parked')
+      or exists (select from ${aggregates} a where a.partition = c.partition) as has_side
+  from fence
+  join ${log_cursors} c using (partition)
+  cross join top
+  cross join lateral (select exists (${windowRows(names, 'c', 'position', '1')}) as is_open offset 0) r
+),
+front as materialized (
+  select cursor.partition, w.*
+  from cursor
+  cross join lateral (
+    select * from (${windowRows(names, 'cursor', narrow, String(window))}) w order by w.position limit ${window}
+  ) w
+),
+-- Where the front is full there may be more behind it. All of these get their share of what the batch still wants; and
+-- a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
+deeper as materialized (
+  select partition, position,
+    (greatest(${2 * limit} - 2 * (select count(*) from front), 0) / count(*) over ())::bigint
+      + case when is_crowded and row_number() over (order by is_crowded desc, random()) <= ${looks.crowdedPartitions}
+        then ${looks.deepWindow} else 0 end as depth
+  from (
+    select partition, max(position) as position,
+      count(distinct aggregate_id) < ${looks.crowdedBelow} as is_crowded
+    from front
+    group by partition
+    having count(*) = ${window}
+  ) full_front
+),
+page as materialized (
+  select * from front
+  union all
+  select d.partition, w.*
+  from (
+    select cursor.partition, cursor.since, cursor.until, deeper.position, cursor.low, cursor.high, deeper.depth
+    from deeper join cursor using (partition)
+    where deeper.depth > 0
+  ) d
+  cross join lateral (
+    select * from (${windowRows(names, 'd', narrow, 'd.depth')}) w
+    order by w.position
+    limit d.depth
+  ) w
+),
+-- 2. What cannot be lent from here: aggregates of which something stands aside, waits or is blocked, and those whose
+--    sequences do not ascend with the positions.
+met as materialized (
+  select p.*,
+    case when cursor.has_side or p.sequence < p.highest_before then true end as may_go_aside,
+    p.sequence < p.highest_before as is_disorderly,
+    ${standsAside(names, 'p')} as stands_aside
+  from (
+    select *, max(sequence) over (
+      partition by aggregate_id, aggregate_type order by position rows between unbounded preceding and 1 preceding
+    ) as highest_before
+    from page
+  ) p
+  join cursor using (partition)
+),
+elsewhere as materialized (
+  select a.aggregate_type, a.aggregate_id
+  from (
+    select aggregate_type, aggregate_id, bool_or(is_disorderly) as is_disorderly
+    from met where may_go_aside group by aggregate_type, aggregate_id
+  ) a
+  where a.is_disorderly
+    or exists (
+      select from ${aggregates} g where g.aggregate_type = a.aggregate_type and g.aggregate_id = a.aggregate_id)
+    or exists (
+      select from ${entries} e
+      where e.aggregate_type = a.aggregate_type and e.aggregate_id = a.aggregate_id and e.state in ${pendingStates})
+),
+placed as materialized (
+  select m.*, e.aggregate_id is not null as goes_aside,
+    -- more of one aggregate than is lent at once, and others behind it
+    m.nth_of_aggregate > ${perAggregate} as is_too_much,
+    max(m.position) filter (where e.aggregate_id is null and m.nth_of_aggregate <= ${perAggregate})
+      over (partition by m.partition) as last_good
+  from (
+    select *, row_number() over (partition by aggregate_id, aggregate_type order by position) as nth_of_aggregate
+    from met
+    where not stands_aside
+  ) m
+  left join elsewhere e using (aggregate_type, aggregate_id)
+),
+suspect as materialized (
+  ${suspectOf(names)}
+),
+side as materialized (
+  select count(*) > 0 as is_due, least(count(*), ${Math.floor(limit / 2)}) as reserved
+  from (
+    select from fence
+    cross join lateral (
+      (select from ${entries} e where e.partition = fence.partition and e.state = 'pending'
+        limit ${Math.max(1, Math.floor(limit / 2))})
+      union all
+      (select from ${aggregates} a cross join generate_series(1, ${looks.crowdedBelow})
+        where a.partition = fence.partition and a.waiting_until <= now()
+        limit ${Math.max(1, Math.floor(limit / 2))})
+    ) waiting
+  ) w
+),
+-- 3. The batch: the partitions in turn, and of each the beginning by position.
+kept as materialized (
+  select *,
+    place <= (select ${limit} - reserved from side)
+      and (place = 1 or bytes <= ${whole(request.maxBytes)})
+      and not is_too_much
+      and not exists (select from suspect) as is_lent
+  from (
+    select *, row_number() over in_turn as place, sum(payload_bytes) over in_turn as bytes
+    from (
+      select *, row_number() over (partition by partition order by position) as turn
+      from placed
+      where not goes_aside and (not is_too_much or last_good is null or position > last_good)
+    ) of_partition
+    window in_turn as (partition by is_too_much order by turn, position rows unbounded preceding)
+  ) ranked
+),
+-- grouped before they are joined: a planner that expects one row would do it again for each
+met_of as materialized (
+  select partition, max(position) as last from met group by partition
+),
+kept_of as materialized (
+  select partition, min(position) as first_kept, min(position) filter (where not is_lent) as first_left,
+    array_agg(id order by id) filter (where is_lent) as ids
+  from kept
+  group by partition
+),
+reach as materialized (
+  select * from met_of left join kept_of using (partition)
+),
+-- Compared and written at once: a statement that waited for the lease may have read a cursor that moved meanwhile.
+noted as materialized (
+  update ${log_cursors} c set
+    version = c.version + 1, since = cursor.since, until = cursor.until,
+    position = coalesce(greatest(cursor.position, coalesce(reach.first_kept - 1, reach.last)), cursor.position),
+    page_end = coalesce(reach.first_left - 1, reach.last),
+    low = cursor.low, next_low = cursor.next_low, high = cursor.high, seen = top.position,
+    in_flight = coalesce(reach.ids, '{}')
+  from cursor
+  left join reach using (partition)
+  cross join top
+  where c.partition = cursor.partition and c.version = cursor.version
+    and (reach.partition is not null or c.in_flight <> '{}')
+  returning c.partition
+),
+cleared as (
+  update ${leases} l set in_flight = '{}' from fence where l.partition = fence.partition and l.in_flight <> '{}'
+),
+moved as (
+  ${moveAside(
+    names,
+    `from (
+    select ${columnsOf('l', movedColumns)}
+    from placed p
+    join noted using (partition)
+    join ${log} l on l.slot = p.slot and l.partition = p.partition and l.position = p.position
+    where p.goes_aside or (p.is_too_much and p.position < p.last_good)
+    order by l.position
+  ) going`,
+    { columns: '', values: '' },
+  )}
+  returning id
+),
+lent as materialized (
+  select b.place, b.slot, b.partition, b.position, ${late.isLate} as is_late
+  from kept b
+  ${late.joins}
+  where b.is_lent and b.partition = any (array(select partition from noted))
+)
+select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
+  lent.is_late,
+  (select value from ${meta} where key = 'source') as source,
+  (select count(*) from moved)::int as moved, (select is_due from side) as is_side_due,
+  ${isStale('reach')} as is_stale
+from (select) once
+left join lent on true
+left join ${log} l on l.slot = lent.slot and l.partition = lent.partition and l.position = lent.position
+order by lent.place`
+  return { text, values: leaseValues(request.leases) }
+}

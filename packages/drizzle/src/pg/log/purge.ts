@@ -1,0 +1,159 @@
+import type { CallOptions, LeasedSource } from '@outbox/core'
+import type { Names } from '../names.ts'
+import { longestAgeMs, purge as purgeRows } from '../purge.ts'
+import { booleanIn, numberIn } from '../rows.ts'
+import type { Session } from '../session.ts'
+import { settledStates } from '../states.ts'
+import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
+import { leafOf, slots } from './tables.ts'
+
+type Request = Parameters<LeasedSource['purge']>[0]
+
+/** How long a purge waits for a lock, and whoever comes behind it for the purge. */
+const lockMs = 100
+
+/** A leaf that is held by no more than that many entries is freed of them: they go aside. */
+const fewOwed = 1000
+
+/**
+ * `LeasedSource.purge`: empties leaves of the log that are passed, and deletes what has ended aside.
+ *
+ * The log goes leaf by leaf: a leaf is truncated once all of it was seen passed `olderThanMs` ago, so its entries stay
+ * for up to twice that time, and the count that it adds may be above the limit. Where a lock cannot be had at once,
+ * because a transaction that has enqueued is open, the leaf stays for the next purge.
+ */
+export async function purge(session: Session, names: Names, request: Request): Promise<number> {
+  const ageMs = Math.min(Math.max(0, request.olderThanMs), longestAgeMs)
+  if (request.limit < 1) return 0
+  await rotate(session, names, ageMs, request)
+  let count = 0
+  for (const slot of slots) count += await emptyLeaf(session, names, slot, ageMs, request)
+  const ended = {
+    table: names.entries,
+    key: ['id'],
+    time: 'settled_at',
+    condition: `state in ${settledStates}`,
+    // what stands in the log too tells its readers that it has ended
+    spared: `exists (select from ${names.log} l where l.id = t.id)`,
+  }
+  const left = request.limit - count
+  return count + (left > 0 ? await purgeRows(session, ended, { ...request, limit: left }) : 0)
+}
+
+/** Lets another leaf take what is enqueued, where the one that does is old enough, and the next one is empty. */
+async function rotate(session: Session, names: Names, ageMs: number, options: CallOptions): Promise<void> {
+  const { log, log_slot, log_leaves } = names
+  const filled = (slot: string): string =>
+    `case ${slot} ${slots.map((each) => `when ${each} then exists (select from ${leafOf(names, each)})`).join(' ')} end`
+  const text = `
+select slot::int as slot, next::int as next,
+  ${filled('slot')} and not ${filled('next')}
+    and opened_at <= now() - ${ageMs} * interval '1 millisecond' as is_time
+from (
+  select last_value % 4 as slot, (last_value % 4 + 1) % ${slots.length} as next from ${log_slot}
+) s
+join ${log_leaves} using (slot)`
+  const [row] = await session.run({ text, values: [] }, options)
+  if (!row || !booleanIn(row, 'is_time')) return
+  const next = numberIn(row, 'next')
+  // The lock waits for all who have enqueued and are open, and holds new ones up meanwhile: shortly, or not at all.
+  await underLock(
+    session,
+    `lock table ${log} in share mode`,
+    `
+    if (select last_value % 4 from ${log_slot}) = ${numberIn(row, 'slot')} then
+      update ${log_leaves} set opened_at = now(), drained_at = null where slot = ${next};
+      perform setval('${log_slot.replaceAll("'", "''")}', pg_current_xact_id()::text::bigint * 4 + ${next});
+    end if;`,
+  )
+}
+
+/** SQL for what the log still owes of one leaf. */
+function owedOf(names: Names, slot: number, columns: string): string {
+  return `select l.*
+  from (${allCursors(names)}) cursor
+  cross join lateral (
+    ${unpassedRows(names, 'cursor', columns, {
+      limit: String(fewOwed + 1),
+      where: `l.slot = ${slot} and not ${standsAside(names, 'l')}`,
+    })}
+  ) l`
+}
+
+/** Truncates one leaf, if it takes nothing new and all of it was passed long enough ago. @returns how many went */
+async function emptyLeaf(
+  session: Session,
+  names: Names,
+  slot: number,
+  ageMs: number,
+  options: CallOptions,
+): Promise<number> {
+  const { entries, log_slot, log_leaves } = names
+  const leaf = leafOf(names, slot)
+  const look = `
+select exists (select from ${leaf}) and (select last_value % 4 from ${log_slot}) <> ${slot} as is_closed,
+  (select count(*) from (${owedOf(names, slot, 'id, position')} limit ${fewOwed + 1}) l)::int as owed`
+  const [seen] = await session.run({ text: look, values: [] }, options)
+  if (!seen || !booleanIn(seen, 'is_closed') || numberIn(seen, 'owed') > fewOwed) return 0
+  if (numberIn(seen, 'owed') > 0) await moveOwed(session, names, slot, options)
+  const drain = `
+update ${log_leaves} set drained_at = coalesce(drained_at, now())
+where slot = ${slot} and not exists (${owedOf(names, slot, 'id, position')})
+returning drained_at <= now() - ${ageMs} * interval '1 millisecond' as is_old,
+  ((select count(*) from ${leaf})
+    - (select count(*) from ${entries} e where exists (select from ${leaf} l where l.id = e.id)))::int as count`
+  const [drained] = await session.run({ text: drain, values: [] }, options)
+  if (!drained || !booleanIn(drained, 'is_old')) return 0
+  await underLock(
+    session,
+    `lock table ${leaf} in access exclusive mode`,
+    `
+    if not exists (${owedOf(names, slot, 'id, position')}) then
+      truncate ${leaf};
+      update ${log_leaves} set drained_at = null where slot = ${slot};
+    end if;`,
+  )
+  const [after] = await session.run({ text: `select exists (select from ${leaf}) as is_there`, values: [] }, options)
+  return after && !booleanIn(after, 'is_there') ? numberIn(drained, 'count') : 0
+}
+
+/** Moves aside what holds a leaf, except where some of it is in hand. */
+async function moveOwed(session: Session, names: Names, slot: number, options: CallOptions): Promise<void> {
+  const { leases, log_cursors } = names
+  const text = `
+with fence as materialized (
+  select partition from ${leases} order by partition for update
+),
+cursor as materialized (${allCursors(names)}),
+owed as materialized (
+  ${owedOf(names, slot, movedColumns)}
+),
+free as (
+  update ${log_cursors} c set version = c.version + 1
+  from cursor join fence using (partition)
+  where c.partition = cursor.partition and c.version = cursor.version and c.in_flight = '{}'
+    and c.partition in (select partition from owed)
+  returning c.partition
+)
+${moveAside(
+  names,
+  `from owed
+  where partition in (select partition from free union all select partition from cursor where version < 0)
+  order by position`,
+  { columns: '', values: '' },
+)}`
+  await session.run({ text, values: [] }, options)
+}
+
+/** Runs a block under a lock, if that can be had soon. */
+async function underLock(session: Session, lock: string, block: string): Promise<void> {
+  const text = `do $purge$ begin
+  perform set_config('lock_timeout', '${lockMs}', true);
+  begin
+    ${lock};
+    ${block}
+  exception when lock_not_available then null;
+  end;
+end $purge$`
+  await session.run({ text, values: [] })
+}

@@ -1,0 +1,60 @@
+import type { CallOptions } from '@outbox/core'
+import { setupRequired } from '../check.ts'
+import type { Names } from '../names.ts'
+import { booleanIn } from '../rows.ts'
+import type { Session } from '../session.ts'
+import { allCursors, standsAside, unpassedRows } from './cursor.ts'
+
+/** SQL: which server counts the transactions. A physical copy has the same, a restored dump has not. */
+export const identity: string = `case
+    when has_function_privilege('pg_control_system()', 'execute')
+    then (select system_identifier::text from pg_control_system()) else 'unknown' end`
+
+/**
+ * Whether the log's transaction ids were given by this server.
+ *
+ * They mean nothing on another: a dump that was restored there, or a table that was replicated, keeps the old numbers.
+ * Where the server does not tell who it is, ids that it has not given yet tell.
+ *
+ * @throws {OutboxError} `setup-required`
+ */
+export async function checkServer(session: Session, names: Names, options?: CallOptions): Promise<void> {
+  const { meta, log_cursors } = names
+  const text = `
+select coalesce((select value <> ${identity} from ${meta} where key = 'log-server'), false)
+  or exists (
+    select from ${log_cursors} c
+    where pg_snapshot_xmax(c.until) > pg_snapshot_xmax(pg_current_snapshot())) as is_foreign`
+  const [row] = await session.run({ text, values: [] }, options)
+  if (!row || !booleanIn(row, 'is_foreign')) return
+  throw setupRequired(
+    'The log of the outbox comes from another server of PostgreSQL: it was restored from a dump, or replicated.',
+    ['transaction ids of this server in the log'],
+    'Stop all relays, and run emptyLog(db): it keeps every entry, and loses and reorders nothing.',
+  )
+}
+
+/**
+ * For a relay with the mark engine: whether a log beside the table still owes entries.
+ *
+ * @throws {OutboxError} `setup-required`
+ */
+export async function checkNoLog(session: Session, names: Names, options?: CallOptions): Promise<void> {
+  const [found] = await session.run(
+    { text: 'select to_regclass($1::text) is not null as is_there', values: [names.log] },
+    options,
+  )
+  if (!found || !booleanIn(found, 'is_there')) return
+  const text = `
+select exists (
+  select from (${allCursors(names)}) c
+  where exists (
+    select from (${unpassedRows(names, 'c', 'id', { limit: '1', where: `not ${standsAside(names, 'l')}` })}) l)) as is_owing`
+  const [row] = await session.run({ text, values: [] }, options)
+  if (!row || !booleanIn(row, 'is_owing')) return
+  throw setupRequired(
+    'A log stands beside the table of this outbox, and still owes entries, which a relay with the mark engine does not see.',
+    ["the option engine: 'log'"],
+    "Give engine: 'log' to the relays until the log is empty; or stop all relays, and run emptyLog(db).",
+  )
+}

@@ -1,0 +1,127 @@
+import { type FetchRequest, partitionCount } from '@outbox/core'
+import { contentColumns } from '../content.ts'
+import { leaseValues, standingLeases } from '../fence.ts'
+import { looks } from '../fetch.ts'
+import type { Names } from '../names.ts'
+import { type Statement, whole } from '../statement.ts'
+import { isStale, movedColumns, standsAside, windowRows } from './cursor.ts'
+import { lateness } from './late.ts'
+import { positionSequence, smallestFront } from './tables.ts'
+
+/**
+ * The fetch of an ordinary day: a page from the log under each lease, and nothing else.
+ *
+ * Where anything stands aside, waits, or is out of the ordinary, it lends and writes nothing and says so, in the column
+ * `is_rough`; then the whole fetch is asked. A statement of this length is planned in a fraction of the time.
+ */
+export function smoothStatement(names: Names, request: FetchRequest): Statement {
+  const { entries, aggregates, leases, meta, log_cursors } = names
+  const limit = whole(request.limit)
+  const front = Math.max(
+    smallestFront,
+    Math.ceil((looks.frontForLimit * limit) / Math.min(request.leases.length, partitionCount)),
+  )
+  const columns = `${movedColumns}, xid, payload_bytes`
+  const page = (cursor: string): string => `select ${cursor}.partition as of_partition, w.*
+  from ${cursor}
+  cross join lateral (
+    select * from (${windowRows(names, cursor, columns, String(front))}) w order by w.position limit ${front}
+  ) w`
+  const late = lateness(names, 'l')
+  const text = `
+with fence as materialized (
+  ${standingLeases(leases, 1)}
+),
+top as materialized (
+  select coalesce(pg_sequence_last_value(${positionSequence(names)}::regclass), 0) as position
+),
+cursor as materialized (
+  select c.partition, c.version, c.since, c.until, c.position, c.low, c.next_low, c.high, c.seen, c.in_flight
+  from fence join ${log_cursors} c using (partition)
+),
+going_on as materialized (
+  ${page('cursor')}
+),
+-- the next window, where the one that was read has nothing left
+opened as materialized (
+  select c.partition, c.until as since, pg_current_snapshot() as until, 0::bigint as position,
+    c.next_low as low, c.seen as next_low, top.position as high
+  from cursor c cross join top
+  where c.partition <> all (array(select of_partition from going_on))
+),
+met as materialized (
+  select *, ${standsAside(names, 'p')} as stands_aside,
+    row_number() over (partition by partition order by position) as turn,
+    row_number() over (partition by aggregate_id, aggregate_type order by position) as nth_of_aggregate,
+    sequence < max(sequence) over (
+      partition by aggregate_id, aggregate_type order by position rows between unbounded preceding and 1 preceding
+    ) as is_disorderly
+  from (
+    select * from going_on
+    union all
+    ${page('opened')}
+  ) p
+),
+rough as materialized (
+  select exists (
+      select from met
+      where stands_aside or is_disorderly or nth_of_aggregate > ${Math.max(1, whole(request.limitPerAggregate))})
+    or exists (
+      select from fence
+      where exists (select from ${entries} e where e.partition = fence.partition and e.state = 'pending')
+        or exists (select from ${entries} e where e.partition = fence.partition and e.state = 'parked')
+        or exists (select from ${aggregates} a where a.partition = fence.partition))
+    or exists (
+      select from met group by partition
+      having count(*) = ${front} and (
+        count(distinct aggregate_id) < ${looks.crowdedBelow} or (select count(*) from met) < ${limit})) as is_rough
+),
+kept as materialized (
+  select *, place <= ${limit} and (place = 1 or bytes <= ${whole(request.maxBytes)}) as is_lent
+  from (
+    select *, row_number() over in_turn as place, sum(payload_bytes) over in_turn as bytes
+    from met
+    where not (select is_rough from rough)
+    window in_turn as (order by turn, position rows unbounded preceding)
+  ) ranked
+),
+kept_of as materialized (
+  select partition, min(position) as first_kept, max(position) as last,
+    min(position) filter (where not is_lent) as first_left, array_agg(id order by id) filter (where is_lent) as ids
+  from kept
+  group by partition
+),
+noted as materialized (
+  update ${log_cursors} c set
+    version = c.version + 1,
+    since = coalesce(opened.since, cursor.since), until = coalesce(opened.until, cursor.until),
+    position = coalesce(greatest(coalesce(opened.position, cursor.position), kept_of.first_kept - 1), cursor.position),
+    page_end = coalesce(kept_of.first_left - 1, kept_of.last),
+    low = coalesce(opened.low, cursor.low), next_low = coalesce(opened.next_low, cursor.next_low),
+    high = coalesce(opened.high, cursor.high), seen = top.position, in_flight = coalesce(kept_of.ids, '{}')
+  from cursor
+  left join kept_of using (partition)
+  left join opened using (partition)
+  cross join top
+  where c.partition = cursor.partition and c.version = cursor.version
+    and not (select is_rough from rough)
+    and (kept_of.partition is not null or cursor.in_flight <> '{}')
+  returning c.partition
+),
+cleared as (
+  update ${leases} l set in_flight = '{}'
+  from fence
+  where l.partition = fence.partition and l.in_flight <> '{}' and not (select is_rough from rough)
+)
+select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
+  ${late.isLate} as is_late,
+  (select value from ${meta} where key = 'source') as source, (select is_rough from rough) as is_rough,
+  ${isStale('kept_of')} as is_stale
+from (select) once
+left join (
+  select * from kept where is_lent and partition = any (array(select partition from noted))
+) l on true
+${late.joins}
+order by l.place`
+  return { text, values: leaseValues(request.leases) }
+}

@@ -1,0 +1,182 @@
+import { OutboxError } from '@outbox/core'
+import { untilAborted } from '@outbox/core/adapter'
+import { outboxErrorFrom } from './errors.ts'
+import type { LibsqlClient, LibsqlStatement, LibsqlTransaction } from './handles.ts'
+import { integerOf } from './rows.ts'
+import { type AsyncRunner, type Query, type Row, runStepsAsync, type Steps } from './steps.ts'
+import { pauseMs, type Transact } from './transact.ts'
+
+/** Runs steps within transactions of the user; those of one transaction one after the other. */
+export class Transactions {
+  readonly #last = new WeakMap<LibsqlTransaction, Promise<unknown>>()
+
+  /**
+   * Runs the steps within `transaction`. Steps that are given meanwhile for the same transaction wait for their end, so
+   * that what these have read stays true.
+   */
+  async runInside<Result>(transaction: LibsqlTransaction, steps: Steps<Result>): Promise<Result> {
+    const before = this.#last.get(transaction)
+    const work = translatedAsync(async () => {
+      await Promise.allSettled([before]) // how these steps ended is told to whoever gave them
+      return runStepsAsync(runnerOf(transaction), steps)
+    })
+    this.#last.set(transaction, work)
+    return work
+  }
+}
+
+/**
+ * The store's own transactions, each on a connection that nobody else uses meanwhile.
+ *
+ * @param lock - takes the write lock
+ */
+export function transactOnLibsql(client: LibsqlClient, lock: Query, maxWaitMs: number): Transact {
+  return (access, steps, options) => {
+    const signal = options?.signal
+    const attempt = untilFree(() => runAlone(client, steps(), access === 'write' ? lock : undefined), maxWaitMs, signal)
+    return untilAborted(attempt, signal)
+  }
+}
+
+/** Makes an attempt again as long as it is told `busy`, for `maxWaitMs`, with the thread free in between. */
+export async function untilFree<Result>(
+  attempt: () => Promise<Result>,
+  maxWaitMs: number,
+  signal?: AbortSignal,
+): Promise<Result> {
+  const giveUpAt = performance.now() + maxWaitMs
+  for (;;) {
+    signal?.throwIfAborted()
+    await turnOfOurOwn()
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!OutboxError.is(error, 'busy') || performance.now() >= giveUpAt) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
+  }
+}
+
+/**
+ * What libsql does with a local file takes microtasks only. So a transaction that begins in a turn of its own ends in it:
+ * nobody else on this thread finds the lock taken, or waits for it with the thread at a standstill.
+ */
+function turnOfOurOwn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Runs statements without values in a transaction of their own. One that fails ends it: the client rolls back. */
+export function makeInOneGo(client: LibsqlClient, statements: readonly string[]): Promise<void> {
+  return translatedAsync(async () => {
+    await client.executeMultiple(['BEGIN IMMEDIATE', ...statements, 'COMMIT'].join(';\n'))
+  })
+}
+
+/**
+ * Runs the steps in a transaction of their own, under the write lock if there is a statement that takes it.
+ *
+ * On a file, COMMIT too may be told SQLITE_BUSY (without WAL, by a reader): see `runnerOf`.
+ */
+export async function runAlone<Result>(client: LibsqlClient, steps: Steps<Result>, lock?: Query): Promise<Result> {
+  return translatedAsync(async () => {
+    const transaction = await client.transaction('deferred')
+    try {
+      const runner = runnerOf(transaction)
+      if (lock && client.protocol === 'file') await lockAtOnce(runner, lock)
+      else if (lock) await runner.rows(lock)
+      const result = await runStepsAsync(runner, steps)
+      if (client.protocol === 'file') await transaction.executeMultiple('COMMIT')
+      else await transaction.commit()
+      return result
+    } catch (error) {
+      throw isClosed(error) ? connectionLost(error) : error
+    } finally {
+      transaction.close()
+    }
+  })
+}
+
+/** Nobody but libsql itself ends a transaction of the store's own. */
+function isClosed(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'TRANSACTION_CLOSED'
+}
+
+function connectionLost(cause: unknown): OutboxError<'unavailable'> {
+  return new OutboxError(
+    'unavailable',
+    'libsql closed the transaction in the middle of a call; nothing of it was written.',
+    { system: 'sqlite' },
+    { cause },
+  )
+}
+
+/**
+ * Takes the write lock, or is refused at once, whatever the client's `timeout` is: libsql would wait with the thread at a
+ * standstill, and whoever holds the lock may need this thread to come to its end.
+ */
+async function lockAtOnce(runner: AsyncRunner, lock: Query): Promise<void> {
+  const [row] = await runner.rows({ text: 'PRAGMA busy_timeout', values: [] })
+  const timeout = row ? integerOf(row, 'timeout') : 0
+  if (timeout === 0) {
+    await runner.rows(lock)
+    return
+  }
+  await runner.rows(busyTimeout(0))
+  try {
+    await runner.rows(lock)
+  } finally {
+    await runner.rows(busyTimeout(timeout))
+  }
+}
+
+function busyTimeout(milliseconds: number): Query {
+  return { text: `PRAGMA busy_timeout = ${milliseconds}`, values: [] }
+}
+
+/**
+ * Statements that may be told SQLITE_BUSY go through `executeMultiple`: of one that `execute` prepared, libsql lets go
+ * only when garbage is collected, and until then no transaction of that connection can commit.
+ */
+function runnerOf(transaction: LibsqlTransaction): AsyncRunner {
+  return {
+    async rows(query) {
+      if (query.takesLock) {
+        await transaction.executeMultiple(query.text)
+        return []
+      }
+      const { rows } = await transaction.execute(statementOf(query))
+      return rows.filter(isRow)
+    },
+    async inOneGo(queries) {
+      try {
+        // one call, so that not even the commit of a caller who forgot to await comes in between
+        await transaction.batch([savepoint, ...queries.map(statementOf), releaseSavepoint])
+      } catch (error) {
+        // some failures, such as a full disk, have ended the transaction already
+        if (!transaction.closed) await transaction.batch([rollbackToSavepoint, releaseSavepoint])
+        throw error
+      }
+    },
+  }
+}
+
+const savepoint: LibsqlStatement = { sql: 'SAVEPOINT outbox_batch', args: [] }
+const rollbackToSavepoint: LibsqlStatement = { sql: 'ROLLBACK TO outbox_batch', args: [] }
+const releaseSavepoint: LibsqlStatement = { sql: 'RELEASE outbox_batch', args: [] }
+
+/** libsql binds every number as a floating one, but a bigint as it is; all numbers of this store are whole. */
+function statementOf({ text, values }: Query): LibsqlStatement {
+  return { sql: text, args: values.map((value) => (typeof value === 'number' ? BigInt(value) : value)) }
+}
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null
+}
+
+async function translatedAsync<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    throw outboxErrorFrom(error)
+  }
+}

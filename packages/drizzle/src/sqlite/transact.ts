@@ -1,0 +1,24 @@
+import type { CallOptions } from '@outbox/core'
+import type { Query, Steps } from './steps.ts'
+
+/** `write` holds the write lock of the file from the first statement on. */
+export type Access = 'read' | 'write'
+
+/**
+ * Runs one call of the relay's half: in a transaction of its own, which no transaction of the user has a part in.
+ *
+ * @throws {OutboxError} `busy` when somebody else's transaction is in the way for longer than `maxWaitMs`
+ */
+export type Transact = <Result>(access: Access, steps: () => Steps<Result>, options?: CallOptions) => Promise<Result>
+
+/** Between two looks at a lock that somebody else holds. */
+export const pauseMs = 5
+
+/**
+ * The write lock of the file. SQLite has one writer: what is read under it holds until the transaction ends.
+ *
+ * @param column - a column of type text that no row has empty
+ */
+export function writeLock(table: string, column: string): Query {
+  return { text: `UPDATE ${table} SET ${column} = ${column} WHERE ${column} = ''`, values: [], takesLock: true }
+}

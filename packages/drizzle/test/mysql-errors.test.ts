@@ -1,0 +1,115 @@
+import { inspect } from 'node:util'
+import { OutboxError } from '@outbox/core'
+import { describe, expect, test } from 'vitest'
+import { saysTransactionIsOpen, translated as translatedFor, violatedIndex } from '../src/mysql/errors.ts'
+import { namesIn } from '../src/mysql/names.ts'
+
+const translated = (error: unknown) => translatedFor(error, { names: namesIn(), use: 'enqueue' })
+
+describe('what an error of the database means', () => {
+  test.each([
+    [1213, 'busy'],
+    [1205, 'busy'],
+    [1020, 'busy'],
+    [1317, 'busy'],
+    [3024, 'busy'],
+    [1969, 'busy'],
+    [3572, 'busy'],
+    [1040, 'unavailable'],
+    [1053, 'unavailable'],
+    [1047, 'unavailable'],
+    [1114, 'unavailable'],
+    [1290, 'unavailable'],
+    [1792, 'unavailable'],
+    [1836, 'unavailable'],
+    [1927, 'unavailable'],
+    [4031, 'unavailable'],
+    [1146, 'setup-required'],
+    [1054, 'setup-required'],
+    [1049, 'setup-required'],
+    [1176, 'setup-required'],
+    [1142, 'setup-required'],
+    [1227, 'setup-required'],
+    [1045, 'setup-required'],
+  ])('%i is %s', (errno, meaning) => {
+    const cause = serverError(errno)
+    const error = translated(cause)
+    expect(error).toMatchObject({ code: meaning, cause })
+    expect(OutboxError.is(error) && error.isRetryable).toBe(meaning !== 'setup-required')
+  })
+
+  test.each(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'ENOTFOUND', 'PROTOCOL_CONNECTION_LOST'])(
+    '%s is unavailable',
+    (code) => {
+      expect(translated(Object.assign(new Error('gone'), { code }))).toMatchObject({ code: 'unavailable' })
+    },
+  )
+
+  test.each([
+    'Pool is closed.',
+    'No connections available.',
+    'Queue limit reached.',
+    "Can't add new command when connection is in closed state",
+  ])('"%s", which has no code, is unavailable', (message) => {
+    expect(translated(new Error(message))).toMatchObject({ code: 'unavailable' })
+  })
+
+  test('a read-only server is told apart from one that is away', () => {
+    const error = translated(serverError(1290, 'The MySQL server is running with the --read-only option'))
+    expect(String(error)).toContain('read-only here')
+  })
+
+  test('a refused privilege is named with what the call needs on that table', () => {
+    const said = "INSERT command denied to user 'shop'@'localhost' for table 'outbox_entries'"
+    expect(translated(serverError(1142, said))).toMatchObject({
+      details: { missing: ['one of the privileges SELECT and INSERT on outbox_entries'] },
+    })
+  })
+
+  test('neither drizzle’s wrapping nor the statement comes out: they hold payloads', () => {
+    const sql = `insert into outbox_entries values ('{"card":"4111"}')`
+    const cause = Object.assign(serverError(1366, 'Incorrect value'), { sql })
+    const wrapped = Object.assign(new Error(`Failed query: ${sql}`, { cause }), { query: sql })
+    const error = translated(wrapped)
+    expect(error).toBe(cause)
+    expect(inspect(error, { depth: 9 })).not.toContain('4111')
+    const known = translated(new Error(sql, { cause: Object.assign(serverError(1213), { sql }) }))
+    expect(inspect(known, { depth: 9 })).not.toContain('4111')
+  })
+
+  test('what is not known, and what is an OutboxError already, comes out as it is', () => {
+    const unknown = serverError(1235)
+    expect(translated(unknown)).toBe(unknown)
+    expect(translated('a text')).toBe('a text')
+    const own = new OutboxError('busy', 'busy', { system: 'mysql' })
+    expect(translated(own)).toBe(own)
+  })
+})
+
+describe('which unique index was violated', () => {
+  const indexes = ['outbox_entries_id', 'outbox_entries_sequence']
+
+  test.each([
+    ["Duplicate entry '\\x01' for key 'outbox_entries.outbox_entries_id'", 'outbox_entries_id'],
+    ["Duplicate entry 'order-1-7' for key 'outbox_entries_sequence'", 'outbox_entries_sequence'],
+    ["Doppelter Eintrag 'outbox_entries_id-7' für Schlüssel 'outbox_entries_sequence'", 'outbox_entries_sequence'],
+    ["Duplicate entry '1' for key 'PRIMARY'", undefined],
+  ])('%s', (said, index) => {
+    expect(violatedIndex(serverError(1062, said), indexes)).toBe(index)
+    expect(violatedIndex(new Error('wrapped', { cause: serverError(1062, said) }), indexes)).toBe(index)
+  })
+
+  test('any other error violates none', () => {
+    expect(violatedIndex(serverError(1213, 'outbox_entries_id'), indexes)).toBeUndefined()
+    expect(violatedIndex(undefined, indexes)).toBeUndefined()
+  })
+})
+
+test('the refusal that shows an open transaction', () => {
+  expect(saysTransactionIsOpen(new Error('wrapped', { cause: serverError(1568) }))).toBe(true)
+  expect(saysTransactionIsOpen(serverError(1213))).toBe(false)
+})
+
+function serverError(errno: number, message = 'said the server'): Error {
+  return Object.assign(new Error(message), { code: `ER_${errno}`, errno, sqlState: 'HY000' })
+}

@@ -1,0 +1,31 @@
+import { describeStore } from '@outbox/conformance'
+import { describeWith, type TestDatabase } from '@outbox/services'
+import { afterAll, beforeAll } from 'vitest'
+import { openMysql, openMysqlRc, ownDatabase } from './mysql-databases.ts'
+import { mysqlHarness } from './mysql-harness.ts'
+
+describeWith('mysql', 'MySQL', () => {
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await ownDatabase('mysql')
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  describeStore(
+    'MySQL, drizzle 1.0',
+    mysqlHarness(() => openMysqlRc(database.url)),
+  )
+})
+
+describeWith('mariadb', 'MariaDB', () => {
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await ownDatabase('mariadb')
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  describeStore(
+    'MariaDB, drizzle 0.45',
+    mysqlHarness(() => openMysql(database.url)),
+  )
+})

@@ -1,0 +1,148 @@
+import { pgOutbox } from '@outbox/drizzle/pg'
+import { describeWith, type TestDatabase } from '@outbox/services'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ownDatabase } from './pg-databases.ts'
+import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
+import { type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
+
+const keptCount = 200_000
+const pendingCount = 20_000
+const oldTransactions = 600
+/** What a call may read of the log and beside it: some times what it is asked for, and nothing that grows with them. */
+const mostRowsRead = 30_000
+
+describeWith('postgres', 'plans on a log of two hundred thousand entries', () => {
+  let database: TestDatabase
+  let log: Awaited<ReturnType<typeof openLog>>
+  let relay: HandRelay
+  let straggler: Client
+  let plans: PlanNode[] = []
+  let compiled = 0
+
+  beforeAll(async () => {
+    database = await ownDatabase()
+    log = await openLog(database.url)
+    straggler = new Client({ connectionString: database.url })
+    await straggler.connect()
+    await straggler.query('begin')
+    await append(straggler, 'early', 1, 1000)
+    // old transactions of some hundred entries each, as the log of a day has them
+    await append(log.db.$client, 'kept', 1, keptCount, `(3 + n % ${oldTransactions})::text::xid8`)
+    const relayOfAll = await handRelay(log.outbox)
+    // all that is there is passed, but for the transaction that is still open
+    await log.db.$client.query(
+      'update outbox_log_cursors set since = pg_current_snapshot(), until = pg_current_snapshot(), seen = $1, next_low = $1, low = $1, high = $1',
+      [keptCount + 1000],
+    )
+    await append(log.db.$client, 'kept', keptCount + 1, pendingCount)
+    relay = relayOfAll
+  })
+  afterAll(async () => {
+    await straggler.end()
+    await log[Symbol.asyncDispose]()
+    await database[Symbol.asyncDispose]()
+  })
+
+  const append = (
+    client: Pick<Client, 'query'>,
+    type: string,
+    from: number,
+    count: number,
+    xid = 'pg_current_xact_id()',
+  ) =>
+    client.query(
+      `insert into outbox_log (slot, xid, id, partition, aggregate_type, aggregate_id, event_type, sequence, payload)
+      select 0, ${xid}, gen_random_uuid(), n % 64, $1::text, (n % 2000)::text, 'placed', n, '{}'
+      from generate_series($2::int, $2::int + $3::int - 1) n`,
+      [type, from, count],
+    )
+
+  describe.each(['without statistics', 'with statistics', 'when the straggler has committed'])('%s', (when) => {
+    const calls = () => {
+      plans = []
+      compiled = 0
+      const client = explaining(log.db.$client, (plan, isCompiled) => {
+        plans.push(plan)
+        compiled += Number(isCompiled)
+      })
+      const db = drizzle({ client })
+      return pgOutbox({ db, engine: 'log', notify: 'off' })
+    }
+    beforeAll(async () => {
+      if (when === 'with statistics') await log.db.$client.query('vacuum analyze')
+      if (when === 'when the straggler has committed') await straggler.query('commit')
+    })
+
+    test('poll', async () => {
+      expect((await calls().poll({ holder: relay.holder })).duePartitions).toHaveLength(64)
+      expectCheap()
+    })
+
+    test('stats', async () => {
+      expect((await calls().stats()).pending).toBeGreaterThan(pendingCount / 2)
+      expectCheap()
+    })
+
+    test('fetch and settle, smooth and rough', async () => {
+      const outbox = calls()
+      const request = { leases: relay.leases, limit: 500, limitPerAggregate: 100, maxBytes: 1e9 }
+      const lent = await outbox.fetch(request)
+      expect(lent.length).toBeGreaterThan(400)
+      expectCheap()
+      await outbox.settle({ leases: relay.leases, settlements: lent.map(published) })
+      expectCheap()
+      const next = await outbox.fetch(request)
+      plans = []
+      await outbox.settle({
+        leases: relay.leases,
+        settlements: next.map((entry, n) => (n % 50 === 0 ? refused(entry) : published(entry))),
+      })
+      expectCheap()
+      expect((await outbox.fetch(request)).length).toBeGreaterThan(0)
+      expectCheap()
+      await outbox.settle({ leases: relay.leases, settlements: [] })
+    })
+
+    test('enqueue, known and new, and of a number that is late', async () => {
+      const event = { type: 'order.placed', aggregateId: '7', payload: {}, id: crypto.randomUUID() }
+      for (let n = 0; n < 2; n++) await log.db.transaction((tx) => log.outbox.enqueue(tx, event))
+      expect((await calls().fetchUnpublished(10)).length).toBe(10)
+      expectCheap()
+    })
+  })
+
+  /** No scan of the whole log, no sort of a window, and no compilation, which costs a hundred times what a call does. */
+  function expectCheap(): void {
+    expect(plans.length).toBeGreaterThan(0)
+    expect(compiled).toBe(0)
+    for (const plan of plans.splice(0)) {
+      const read = nodesOf(plan).flatMap((node) => {
+        const rows = (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops']
+        const isScan = /_log_\d|_entries/.test(node['Relation Name'] ?? '')
+        return (isScan && rows > mostRowsRead) || (node['Node Type'] === 'Sort' && rows > mostRowsRead)
+          ? [{ node: `${node['Node Type']} ${node['Relation Name'] ?? ''}`, rows }]
+          : []
+      })
+      expect(read).toEqual([])
+    }
+  }
+})
+
+describeWith('postgres', 'plans on an empty log', () => {
+  test('nothing that a relay at rest sends is compiled', async () => {
+    await using database = await ownDatabase()
+    await using log = await openLog(database.url)
+    const { holder, leases } = await handRelay(log.outbox)
+    const compiled: boolean[] = []
+    const db = drizzle({ client: explaining(log.db.$client, (_, isCompiled) => compiled.push(isCompiled)) })
+    const outbox = pgOutbox({ db, engine: 'log', notify: 'off' })
+    await outbox.poll({ holder })
+    await outbox.fetch({ leases, limit: 500, limitPerAggregate: 100, maxBytes: 1e9 })
+    await outbox.settle({ leases, settlements: [] })
+    await outbox.stats()
+    expect(compiled.length).toBeGreaterThanOrEqual(4)
+    expect(compiled).not.toContain(true)
+  })
+})

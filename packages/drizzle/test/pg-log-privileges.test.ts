@@ -1,0 +1,75 @@
+import { readFile } from 'node:fs/promises'
+import { pgOutbox } from '@outbox/drizzle/pg'
+import { describeWith, type TestDatabase } from '@outbox/services'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openNodePostgres, ownDatabase } from './pg-databases.ts'
+import { handRelay, openLog, published, refused } from './pg-log-relay.ts'
+import { createRole, grantsFor, run } from './pg-roles.ts'
+
+const order = (aggregateId: string) => ({ type: 'order.placed', aggregateId, payload: {} })
+const account = (sequence: number) => ({ type: 'account.moved', aggregateId: 'a', sequence, payload: {} })
+
+/** What the README grants on top for a log, `role` in the place of `outbox_<kind>`. */
+async function logGrantsFor(kind: 'producer' | 'relay', role: string): Promise<readonly string[]> {
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+  const [, block = ''] = /```text\n(-- enqueues\n.*?)```/s.exec(readme) ?? []
+  return block
+    .replaceAll(/^--.*\n/gm, '')
+    .split(';')
+    .map((statement) => statement.trim())
+    .filter((statement) => statement.endsWith(` to outbox_${kind}`))
+    .map((statement) => statement.replace(`outbox_${kind}`, role))
+}
+
+describeWith('postgres', 'roles that are allowed what the README grants for a log', () => {
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await ownDatabase()
+    await using log = await openLog(database.url)
+    await log.outbox.fetchUnpublished(1)
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+
+  test('a producer enqueues, late sequences too; a relay does all that relays do, and purges', async () => {
+    await using producer = await createRole(database, 'producer')
+    await using relayRole = await createRole(database, 'relay')
+    for (const [kind, { name }] of [
+      ['producer', producer],
+      ['relay', relayRole],
+    ] as const) {
+      const grants = [...(await grantsFor(kind, name)), ...(await logGrantsFor(kind, name))]
+      expect(grants.length).toBeGreaterThan(6)
+      for (const grant of grants) await run(database.url, grant)
+    }
+    await using asProducer = openNodePostgres(producer.url)
+    await using asRelay = openNodePostgres(relayRole.url)
+    const producing = pgOutbox({ db: asProducer.db, engine: 'log', notify: 'off' })
+    const relaying = pgOutbox({ db: asRelay.db, engine: 'log', notify: 'off' })
+    const commit = (...events: Parameters<typeof producing.enqueue>[1][]) =>
+      asProducer.db.transaction((tx) => producing.enqueue(tx, events.flat()))
+    await commit(order('a'), order('b'), account(5))
+    await commit(account(4))
+
+    await relaying.check()
+    const relay = await handRelay(relaying)
+    const lent = await relay.fetch()
+    await relay.settle(lent.map((entry) => (entry.aggregateId === 'b' ? refused(entry) : published(entry))))
+    await relay.fetch()
+    const heir = await handRelay(relaying, { evicts: true })
+    await heir.drain()
+    expect(await relaying.stats()).toMatchObject({ pending: 0, dead: 0 })
+    await relaying.markPublished([])
+    expect(await relaying.purge({ olderThanMs: 0, limit: 100 })).toBe(4)
+    await heir.leave()
+  })
+
+  test('without them, the check names what is missing', async () => {
+    await using role = await createRole(database, 'relay')
+    for (const grant of await grantsFor('relay', role.name)) await run(database.url, grant)
+    await using own = openNodePostgres(role.url)
+    await expect(pgOutbox({ db: own.db, engine: 'log' }).check()).rejects.toMatchObject({
+      code: 'setup-required',
+      message: expect.stringMatching(/INSERT on "outbox_entries"(.|\n)*SELECT on "outbox_log"/),
+    })
+  })
+})

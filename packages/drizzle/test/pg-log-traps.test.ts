@@ -1,0 +1,207 @@
+import type { PgOutbox } from '@outbox/drizzle/pg'
+import { asTransaction, pgOutbox } from '@outbox/drizzle/pg'
+import { describeWith, startPostgres, type TestDatabase, waitFor } from '@outbox/services'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { Client, Pool } from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
+import { handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
+
+const order = (aggregateId: string) => ({ type: 'order.placed', aggregateId, payload: {} })
+const account = (aggregateId: string, sequence: number) => ({ ...order(aggregateId), type: 'account.moved', sequence })
+
+describeWith('postgres', 'what a log may stumble over', () => {
+  let database: TestDatabase
+  let log: Awaited<ReturnType<typeof openLog>>
+  let outbox: PgOutbox
+  const clients: Client[] = []
+
+  beforeAll(async () => {
+    database = await ownDatabase()
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+  beforeEach(async () => {
+    log = await openLog(database.url, { schema: `check ${crypto.randomUUID()}` })
+    outbox = log.outbox
+    // types that are known: the first transaction of a type makes the others wait
+    await commit(order('first'), account('first', 1))
+    const relay = await handRelay(outbox)
+    await relay.drain()
+    await relay.leave()
+  })
+  afterEach(async () => {
+    for (const client of clients.splice(0)) await client.end()
+    await log[Symbol.asyncDispose]()
+  })
+
+  /** A session of its own, inside a transaction that has written, and so has its id already. */
+  async function begin(url = database.url) {
+    const client = new Client({ connectionString: url })
+    await client.connect()
+    clients.push(client)
+    await client.query('begin')
+    await client.query('select pg_current_xact_id()')
+    const tx = asTransaction(drizzle({ client }))
+    return { client, enqueue: (...events: Parameters<PgOutbox['enqueue']>[1][]) => outbox.enqueue(tx, events.flat()) }
+  }
+  const commit = (...events: Parameters<PgOutbox['enqueue']>[1][]) =>
+    log.db.transaction((tx) => outbox.enqueue(tx, events.flat()))
+
+  test('a transaction that began first and commits last, and waited for the others, comes after them', async () => {
+    const early = await begin()
+    await commit(account('a', 1), order('b'))
+    await early.enqueue(account('a', 2), order('b'))
+    await early.client.query('commit')
+    const relay = await handRelay(outbox)
+    expect(places(await relay.fetch({ limit: 64, limitPerAggregate: 1 })).toSorted()).toEqual(['a#1', 'b#1'])
+    const all = places(await relay.drain({ limit: 1 }))
+    expect(all.filter((place) => place.startsWith('a'))).toEqual(['a#1', 'a#2'])
+    expect(all.filter((place) => place.startsWith('b'))).toEqual(['b#1', 'b#2'])
+  })
+
+  test('what was written early and committed late is lent, after windows and windows of others', async () => {
+    const early = await begin()
+    await early.enqueue(Array.from({ length: 100 }, (_, n) => order(`early-${n}`)))
+    const relay = await handRelay(outbox)
+    for (let round = 0; round < 5; round++) {
+      await commit(Array.from({ length: 50 }, (_, n) => order(`other-${n}`)))
+      expect(await relay.drain({ limit: 20 })).toHaveLength(50)
+    }
+    await early.client.query('commit')
+    const { duePartitions } = await outbox.poll({ holder: relay.holder })
+    expect(duePartitions.length).toBeGreaterThan(0)
+    expect(await relay.drain({ limit: 7 })).toHaveLength(100)
+    expect((await outbox.stats()).pending).toBe(0)
+  })
+
+  test('a transaction elsewhere that has written and stays open delays nobody', async () => {
+    const elsewhere = await begin()
+    await elsewhere.client.query('create temporary table noise as select 1')
+    await commit(order('a'), order('b'))
+    const relay = await handRelay(outbox)
+    expect(await relay.drain()).toHaveLength(2)
+    await commit(order('a'), order('c'))
+    expect(await relay.drain()).toHaveLength(2)
+    await elsewhere.client.query('rollback')
+    expect(await relay.drain()).toHaveLength(0)
+  })
+
+  test('savepoints: what was rolled back to one is never lent, the rest is, once its transaction has ended', async () => {
+    const early = await begin()
+    const relay = await handRelay(outbox)
+    await early.client.query('savepoint s')
+    await early.enqueue(order('kept'))
+    await early.client.query('release savepoint s')
+    await early.client.query('savepoint s')
+    await early.enqueue(order('undone'))
+    await early.client.query('rollback to savepoint s')
+    await commit(order('other'))
+    expect(places(await relay.drain())).toEqual(['other#1'])
+    await early.enqueue(order('kept'))
+    await commit(order('other'))
+    expect(places(await relay.drain())).toEqual(['other#2'])
+    await early.client.query('commit')
+    expect(places(await relay.drain())).toEqual(['kept#1', 'kept#2'])
+  })
+
+  test('two enqueues of one transaction, higher first, come in order across any page', async () => {
+    const relay = await handRelay(outbox)
+    const early = await begin()
+    // more of them than the deepest page holds
+    await early.enqueue(Array.from({ length: 4000 }, (_, n) => account('a', 100 + n)))
+    await early.enqueue(Array.from({ length: 5 }, (_, n) => account('a', 10 + n)))
+    await early.client.query('commit')
+    const sequences = (await relay.drain({ limit: 300 })).map(({ sequence }) => sequence)
+    expect(sequences).toHaveLength(4005)
+    expect(sequences).toEqual(sequences.toSorted((a, b) => a - b))
+  })
+
+  test('a fetch that waited for its lease, and whose cursor has moved meanwhile, looks again from there', async () => {
+    await commit(order('a'))
+    const relay = await handRelay(outbox)
+    // another statement of the same relay, whose caller has given it up, still holds the leases' rows
+    const { client } = await begin()
+    const inside = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    const request = { leases: relay.leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
+    const first = await inside.fetch(request)
+    expect(places(first)).toEqual(['a#1'])
+    const blocked = relay.fetch()
+    await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the fetch to wait' })
+    await commit(order('b'))
+    await inside.settle({ leases: relay.leases, settlements: first.map(published) })
+    const second = await inside.fetch(request)
+    expect(places(second)).toEqual(['b#1'])
+    await client.query('commit')
+    expect(places(await blocked)).toEqual(['b#1'])
+    expect(places(await relay.drain())).toEqual(['b#1'])
+    await commit(order('a'))
+    expect(places(await relay.drain())).toEqual(['a#2'])
+  })
+
+  test('a settle that waited for its lease passes nothing that it has not seen', async () => {
+    const straggler = await begin()
+    await straggler.enqueue(account('a', 1))
+    await commit(account('a', 2))
+    const relay = await handRelay(outbox)
+    const lent = await relay.fetch()
+    expect(places(lent)).toEqual(['a#2'])
+    // another statement of the same relay goes on to the next window, where a lower position has turned up
+    const { client } = await begin()
+    const inside = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    const request = { leases: relay.leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
+    await inside.fetch(request)
+    const settled = relay.settle(lent.map((entry) => refused(entry)))
+    await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the settle to wait' })
+    await straggler.client.query('commit')
+    await inside.settle({ leases: relay.leases, settlements: lent.map(published) })
+    expect(await inside.fetch(request)).toMatchObject([{ sequence: 1, isLate: true }])
+    await client.query('commit')
+    expect(await settled).toEqual([])
+    expect(places(await relay.drain())).toEqual(['a#1'])
+  })
+
+  test('a smooth drain leaves no dead row per entry', async () => {
+    const count = 2000
+    await commit(Array.from({ length: count }, (_, n) => order(`a-${n % 50}`)))
+    const relay = await handRelay(outbox)
+    expect(await relay.drain({ limit: 200 })).toHaveLength(count)
+    const text = `
+      select sum(n_dead_tup) filter (where relname <> 'outbox_log_cursors' and relname <> 'outbox_leases'
+          and relname <> 'outbox_sequences' and relname <> 'outbox_relays')::int as of_entries,
+        sum(n_tup_ins) filter (where relname like 'outbox_log__')::int as appended
+      from pg_stat_user_tables where schemaname = $1`
+    const seen = () => log.db.$client.query(text, [schemaOf(log)])
+    await waitFor(async () => (await seen()).rows[0].appended >= count, { what: 'the statistics' })
+    expect((await seen()).rows[0].of_entries).toBe(0)
+    const { rows } = await log.db.$client.query(`select count(*)::int as count from "${schemaOf(log)}".outbox_entries`)
+    expect(rows[0].count).toBe(0)
+  })
+
+  function schemaOf({ schema }: { readonly schema?: string }): string {
+    return schema ?? 'public'
+  }
+})
+
+describeWith('postgres', 'prepared transactions', () => {
+  test('what was prepared is lent once it is committed, and delays nobody before', async () => {
+    await using server = await startPostgres({ settings: { max_prepared_transactions: '5' } })
+    await using log = await openLog(server.url)
+    const commit = (id: string) => log.db.transaction((tx) => log.outbox.enqueue(tx, order(id)))
+    await commit('first')
+    const pool = new Pool({ connectionString: server.url })
+    const client = await pool.connect()
+    await client.query('begin')
+    await log.outbox.enqueue(asTransaction(drizzle({ client })), order('prepared'))
+    await client.query(`prepare transaction 'one'`)
+    const relay = await handRelay(log.outbox)
+    expect(places(await relay.drain())).toEqual(['first#1'])
+    for (const id of ['a', 'b']) {
+      await commit(id)
+      expect(places(await relay.drain())).toEqual([`${id}#1`])
+    }
+    await client.query(`commit prepared 'one'`)
+    expect(places(await relay.drain())).toEqual(['prepared#1'])
+    client.release()
+    await pool.end()
+  })
+})
