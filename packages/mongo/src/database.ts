@@ -1,0 +1,171 @@
+import type { CallOptions } from '@outbox/core'
+import { untilAborted } from '@outbox/core/adapter'
+import type { MongoCollection, MongoDatabase } from './driver.ts'
+import { translated } from './errors.ts'
+import type { CollectionKind, Names } from './names.ts'
+import { type Document, dateIn, documentsOf, isDocument, numberIn, unexpected } from './values.ts'
+
+/** How values come back, whatever the client's own options are. */
+const bsonOptions = Object.freeze({
+  promoteValues: true,
+  promoteLongs: true,
+  promoteBuffers: false,
+  useBigInt64: false,
+  raw: false,
+  ignoreUndefined: false,
+})
+
+/** The answer in one piece, as far as it fits into 16 MiB: the driver asks for 101 documents at first. */
+const wholeBatch = Object.freeze({ batchSize: 100_000 })
+
+/** One instant of what a majority has: nothing that a query meets on its way was committed after it began. */
+const snapshot = Object.freeze({ readConcern: { level: 'snapshot' } })
+
+export interface FindOptions {
+  readonly projection?: Document
+  readonly sort?: Document
+  readonly limit?: number
+}
+
+/** One write of a `bulk`. */
+export type Write =
+  | {
+      readonly updateOne: {
+        readonly filter: Document
+        readonly update: Document | readonly Document[]
+        readonly upsert?: boolean
+      }
+    }
+  | { readonly updateMany: { readonly filter: Document; readonly update: Document | readonly Document[] } }
+  | { readonly deleteOne: { readonly filter: Document } }
+
+/**
+ * The seam to the driver for all that runs outside a caller's transaction: reads on the primary of what a majority has,
+ * writes that a majority has before they return. Each is atomic per document, and commits by itself.
+ *
+ * Every call throws what `translated` makes of the driver's error. An aborted call sends nothing more.
+ */
+export interface Database {
+  find(kind: CollectionKind, filter: Document, options?: FindOptions): Promise<readonly Document[]>
+  /** At one instant: a later commit is not seen, however long the query takes. */
+  findAtOnce(kind: CollectionKind, filter: Document, options?: FindOptions): Promise<readonly Document[]>
+  aggregate(kind: CollectionKind, pipeline: readonly Document[]): Promise<readonly Document[]>
+  aggregateAtOnce(kind: CollectionKind, pipeline: readonly Document[]): Promise<readonly Document[]>
+  distinctNumbers(kind: CollectionKind, field: string, filter: Document): Promise<readonly number[]>
+  /** @returns how many documents it met */
+  updateMany(kind: CollectionKind, filter: Document, update: Document | readonly Document[]): Promise<number>
+  findOneAndUpdate(
+    kind: CollectionKind,
+    filter: Document,
+    update: Document | readonly Document[],
+    options?: { readonly upsert?: boolean },
+  ): Promise<Document | undefined>
+  deleteMany(kind: CollectionKind, filter: Document): Promise<number>
+  /** Each write by itself, in any order. @returns how many documents the updates met */
+  bulk(kind: CollectionKind, writes: readonly Write[]): Promise<number>
+  /** What the server says of itself, its clock included. */
+  hello(): Promise<Document>
+  /** The server's clock. */
+  now(): Promise<Date>
+  /** The same database, for one call of the store's. */
+  under(options: CallOptions | undefined): Database
+}
+
+export function databaseOf(db: MongoDatabase, names: Names): Database {
+  return database(db, collectionsOf(db, names), undefined)
+}
+
+type Collections = (kind: CollectionKind) => MongoCollection
+
+/** The collections with the concerns that the outbox relies on. */
+export function collectionsOf(db: MongoDatabase, names: Names): Collections {
+  const options = {
+    ...bsonOptions,
+    readPreference: 'primary',
+    readConcern: { level: 'majority' },
+    writeConcern: writeConcernOf(db),
+  }
+  return (kind) => db.collection(names[kind], options as never)
+}
+
+/**
+ * Majority, unless the user's own is stronger: one with a name, of tags that they defined. A number is not: how many
+ * members are a majority is not for the client to know.
+ */
+function writeConcernOf(db: MongoDatabase): Document {
+  const own = 'writeConcern' in db && isDocument(db.writeConcern) ? db.writeConcern : {}
+  const w = typeof own['w'] === 'string' ? own['w'] : 'majority'
+  const isJournaled = own['journal'] === true || own['j'] === true
+  return isJournaled ? { w, journal: true } : { w }
+}
+
+function database(db: MongoDatabase, collections: Collections, signal: AbortSignal | undefined): Database {
+  const call = async <T>(send: () => Promise<T>): Promise<T> => {
+    signal?.throwIfAborted()
+    try {
+      return await untilAborted(send(), signal)
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw translated(error)
+    }
+  }
+  const find = async (kind: CollectionKind, filter: Document, options: object): Promise<readonly Document[]> =>
+    documentsOf(
+      await call(() =>
+        collections(kind)
+          .find(filter as never, { ...wholeBatch, ...options } as never)
+          .toArray(),
+      ),
+    )
+  const aggregate = async (kind: CollectionKind, stages: readonly Document[], options: object) =>
+    documentsOf(
+      await call(() =>
+        collections(kind)
+          .aggregate(stages as never, { ...wholeBatch, ...options } as never)
+          .toArray(),
+      ),
+    )
+  const hello = async (): Promise<Document> => {
+    const options = { ...bsonOptions, readPreference: 'primary' }
+    const answer = await call(() => db.command({ hello: 1 } as never, options as never))
+    return isDocument(answer) ? answer : unexpected('hello', answer)
+  }
+  return {
+    find: (kind, filter, options = {}) => find(kind, filter, options),
+    findAtOnce: (kind, filter, options) => find(kind, filter, { ...options, ...snapshot }),
+    aggregate: (kind, pipeline) => aggregate(kind, pipeline, {}),
+    aggregateAtOnce: (kind, pipeline) => aggregate(kind, pipeline, snapshot),
+    async distinctNumbers(kind, field, filter) {
+      const values = await call(() => collections(kind).distinct(field as never, filter as never, {} as never))
+      return Array.isArray(values) && values.every((value) => typeof value === 'number')
+        ? values
+        : unexpected(field, values)
+    },
+    updateMany: async (kind, filter, update) =>
+      countIn(await call(() => collections(kind).updateMany(filter as never, update as never)), 'matchedCount'),
+    async findOneAndUpdate(kind, filter, update, { upsert = false } = {}) {
+      const options = { upsert, returnDocument: 'after', includeResultMetadata: false }
+      const found = await call(() =>
+        collections(kind).findOneAndUpdate(filter as never, update as never, options as never),
+      )
+      return isDocument(found) ? found : undefined
+    },
+    deleteMany: async (kind, filter) =>
+      countIn(await call(() => collections(kind).deleteMany(filter as never)), 'deletedCount'),
+    bulk: async (kind, writes) =>
+      writes.length === 0
+        ? 0
+        : countIn(
+            await call(() => collections(kind).bulkWrite(writes as never, { ordered: false } as never)),
+            'matchedCount',
+          ),
+    hello,
+    now: async () => dateIn(await hello(), 'localTime'),
+    under: (options) => database(db, collections, options?.signal),
+  }
+}
+
+/** A count of a driver's result, which may be a getter of a class. */
+function countIn(result: unknown, field: string): number {
+  return isDocument(result) ? numberIn(result, field) : unexpected(field, result)
+}

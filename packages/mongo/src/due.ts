@@ -1,0 +1,40 @@
+import { partitionCount } from '@outbox/core'
+import type { Context } from './context.ts'
+import { back, distinctAggregates, fronts, holds, type Met, partitionsInScan } from './fronts.ts'
+import { isFullNow } from './full.ts'
+
+const all: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
+
+/** How far a poll looks into a partition for something that is due. */
+const window = 1_000
+
+/**
+ * Partitions that have something due, ascending.
+ *
+ * At rest, and as long as nothing waits and nothing is blocked, it reads the beginnings of two indexes. Only partitions
+ * with entries in the scan and holds as well are looked into. Of a backlog that this process is draining it reads nothing.
+ */
+export async function duePartitions({ database, names, full }: Context, now: Date): Promise<readonly number[]> {
+  const { entries } = names
+  const known = all.filter((partition) => isFullNow(full, partition))
+  const unknown = all.filter((partition) => !known.includes(partition))
+  const [fresh, returned, held] = await Promise.all([
+    partitionsInScan(database, entries, unknown),
+    back(database, all, now, window),
+    database.distinctNumbers('entries', 'partition', { partition: { $in: all }, holdsUntil: { $gt: now } }),
+  ])
+  const withHolds = new Set(held)
+  const due = new Set([...known, ...fresh.filter((partition) => !withHolds.has(partition))])
+  const doubtful = fresh.filter((partition) => withHolds.has(partition))
+  const met = [...(await fronts(database, entries, doubtful, window)), ...returned]
+  const closed = await holds(database, distinctAggregates(met.filter(({ partition }) => withHolds.has(partition))), now)
+  for (const { partition, key } of met) if (!closed.has(key)) due.add(partition)
+  // a window full of entries that wait hides what stands behind it, until a fetch has set them aside
+  for (const partition of doubtful) if (isFull(met, partition)) due.add(partition)
+  if (returned.length >= window) for (const { partition } of returned) due.add(partition)
+  return [...due].sort((a, b) => a - b)
+}
+
+function isFull(met: readonly Met[], partition: number): boolean {
+  return met.filter((entry) => entry.partition === partition && !entry.isBack).length >= window
+}

@@ -1,0 +1,5 @@
+export type { MongoClient, MongoDatabase, MongoSession } from './driver.ts'
+export { type MongoInbox, type MongoInboxOptions, mongoInbox } from './inbox.ts'
+export type { Place } from './names.ts'
+export { type MongoOutbox, type MongoOutboxOptions, mongoOutbox } from './outbox.ts'
+export { setup, setupInbox } from './setup.ts'

@@ -1,0 +1,51 @@
+import { databaseOf } from './database.ts'
+import type { MongoDatabase } from './driver.ts'
+import { codeOf, translated } from './errors.ts'
+import { inboxVersion, indexes, layoutVersion } from './layout.ts'
+import { setOnce } from './meta.ts'
+import { type CollectionKind, namesIn, outboxKinds, type Place } from './names.ts'
+
+/**
+ * Makes the collections and indexes of an outbox that are missing; safe to call again, and from several processes at
+ * once. On a large collection building an index takes its time.
+ *
+ * Needs `createCollection` and `createIndex`; a relay or a producer needs less.
+ *
+ * @throws {OutboxError} `setup-required` when the privileges do not suffice · `unavailable`, `busy`
+ */
+export async function setup(db: MongoDatabase, place: Place = {}): Promise<void> {
+  await make(db, place, outboxKinds)
+  await setOnce(databaseOf(db, namesIn(place)), 'version', layoutVersion)
+}
+
+/**
+ * The same for an inbox, beside an outbox or without one.
+ *
+ * @throws {OutboxError} `setup-required` when the privileges do not suffice · `unavailable`, `busy`
+ */
+export async function setupInbox(db: MongoDatabase, place: Place = {}): Promise<void> {
+  await make(db, place, ['inbox', 'meta'])
+  await setOnce(databaseOf(db, namesIn(place)), 'inbox-version', inboxVersion)
+}
+
+async function make(db: MongoDatabase, place: Place, kinds: readonly CollectionKind[]): Promise<void> {
+  const names = namesIn(place)
+  for (const kind of kinds) {
+    try {
+      await create(db, names[kind])
+      if (indexes[kind].length > 0) await db.collection(names[kind]).createIndexes([...indexes[kind]] as never)
+    } catch (error) {
+      throw translated(error)
+    }
+  }
+}
+
+const namespaceExists = 48
+
+async function create(db: MongoDatabase, name: string): Promise<void> {
+  try {
+    await db.createCollection(name)
+  } catch (error) {
+    if (codeOf(error) !== namespaceExists) throw error
+  }
+}

@@ -1,0 +1,53 @@
+import type { Lease } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
+import type { Context } from './context.ts'
+import { aggregateNameOf } from './entries.ts'
+import { holds } from './fronts.ts'
+import { type Beginning, heads } from './prefixes.ts'
+import { type Document, documentIn, numberIn } from './values.ts'
+
+const pageSize = 200
+const atOnce = 8
+
+/**
+ * The oldest entry that a relay may have died of, if it is the head of its aggregate and due: it is lent alone.
+ *
+ * Plan: the index `suspect` is nearly always empty.
+ */
+export async function oldestSuspect(
+  context: Context,
+  leases: readonly Lease[],
+  now: Date,
+): Promise<Beginning | undefined> {
+  const { database } = context
+  const partitions = leases.map(({ partition }) => partition)
+  const seen = new Set<string>()
+  for (let behind: Document = {}; ; ) {
+    const filter = { partition: { $in: partitions }, crashes: { $gt: 0 }, state: 'pending', ...behind }
+    const projection = { partition: 1, aggregate: 1, position: 1 }
+    const sort = { position: 1, _id: 1 }
+    const page = await database.find('entries', filter, { projection, sort, limit: pageSize })
+    const fresh = page
+      .map((entry) => ({
+        partition: numberIn(entry, 'partition'),
+        aggregate: documentIn(entry, 'aggregate'),
+        key: aggregateKey(aggregateNameOf(entry)),
+      }))
+      .filter(({ key }) => !seen.has(key) && seen.add(key))
+    const held = await holds(database, fresh, now)
+    const open = fresh.filter(({ key }) => !held.has(key))
+    for (let from = 0; from < open.length; from += atOnce) {
+      const some = open.slice(from, from + atOnce)
+      const first = await heads(context, some)
+      for (const { key } of some) {
+        const { head, next } = first.get(key) ?? {}
+        // what stands behind it may be aside: the relay may have died before it put that back
+        if (head && head.crashes > 0) return { taken: [head], next }
+      }
+    }
+    const last = page.at(-1)
+    if (!last || page.length < pageSize) return undefined
+    const position = numberIn(last, 'position')
+    behind = { $or: [{ position: { $gt: position } }, { position, _id: { $gt: last['_id'] } }] }
+  }
+}

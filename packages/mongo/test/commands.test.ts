@@ -1,0 +1,109 @@
+import { event } from '@outbox/core'
+import { mongoOutbox, setup } from '@outbox/mongo'
+import { describeWith, sharedMongo } from '@outbox/services'
+import { MongoClient } from 'mongodb'
+import { expect, it } from 'vitest'
+import { collectionsOf } from '../src/database.ts'
+import { namesIn } from '../src/names.ts'
+import { newName, transaction } from './mongo-databases.ts'
+
+const writes = new Set(['update', 'delete', 'findAndModify', 'insert'])
+const reads = new Set(['find', 'aggregate', 'distinct'])
+
+interface Command {
+  readonly name: string
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+describeWith('mongo', 'what is sent', () => {
+  it('the relay opens no transaction, reads what a majority has, and writes to a majority', async () => {
+    const client = new MongoClient(`${await sharedMongo()}&w=1`, { monitorCommands: true })
+    const db = client.db(newName())
+    const sent: Command[] = []
+    client.on('commandStarted', ({ commandName, command }) => void sent.push({ name: commandName, body: command }))
+    const outbox = mongoOutbox({ client, db })
+    await setup(db)
+    await transaction(client, (session) =>
+      outbox.enqueue(
+        session,
+        ['a', 'b', 'c'].map((aggregateId) => event('order.placed', { aggregateId, payload: {} })),
+      ),
+    )
+    sent.length = 0
+    const holder = 'relay'
+    await outbox.join({ holder })
+    const { leases: claims } = await outbox.poll({ holder })
+    const leases = await outbox.acquire({ holder, claims, evict: [] })
+    const [a, b, c] = await outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: 1000 })
+    if (!a || !b || !c) throw new Error('three entries were due')
+    const reason = 'no such subject'
+    await outbox.settle({
+      leases,
+      settlements: [
+        { entry: a, outcome: 'published' },
+        { entry: b, outcome: 'retry', retryInMs: 0, isRefusal: true, reason },
+        { entry: c, outcome: 'dead', reason, blocksAggregate: true },
+      ],
+    })
+    await outbox.deadLetters.requeue([c.id])
+    await outbox.purge({ olderThanMs: 0, limit: 10 })
+    await outbox.release({ holder, leases, leave: true })
+
+    const written = sent.filter(({ name }) => writes.has(name))
+    expect(written.length).toBeGreaterThan(8)
+    for (const { name, body } of written) {
+      expect(body['writeConcern'], name).toMatchObject({ w: 'majority' })
+    }
+    for (const { name, body } of sent) {
+      expect(body, name).not.toHaveProperty('autocommit')
+      if (reads.has(name)) expect(body['readConcern'], name).toHaveProperty('level')
+    }
+    const ofPrefixes = sent.filter(({ body }) => JSON.stringify(body['readConcern']) === '{"level":"snapshot"}')
+    expect(ofPrefixes.length).toBeGreaterThan(0)
+    await db.dropDatabase()
+    await client.close()
+  })
+
+  it('an enqueue is five commands at most, and one insert however many events', async () => {
+    const client = new MongoClient(await sharedMongo(), { monitorCommands: true })
+    const db = client.db(newName())
+    const sent: string[] = []
+    const outbox = mongoOutbox({ client, db })
+    await setup(db)
+    const events = Array.from({ length: 300 }, (_, n) =>
+      event('order.placed', { aggregateId: `a-${n % 7}`, payload: { n } }),
+    )
+    client.on('commandStarted', ({ commandName }) => void sent.push(commandName))
+    await transaction(client, (session) => outbox.enqueue(session, events))
+    expect(sent).toEqual(['find', 'find', 'hello', 'update', 'insert', 'commitTransaction'])
+    sent.length = 0
+    await transaction(client, (session) => outbox.enqueue(session, events))
+    expect(sent).toEqual(['find', 'find', 'update', 'insert', 'commitTransaction'])
+    await db.dropDatabase()
+    await client.close()
+  })
+})
+
+it.each([
+  [{ w: 1 }, { w: 'majority' }],
+  [
+    { w: 3, journal: true },
+    { w: 'majority', journal: true },
+  ],
+  [{ w: 'everywhere' }, { w: 'everywhere' }],
+  [{}, { w: 'majority' }],
+])('the write concern %j becomes %j', (own, used) => {
+  const asked: unknown[] = []
+  const db = {
+    databaseName: 'shop',
+    writeConcern: own,
+    command: async () => ({}),
+    createCollection: async () => ({}),
+    collection: (_: string, options: never): never => {
+      asked.push(options)
+      throw new Error('asked')
+    },
+  }
+  expect(() => collectionsOf(db, namesIn())('entries')).toThrow('asked')
+  expect(asked).toMatchObject([{ writeConcern: used, readConcern: { level: 'majority' }, readPreference: 'primary' }])
+})

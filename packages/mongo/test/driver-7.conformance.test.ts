@@ -1,0 +1,30 @@
+import { describeInbox, describeStore } from '@outbox/conformance'
+import { setup, setupInbox } from '@outbox/mongo'
+import { describeWith, sharedMongo } from '@outbox/services'
+import { afterAll, beforeAll } from 'vitest'
+import { openDriver7 } from './mongo-databases.ts'
+import { type Clients, inboxHarness, storeHarness } from './mongo-harness.ts'
+
+describeWith('mongo', 'MongoDB, driver 7', () => {
+  let clients: Clients
+  beforeAll(async () => {
+    const url = await sharedMongo()
+    const own = openDriver7(url)
+    await setup(own.db)
+    await setupInbox(own.db)
+    clients = { own, other: openDriver7(url, own.name) }
+  })
+  afterAll(async () => {
+    await clients.other[Symbol.asyncDispose]()
+    await clients.own[Symbol.asyncDispose]()
+  })
+
+  describeStore(
+    'outbox',
+    storeHarness(() => clients),
+  )
+  describeInbox(
+    'inbox',
+    inboxHarness(() => clients),
+  )
+})

@@ -1,0 +1,57 @@
+import type { InboxHarness, OutboxHarness, StoreHarness } from '@outbox/conformance'
+import { mongoInbox, mongoOutbox } from '@outbox/mongo'
+import { emptied, type Opened, type TestSession, transaction } from './mongo-databases.ts'
+
+const capabilities = {
+  concurrentTransactions: true,
+  savepoints: { leftOut: 'MongoDB has no savepoints' },
+  waitsForWriters: { leftOut: 'MongoDB tells conflicts at once' },
+} as const
+
+/** Two clients of one database that is set up, as two processes have them; it is emptied before each check. */
+export interface Clients {
+  readonly own: Opened
+  readonly other: Opened
+}
+
+export function storeHarness(clients: () => Clients): StoreHarness<TestSession> {
+  return {
+    capabilities,
+    async open() {
+      const { own, other } = clients()
+      await emptied(own)
+      return {
+        store: mongoOutbox(own),
+        transaction: (work) => transaction(own.client, work),
+        peer: async () => mongoOutbox(other),
+        close: async () => undefined,
+      }
+    },
+  }
+}
+
+/** The same without its leases. */
+export function outboxHarness(clients: () => Clients): OutboxHarness<TestSession> {
+  return {
+    capabilities,
+    async open() {
+      const { store, ...opened } = await storeHarness(clients).open()
+      return { outbox: store, ...opened }
+    },
+  }
+}
+
+export function inboxHarness(clients: () => Clients): InboxHarness<TestSession> {
+  const processOf = ({ client, db }: Opened) => ({
+    inbox: mongoInbox({ client, db }),
+    transaction: <T>(work: (session: TestSession) => T | PromiseLike<T>) => transaction(client, work),
+  })
+  return {
+    capabilities,
+    async open() {
+      const { own, other } = clients()
+      await emptied(own)
+      return { ...processOf(own), peer: async () => processOf(other), close: async () => undefined }
+    },
+  }
+}
