@@ -1,4 +1,5 @@
-import { aggregateKey, type DueEntry, type PublishOutcome } from '@outbox/core'
+import type { DueEntry, PublishOutcome } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import type { RedisArgument } from './client.ts'
 import { failureFromReply } from './errors.ts'
 import type { StreamKeys } from './keys.ts'

@@ -25,7 +25,7 @@ interface Check {
  */
 export async function checkSetup(
   settings: RedisSettings,
-  keys: StreamKeys | undefined,
+  streams: readonly StreamKeys[],
   { retryHorizonMs, signal }: { readonly retryHorizonMs: number; readonly signal?: AbortSignal },
 ): Promise<readonly string[]> {
   const { client, name, stream, dedupeWindowMs } = settings
@@ -40,7 +40,8 @@ export async function checkSetup(
   }
   checkClient(check)
   try {
-    await probe(settings, keys, signal)
+    // whether it can acknowledge is asked when it must: first it should be told what keeps it from that for ever
+    await probe({ ...settings, acknowledge: undefined }, streams, signal)
     if (typeof stream === 'string') await checkStream(stream, check)
     await checkServer(check)
   } catch (error) {
@@ -92,6 +93,12 @@ async function checkServer(check: Check): Promise<void> {
   const value = (field: string): string | undefined => new RegExp(`^${field}:(.*?)\\r?$`, 'm').exec(info)?.[1]
   const version = value('redis_version') ?? oldestVersion
   require(isAtLeast(version, oldestVersion), `Redis ${version} is too old: ${oldestVersion} is the oldest that works`)
+
+  if (value('cluster_enabled') === '1' && !settings.client.isCluster) {
+    warn(
+      'the server is a node of a cluster, and the client is not: streams whose slots are on other nodes cannot be written; write `new Cluster([…])`',
+    )
+  }
 
   const policy = value('maxmemory_policy') ?? 'noeviction'
   if (value('maxmemory') !== '0' && policy.startsWith('allkeys-')) {

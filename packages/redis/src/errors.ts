@@ -33,10 +33,11 @@ const rules: readonly Rule[] = [
   {
     pattern: /^(?:CLUSTERDOWN|MOVED|ASK|TRYAGAIN)\b/,
     status: 'unavailable',
-    advice: 'the cluster is being rearranged',
+    advice: 'the cluster is being rearranged, or the client is not one of the whole cluster',
   },
   {
-    pattern: /^(?:NOAUTH|WRONGPASS)\b/,
+    // the last is what a long command gets before authentication, in place of NOAUTH
+    pattern: /^(?:NOAUTH|WRONGPASS)\b|unauthenticated (?:multi)?bulk length/,
     status: 'unavailable',
     advice: "it wants other credentials: see the client's username and password",
   },

@@ -1,12 +1,5 @@
-import {
-  aggregateKey,
-  type DueEntry,
-  groupByAggregate,
-  OutboxError,
-  type Publisher,
-  type PublishOutcome,
-  permanent,
-} from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
+import { aggregateKey, groupByAggregate } from '@outbox/core/adapter'
 import { scriptCall } from './call.ts'
 import { checkSetup } from './check.ts'
 import { becomesReady, notConnected } from './client.ts'
@@ -15,6 +8,7 @@ import { type StreamKeys, streamKeys } from './keys.ts'
 import { type RedisPublisherOptions, type RedisSettings, settingsFrom } from './options.ts'
 import { probe } from './probe.ts'
 import { send } from './send.ts'
+import { TroubledStreams } from './troubled-streams.ts'
 import { type Group, nextWave, type Wave } from './waves.ts'
 
 /** Well below the 512 MB that Redis takes for one value: a larger one would break the connection, not be refused. */
@@ -46,8 +40,8 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
     const streamName = typeof stream === 'string' ? stream : checkedName(stream(entry))
     return keysOf(streamName).stream
   }
-  // what the probe writes to when the stream is a function: where the last trouble was met
-  let lastKeys: StreamKeys | undefined = typeof stream === 'string' ? keysOf(stream) : undefined
+  const fixed = typeof stream === 'string' ? [keysOf(stream)] : undefined
+  const troubled = new TroubledStreams()
 
   return {
     name,
@@ -70,8 +64,11 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
           await Promise.all(
             wave.groups.map(async (group) => {
               const keys = keysOf(group.stream)
-              lastKeys = keys
               await sendGroup(group, keys, entries, outcomes, settings, interruption)
+              troubled.note(
+                keys,
+                group.indexes.map((index) => outcomes[index]),
+              )
             }),
           )
           aggregates = remaining(aggregates, wave, outcomes)
@@ -82,8 +79,13 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
       return stoppedAtFailure(entries, outcomes)
     },
 
-    check: (call) => checkSetup(settings, lastKeys, call),
-    probe: ({ signal }) => probe(settings, lastKeys, signal),
+    check: (call) => checkSetup(settings, fixed ?? [], call),
+
+    async probe({ signal }) {
+      const streams = fixed ?? troubled.all
+      await probe(settings, streams, signal)
+      troubled.forget(streams)
+    },
   }
 }
 
@@ -123,7 +125,10 @@ async function sendGroup(
   })
 }
 
-/** The publisher's contract: behind the first entry of an aggregate that is not published, the rest is `notSent`. */
+/**
+ * The publisher's contract: behind the first entry of an aggregate that is not published, the rest is `notSent`; or
+ * `unknown`, where it went out in the call that was not answered.
+ */
 function stoppedAtFailure(
   entries: readonly DueEntry[],
   outcomes: readonly PublishOutcome[],
@@ -133,7 +138,7 @@ function stoppedAtFailure(
     const entry = entries[index]
     if (entry === undefined) return outcome
     const key = aggregateKey(entry)
-    if (stopped.has(key)) return { status: 'notSent' }
+    if (stopped.has(key)) return outcome.status === 'unknown' ? outcome : { status: 'notSent' }
     if (outcome.status !== 'published') stopped.add(key)
     return outcome
   })

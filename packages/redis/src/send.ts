@@ -1,20 +1,16 @@
 import { createHash } from 'node:crypto'
 import { OutboxError, type PublishOutcome } from '@outbox/core'
-import { type WaitCommand, waitCommands } from './acknowledge.ts'
+import { type Acknowledged, callAcknowledged } from './acknowledge.ts'
 import { missingMark, outcomesFrom, type ScriptCall } from './call.ts'
-import { isReady, notConnected } from './client.ts'
+import { isReady, notConnected, type RedisClient } from './client.ts'
 import { failureFromCommand, isReply, unanswered } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import type { RedisSettings } from './options.ts'
 import { publishScript } from './script.ts'
 
+/** as many as ioredis follows for a single command */
+const maxRedirections = 16
 const digest = createHash('sha1').update(publishScript).digest('hex')
-
-interface Answer {
-  readonly reply: unknown
-  /** why what was written does not count yet; undefined when it does */
-  readonly shortfall: string | undefined
-}
 
 /**
  * Calls the script once for `count` entries. Never rejects.
@@ -44,21 +40,41 @@ export async function send(
 }
 
 /** Entries that are in the stream count as published only once the acknowledgement is there, too. */
-function outcomesWith({ reply, shortfall }: Answer, count: number, name: string): readonly PublishOutcome[] {
+function outcomesWith({ reply, shortfall }: Acknowledged, count: number, name: string): readonly PublishOutcome[] {
   const outcomes = outcomesFrom(reply, count, name)
   if (shortfall === undefined) return outcomes
   return outcomes.map((outcome) => (outcome.status === 'published' ? unanswered(shortfall, name) : outcome))
 }
 
-async function run(call: ScriptCall, settings: RedisSettings, interruption: Interruption): Promise<Answer> {
-  try {
-    return await execute(call, 'evalsha', digest, settings)
-  } catch (error) {
-    // the server does not know the script: nothing happened, and EVAL makes it known
-    if (!isReply(error) || !error.message.startsWith('NOSCRIPT') || interruption.hasHappened) throw error
-    if (!isReady(settings.client)) throw notConnected(settings.client, settings.name)
-    return execute(call, 'eval', publishScript, settings)
+async function run(call: ScriptCall, settings: RedisSettings, interruption: Interruption): Promise<Acknowledged> {
+  const { client } = settings
+  let isKnown = true
+  for (let redirections = 0; ; redirections++) {
+    try {
+      return await (isKnown
+        ? execute(call, 'evalsha', digest, settings)
+        : execute(call, 'eval', publishScript, settings))
+    } catch (error) {
+      const isUnknownScript = isKnown && isReply(error) && error.message.startsWith('NOSCRIPT')
+      const hasMoved = client.isCluster && isReply(error) && error.message.startsWith('MOVED')
+      if (!isUnknownScript && !(hasMoved && redirections < maxRedirections)) throw error
+      // in both cases nothing happened
+      if (hasMoved && !interruption.hasHappened) await learnSlot(call, client)
+      if (interruption.hasHappened) throw error
+      if (!isReady(client)) throw notConnected(client, settings.name)
+      // EVAL makes the script known to a server that does not know it
+      if (isUnknownScript) isKnown = false
+    }
   }
+}
+
+/**
+ * A pipeline follows no redirection, and a client of a cluster learns nothing from it; from one command it does.
+ *
+ * Until a node has heard of a move it may tell the client where the slot was, so this can be needed more than once.
+ */
+async function learnSlot({ keys }: ScriptCall, client: RedisClient): Promise<void> {
+  await client.call('exists', keys.slice(0, 1))
 }
 
 async function execute(
@@ -66,25 +82,11 @@ async function execute(
   command: 'eval' | 'evalsha',
   script: string,
   { client, acknowledge }: RedisSettings,
-): Promise<Answer> {
-  const scriptArguments = [script, keys.length, ...keys, ...args]
-  if (acknowledge === undefined) return { reply: await client.call(command, scriptArguments), shortfall: undefined }
-
-  // One pipeline, so that WAIT cannot end up on another connection than the script, where it would ask about nothing.
-  const waits = waitCommands(acknowledge)
-  const replies = await client
-    .pipeline([[command, ...scriptArguments], ...waits.map((wait) => ['call', ...wait.command])])
-    .exec()
-  const [failure, reply] = replies?.[0] ?? [new Error('the pipeline gave no answer'), undefined]
-  if (failure) throw failure
-  return { reply, shortfall: missingMark(reply) ?? shortfallOf(waits, replies?.slice(1) ?? []) }
-}
-
-function shortfallOf(waits: readonly WaitCommand[], replies: readonly [Error | null, unknown][]): string | undefined {
-  for (const [index, { shortfall }] of waits.entries()) {
-    const [failure, reply] = replies[index] ?? [new Error('no answer'), undefined]
-    const found = failure ? failure.message : shortfall(reply)
-    if (found !== undefined) return found
-  }
-  return undefined
+): Promise<Acknowledged> {
+  const { reply, shortfall } = await callAcknowledged(
+    client,
+    [command, script, keys.length, ...keys, ...args],
+    acknowledge,
+  )
+  return { reply, shortfall: acknowledge === undefined ? undefined : (missingMark(reply) ?? shortfall) }
 }

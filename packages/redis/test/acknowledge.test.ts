@@ -1,7 +1,18 @@
 import { describeWith, type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { redisPublisher } from '../src/index.ts'
-import { arrivals, connect, entriesOf, errorOf, messageOf, publish, servers, statuses, statusOf } from './support.ts'
+import {
+  arrivals,
+  connect,
+  entriesOf,
+  errorOf,
+  messageOf,
+  publish,
+  servers,
+  serversWithWaitAof,
+  statuses,
+  statusOf,
+} from './support.ts'
 
 for (const { name, need, start } of servers) {
   describeWith(need, `waiting for replicas of ${name}`, () => {
@@ -31,16 +42,21 @@ for (const { name, need, start } of servers) {
       expect(await statuses(publisher, entries)).toEqual(['duplicate', 'duplicate'])
     })
 
-    it('too few leave it unknown, and so does a repeat, until the replica has caught up', async () => {
+    it('too few leave it unknown, and so does a repeat, and fail the probe, until the replica has caught up', async () => {
       const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 50 } })
       const entries = entriesOf('1', [1, 2])
       replica.pause()
       const outcomes = await publish(publisher, entries)
-      expect(outcomes.map(statusOf)).toEqual(['unknown', 'notSent'])
+      expect(outcomes.map(statusOf)).toEqual(['unknown', 'unknown'])
       expect(messageOf(outcomes[0])).toMatch(/after 50 ms it was on 0 of 1 replicas/)
-      expect(await statuses(publisher, entries)).toEqual(['unknown', 'notSent'])
+      expect(await statuses(publisher, entries)).toEqual(['unknown', 'unknown'])
+      await expect(publisher.probe?.({})).rejects.toMatchObject({
+        code: 'unavailable',
+        message: expect.stringMatching(/cannot acknowledge them as asked: after 50 ms it was on 0 of 1 replicas/),
+      })
       replica.continue()
       await waitFor(async () => (await statuses(publisher, entries))[0] === 'duplicate', { what: 'the replica' })
+      await publisher.probe?.({})
       expect(await arrivals(client, 'orders')).toEqual(['1/1', '1/2'])
     })
 
@@ -89,7 +105,7 @@ for (const { name, need, start } of servers) {
   })
 }
 
-for (const { name, need, start } of servers.filter(({ need: { version } }) => version === undefined)) {
+for (const { name, need, start } of serversWithWaitAof) {
   describeWith(need, `waiting for the disk of ${name}`, () => {
     it('an entry counts as published once it is on the disk', async () => {
       await using server = await start({ appendonly: 'yes', appendfsync: 'always' })

@@ -21,6 +21,8 @@ describe('what an error means for an entry', () => {
     ['TRYAGAIN Multiple keys request during rehashing of slot', 'unavailable'],
     ['NOAUTH Authentication required.', 'unavailable'],
     ['WRONGPASS invalid username-password pair or user is disabled.', 'unavailable'],
+    ['ERR Protocol error: unauthenticated multibulk length', 'unavailable'],
+    ['ERR Protocol error: unauthenticated bulk length', 'unavailable'],
     ['ERR max number of clients reached', 'unavailable'],
     ["NOPERM User app has no permissions to run the 'xadd' command", 'retry'],
     ["ERR ACL failure in script: User app has no permissions to run the 'xadd' command", 'retry'],

@@ -6,17 +6,29 @@ import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
 import { decodeRedisEntry } from '../src/index.ts'
 
-/** Every kind of server that the promises are checked on. */
-export const servers: readonly {
+interface KindOfServer {
   readonly name: string
-  readonly need: { readonly own: 'redis' | 'valkey'; readonly version?: 'distribution' }
+  readonly need: { readonly own: 'redis' | 'valkey'; readonly version?: 'distribution'; readonly atLeast?: string }
   readonly start: (config?: Readonly<Record<string, string>>) => Promise<OwnServer>
-}[] = [
+}
+
+/** Every kind of server that the promises are checked on. */
+export const servers: readonly KindOfServer[] = [
   { name: 'Redis, newest', need: { own: 'redis' }, start: (config = {}) => startRedis({ config }) },
   {
     name: 'Redis of the distribution',
     need: { own: 'redis', version: 'distribution' },
     start: (config = {}) => startRedis({ config, version: 'distribution' }),
+  },
+  { name: 'Valkey', need: { own: 'valkey' }, start: (config = {}) => startValkey({ config }) },
+]
+
+/** WAITAOF came with Redis 7.2; every Valkey has it. */
+export const serversWithWaitAof: readonly KindOfServer[] = [
+  {
+    name: 'Redis, newest',
+    need: { own: 'redis', atLeast: '7.2' },
+    start: (config = {}) => startRedis({ config, atLeast: '7.2' }),
   },
   { name: 'Valkey', need: { own: 'valkey' }, start: (config = {}) => startValkey({ config }) },
 ]
@@ -33,6 +45,8 @@ export interface TestClientOptions {
   readonly password?: string
   readonly enableReadyCheck?: boolean
   readonly retryStrategy?: null
+  readonly protocol?: 2
+  readonly maxLoadingRetryTime?: number
 }
 
 /** Both major versions of ioredis, behind one function; a test closes what it opens. */

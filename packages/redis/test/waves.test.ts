@@ -1,4 +1,4 @@
-import { groupByAggregate } from '@outbox/core'
+import { groupByAggregate } from '@outbox/core/adapter'
 import { describe, expect, it } from 'vitest'
 import { nextWave } from '../src/waves.ts'
 import { dueEntry, entriesOf } from './support.ts'
