@@ -1,4 +1,5 @@
 import { limits, OutboxError } from '@outbox/core'
+import { knowsBatches } from './atomic-batches.ts'
 import type { ApiAnswer, JetStreamApi } from './jetstream.ts'
 import type { NatsSettings } from './options.ts'
 import type { Replies } from './replies.ts'
@@ -51,7 +52,7 @@ export async function checkSetup(
       : template === undefined
         ? []
         : await streamsCovering(template.wildcard, settings, api, signal)
-  const faults = streams.flatMap(streamFaults)
+  const faults = [...streams.flatMap(streamFaults), ...batchFaults(streams, settings)]
   if (faults.length > 0) throw missing(system, faults)
   const windows = streams.map(({ duplicateWindowMs }) => duplicateWindowMs)
   return {
@@ -67,6 +68,17 @@ export async function checkSetup(
     ],
     dedupeWindowMs: windows.length === 0 ? undefined : Math.min(...windows),
   }
+}
+
+/** What keeps the streams from batches, if they were asked for. */
+function batchFaults(streams: readonly StreamConfig[], { batch, connection }: NatsSettings): readonly string[] {
+  if (batch === 'none') return []
+  if (!knowsBatches(connection)) {
+    return [`batch: 'atomic' needs nats-server 2.12, this is ${connection.info?.version}: leave the option out`]
+  }
+  return streams
+    .filter(({ allowsBatches }) => !allowsBatches)
+    .map(({ name }) => `stream '${name}' takes no batches: set allow_atomic in its configuration`)
 }
 
 function isOff(answer: Exclude<ApiAnswer, { readonly kind: 'ok' }>): boolean {

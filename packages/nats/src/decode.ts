@@ -31,9 +31,7 @@ const reserved = /^(?:outbox-|ce-|nats-)/i
 export function decodeNatsMessage<Payload = unknown>(
   message: Pick<NatsMessageLike, 'data' | 'headers'>,
 ): ReceivedEntry<Payload> {
-  const headers = (message.headers?.keys() ?? []).map(
-    (name) => [name, decodeHeaderValue(message.headers?.get(name) ?? '')] as const,
-  )
+  const headers = headersOf(message)
   const values = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]))
   const read = (name: string): string | undefined => values.get(name.toLowerCase())
   const payloadText = textOf(message.data)
@@ -52,6 +50,16 @@ export function decodeNatsMessage<Payload = unknown>(
     return receivedFromStructuredCloudEvent(payloadText)
   }
   throw undecodable('it has neither Outbox-Id nor ce-specversion, and is no structured CloudEvent')
+}
+
+/** The clients parse headers when they are asked for, and throw at what is none. */
+function headersOf(message: Pick<NatsMessageLike, 'headers'>): readonly (readonly [string, string])[] {
+  try {
+    const { headers } = message
+    return headers?.keys().map((name) => [name, decodeHeaderValue(headers.get(name))] as const) ?? []
+  } catch (cause) {
+    throw undecodable('its headers are none', cause)
+  }
 }
 
 /** The headers that the producer gave: all that no protocol has reserved. */

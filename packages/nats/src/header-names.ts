@@ -7,6 +7,13 @@ export const expectedStream = 'Nats-Expected-Stream'
 /** The stream's sequence of the last message on the same subject, or the message is refused. */
 export const expectedLastSubjectSequence = 'Nats-Expected-Last-Subject-Sequence'
 
+/** With `batch: 'atomic'`: the batch that the message belongs to. */
+export const batchId = 'Nats-Batch-Id'
+/** With `batch: 'atomic'`: the message's place in it, from 1. */
+export const batchSequence = 'Nats-Batch-Sequence'
+/** With `batch: 'atomic'`: on the last message, which stores them all. */
+export const batchCommit = 'Nats-Batch-Commit'
+
 /** The aggregate's sequence, in every format. */
 export const sequence = 'Outbox-Sequence'
 /** The epoch of the lease that the message was sent under, in every format. */

@@ -1,5 +1,5 @@
 import { OutboxError, unavailable } from '@outbox/core'
-import { isRecord, jsonFrom } from './answers.ts'
+import { isRecord, jsonFrom, noStream } from './answers.ts'
 import type { Replies } from './replies.ts'
 
 /** What the server said to a request of JetStream's API, when it refused it. */
@@ -54,6 +54,20 @@ export class JetStreamApi {
       case 'reply':
         return apiAnswer(answer.data, subject, system)
     }
+  }
+
+  /**
+   * Sends a message without a body on a subject of the user's own, and waits for any reply.
+   *
+   * @throws {OutboxError} `unavailable` when nobody takes it, or nobody answers; a subject that is forbidden fails nothing
+   */
+  async requireReply(subject: string, headers: object, signal: AbortSignal): Promise<void> {
+    const answer = await this.#replies.ask({ subject, data: noBytes, headers }, signal)
+    if (answer.kind === 'reply' || answer.kind === 'forbidden') return
+    signal.throwIfAborted()
+    const system = this.#system
+    if (answer.kind === 'noResponders') throw unavailable(noStream(subject, system), { system })
+    throw unavailable(`${system}: no stream answers on '${subject}'.`, { system, cause: answer.error })
   }
 
   /** Names of the streams that take at least one subject matched by `subject`. */

@@ -1,4 +1,4 @@
-import type { DueEntry } from '@outbox/core'
+import { type DueEntry, permanent } from '@outbox/core'
 import { cloudEventAttributes, encodeHeaderValue, structuredCloudEvent, wireFields } from '@outbox/core/wire'
 import * as headerNames from './header-names.ts'
 import { MessageHeaders } from './message-headers.ts'
@@ -23,11 +23,16 @@ const encoder = new TextEncoder()
 export function messageOf(
   entry: DueEntry,
   subject: string,
-  options: { readonly format: NatsFormat; readonly expectedStream: string | undefined },
+  options: {
+    readonly format: NatsFormat
+    readonly expectedStream: string | undefined
+    readonly batchHeaders?: ReadonlyMap<string, string>
+  },
 ): OutgoingMessage {
   const headers = new MessageHeaders()
   headers.set(headerNames.messageId, encodeHeaderValue(entry.deduplicationId))
   if (options.expectedStream !== undefined) headers.set(headerNames.expectedStream, options.expectedStream)
+  for (const [name, value] of options.batchHeaders ?? []) headers.set(name, value)
   headers.set(headerNames.sequence, String(entry.sequence))
   headers.set(headerNames.epoch, String(entry.lease.epoch))
   const data = encoder.encode(writers[options.format](entry, headers))
@@ -52,6 +57,14 @@ const writers: Readonly<Record<NatsFormat, (entry: DueEntry, headers: MessageHea
   },
 })
 
+/** An HTTP token that no protocol has reserved. */
+const headerName = /^(?!outbox-|ce-|nats-)[!#$%&'*+\-.^_`|~0-9a-z]+$/i
+
+/** `enqueue` lets no other name in. But rows can be written past it, and such a name could end the header, or empty the stream. */
 function writeHeaders(entry: DueEntry, headers: MessageHeaders): void {
-  for (const [name, value] of Object.entries(entry.headers)) headers.set(name, encodeHeaderValue(value))
+  for (const [name, value] of Object.entries(entry.headers)) {
+    if (!headerName.test(name))
+      throw permanent(`No message may carry the header ${JSON.stringify(name.slice(0, 128))}.`)
+    headers.set(name, encodeHeaderValue(value))
+  }
 }

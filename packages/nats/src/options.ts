@@ -14,9 +14,17 @@ export interface NatsPublisherOptions {
   readonly format?: NatsFormat
   /** `subject`: a late write of a relay that lost its lease is refused. Needs one subject per aggregate. Default `none` */
   readonly fence?: 'none' | 'subject'
+  /**
+   * `atomic`: what one `publish` call has goes to the stream as one batch. Needs `stream`, nats-server 2.12 and a stream
+   * with `allow_atomic`; not with `fence: 'subject'`. Default `none`: one message per aggregate at a time
+   */
+  readonly batch?: 'none' | 'atomic'
   /** messages of one `publish` call that wait for their acknowledgement at once, default 512; one per aggregate */
   readonly maxInFlight?: number
-  /** milliseconds to wait for an acknowledgement before the outcome is `unknown`, default 5,000 */
+  /**
+   * milliseconds to wait for an acknowledgement before the message is sent once more, under the same id, and as many
+   * again before the outcome is `unknown`; default 2,000. Twice this should fit in the relay's `publishTimeoutMs`.
+   */
   readonly ackTimeoutMs?: number
   /** where replies come in, default `_INBOX` */
   readonly inboxPrefix?: string
@@ -38,6 +46,7 @@ export interface NatsSettings {
   readonly stream: string | undefined
   readonly format: NatsFormat
   readonly fence: 'none' | 'subject'
+  readonly batch: 'none' | 'atomic'
   readonly maxInFlight: number
   readonly ackTimeoutMs: number
   readonly inboxPrefix: string
@@ -50,8 +59,9 @@ export interface NatsSettings {
 const defaults = Object.freeze({
   format: 'headers',
   fence: 'none',
+  batch: 'none',
   maxInFlight: 512,
-  ackTimeoutMs: 5_000,
+  ackTimeoutMs: 2_000,
   inboxPrefix: '_INBOX',
   apiPrefix: '$JS.API',
   fenceCacheSize: 10_000,
@@ -74,6 +84,14 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
   if (typeof name !== 'string' || name === '') throw invalid('name', 'is no text')
   if (!formats.includes(format)) throw invalid('format', `is none of ${formats.join(', ')}`)
   if (fence !== 'none' && fence !== 'subject') throw invalid('fence', "is neither 'none' nor 'subject'")
+  const batch = options.batch ?? defaults.batch
+  if (batch !== 'none' && batch !== 'atomic') throw invalid('batch', "is neither 'none' nor 'atomic'")
+  if (batch === 'atomic' && stream === undefined) {
+    throw invalid('batch', "needs option stream, since a batch is for one: write stream: 'EVENTS'")
+  }
+  if (batch === 'atomic' && fence === 'subject') {
+    throw invalid('batch', "cannot be had with fence: 'subject', which looks at each message: choose one of the two")
+  }
   if (stream !== undefined && !isStreamName(stream)) {
     throw invalid('stream', 'is no name of a stream: it holds no dots, spaces, wildcards or slashes')
   }
@@ -94,6 +112,7 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
     stream,
     format,
     fence,
+    batch,
     maxInFlight: wholeNumber('maxInFlight', options.maxInFlight ?? defaults.maxInFlight, 100_000),
     ackTimeoutMs: wholeNumber('ackTimeoutMs', options.ackTimeoutMs ?? defaults.ackTimeoutMs, maxTimeoutMs),
     inboxPrefix: prefix('inboxPrefix', options.inboxPrefix ?? defaults.inboxPrefix),

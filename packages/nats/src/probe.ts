@@ -2,9 +2,11 @@ import { unavailable } from '@outbox/core'
 import type { FullStreams } from './full-streams.ts'
 import type { JetStreamApi } from './jetstream.ts'
 import type { NatsSettings } from './options.ts'
+import type { SilentSubjects } from './silent-subjects.ts'
 
 /**
- * Asks whether publishing makes sense: JetStream answers, a stream is there, and one that was full has room.
+ * Asks whether publishing makes sense: JetStream answers, a stream is there, one that was silent takes messages again,
+ * and one that was full has room.
  *
  * One subject that no stream takes fails no probe: that is its entries' own trouble, and they become dead letters.
  *
@@ -13,7 +15,7 @@ import type { NatsSettings } from './options.ts'
 export async function probeStreams(
   { stream, template, name: system }: NatsSettings,
   api: JetStreamApi,
-  fullStreams: FullStreams,
+  { fullStreams, silentSubjects }: { readonly fullStreams: FullStreams; readonly silentSubjects: SilentSubjects },
   signal: AbortSignal,
 ): Promise<void> {
   if (stream !== undefined || template === undefined) {
@@ -24,5 +26,6 @@ export async function probeStreams(
     const names = await api.streamNames(template.wildcard, signal)
     if (names.length === 0) throw unavailable(`${system}: no stream takes '${template.wildcard}'.`, { system })
   }
+  await silentSubjects.requireTakers(api, signal)
   await fullStreams.requireRoom(api, signal)
 }

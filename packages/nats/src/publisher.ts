@@ -1,20 +1,17 @@
-import {
-  type DueEntry,
-  groupByAggregate,
-  OutboxError,
-  type Publisher,
-  type PublishOutcome,
-  permanent,
-} from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
+import { groupByAggregate } from '@outbox/core/adapter'
 import { type Acknowledgement, acknowledgementFrom, outcomeOfAcknowledgement, outcomeWithoutReply } from './answers.ts'
+import { publishInBatches } from './atomic-batches.ts'
 import { checkSetup } from './check.ts'
 import type { NatsConnectionLike } from './connection.ts'
 import { FullStreams } from './full-streams.ts'
+import { insist } from './insist.ts'
 import { JetStreamApi } from './jetstream.ts'
 import { messageOf, type OutgoingMessage } from './message.ts'
 import { type NatsPublisherOptions, settingsFrom } from './options.ts'
 import { probeStreams } from './probe.ts'
 import { Replies } from './replies.ts'
+import { SilentSubjects } from './silent-subjects.ts'
 import { StreamFinder } from './stream-finder.ts'
 import { checkedSubject } from './subject.ts'
 import { addFenceHeaders, SubjectFence } from './subject-fence.ts'
@@ -56,6 +53,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   const api = new JetStreamApi(replies, { prefix: settings.apiPrefix, system })
   const streams = new StreamFinder(api, { stream, wildcard: settings.template?.wildcard, system })
   const fullStreams = new FullStreams(system)
+  const silentSubjects = new SilentSubjects()
   const conclude = (acknowledgement: Acknowledgement, { subject, bytes }: OutgoingMessage): PublishOutcome => {
     fullStreams.note(acknowledgement, bytes)
     return outcomeOfAcknowledgement(acknowledgement, subject, system)
@@ -66,21 +64,58 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
       : undefined
   let dedupeWindowMs: number | undefined
 
+  const compose = (entry: DueEntry, batchHeaders: ReadonlyMap<string, string> = new Map()): OutgoingMessage => {
+    const subject = checkedSubject(settings.subjectOf(entry), system)
+    const message = messageOf(entry, subject, { format: settings.format, expectedStream: stream, batchHeaders })
+    if (fence) addFenceHeaders(message, entry)
+    requireSize(message, connection, system)
+    return message
+  }
+
   const sendOne = async (entry: DueEntry, signal: AbortSignal): Promise<PublishOutcome> => {
     let message: OutgoingMessage
     try {
-      const subject = checkedSubject(settings.subjectOf(entry), system)
-      message = messageOf(entry, subject, { format: settings.format, expectedStream: stream })
-      if (fence) addFenceHeaders(message, entry)
-      requireSize(message, connection, system)
+      message = compose(entry)
     } catch (error) {
       return { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
     }
+    const outcome = await insist(() => sendOnce(entry, message, signal), {
+      clock,
+      signal,
+      isConnected: () => replies.fault() === undefined,
+    })
+    if (outcome.status === 'unavailable' || outcome.status === 'unknown') silentSubjects.note(message.subject)
+    return outcome
+  }
+
+  const sendOnce = async (entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<PublishOutcome> => {
     if (fence) return fence.send(entry, message, signal)
     const answer = await replies.ask(message, signal)
     return answer.kind === 'reply'
       ? conclude(acknowledgementFrom(answer.data), message)
       : outcomeWithoutReply(answer, message.subject, system)
+  }
+
+  /** Aggregates side by side, the entries of each one after the other. */
+  const oneByOne = async (entries: readonly DueEntry[], signal: AbortSignal): Promise<readonly PublishOutcome[]> => {
+    const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
+    const aggregates = groupByAggregate(entries)
+    const waiting = aggregates[Symbol.iterator]()
+    const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
+      for (const index of indexes) {
+        const entry = entries[index]
+        if (signal.aborted || entry === undefined) return
+        const outcome = await sendOne(entry, signal)
+        outcomes[index] = outcome
+        if (outcome.status !== 'published') return
+      }
+    }
+    const sendAggregates = async (): Promise<void> => {
+      for (const indexes of waiting) await sendInOrder(indexes)
+    }
+    const width = Math.min(settings.maxInFlight, aggregates.length)
+    await Promise.all(Array.from({ length: width }, sendAggregates))
+    return outcomes
   }
 
   const close = async (): Promise<void> => replies.close()
@@ -97,26 +132,10 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
       }
     },
 
-    async publish(entries, { signal }) {
-      const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
-      const aggregates = groupByAggregate(entries)
-      const waiting = aggregates[Symbol.iterator]()
-      const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
-        for (const index of indexes) {
-          const entry = entries[index]
-          if (signal.aborted || entry === undefined) return
-          const outcome = await sendOne(entry, signal)
-          outcomes[index] = outcome
-          if (outcome.status !== 'published') return
-        }
-      }
-      const sendAggregates = async (): Promise<void> => {
-        for (const indexes of waiting) await sendInOrder(indexes)
-      }
-      const width = Math.min(settings.maxInFlight, aggregates.length)
-      await Promise.all(Array.from({ length: width }, sendAggregates))
-      return outcomes
-    },
+    publish: (entries, { signal }) =>
+      settings.batch === 'none'
+        ? oneByOne(entries, signal)
+        : publishInBatches(entries, signal, { connection, replies, compose, oneByOne }),
 
     async check({ retryHorizonMs, signal = new AbortController().signal }) {
       const found = await checkSetup(settings, replies, api, { retryHorizonMs, signal })
@@ -124,7 +143,8 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
       return found.warnings
     },
 
-    probe: ({ signal = new AbortController().signal }) => probeStreams(settings, api, fullStreams, signal),
+    probe: ({ signal = new AbortController().signal }) =>
+      probeStreams(settings, api, { fullStreams, silentSubjects }, signal),
 
     close,
     [Symbol.asyncDispose]: close,

@@ -15,6 +15,7 @@ export interface StreamConfig {
   readonly duplicateWindowMs: number
   readonly acknowledges: boolean
   readonly isSealed: boolean
+  readonly allowsBatches: boolean
 }
 
 /** Reads the reply to `STREAM.INFO`; what an older server leaves out has its default. */
@@ -36,6 +37,7 @@ export function streamConfigFrom(name: string, body: Readonly<Record<string, unk
     duplicateWindowMs: number('duplicate_window') / 1e6,
     acknowledges: config['no_ack'] !== true,
     isSealed: config['sealed'] === true,
+    allowsBatches: config['allow_atomic'] === true,
   }
 }
 

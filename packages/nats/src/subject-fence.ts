@@ -1,4 +1,5 @@
-import { aggregateKey, type DueEntry, OutboxError, type PublishOutcome } from '@outbox/core'
+import { type DueEntry, OutboxError, type PublishOutcome } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import { encodeHeaderValue } from '@outbox/core/wire'
 import { type Acknowledgement, acknowledgementFrom, outcomeWithoutReply, wrongLastSequence } from './answers.ts'
 import { BoundedMap } from './bounded-map.ts'

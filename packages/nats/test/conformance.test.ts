@@ -9,9 +9,9 @@ import {
   type NatsPublisherOptions,
   natsPublisher,
 } from '../src/index.ts'
-import { clients, observe, servers } from './support.ts'
+import { batchingServer, clients, observe, servers } from './support.ts'
 
-type Variant = Pick<NatsPublisherOptions, 'format' | 'fence'>
+type Variant = Required<Pick<NatsPublisherOptions, 'format' | 'fence' | 'batch'>>
 
 const all = {
   deduplicates: true,
@@ -21,28 +21,35 @@ const all = {
   outage: true,
   silence: true,
 } as const
-const suites = servers.flatMap((server) =>
-  clients.flatMap((library) =>
-    [{ format: 'headers', fence: 'none' } as const, { format: 'cloudevents', fence: 'subject' } as const].map(
-      (variant) => ({ ...server, library, variant }),
-    ),
-  ),
-)
+const variants: readonly Variant[] = [
+  { format: 'headers', fence: 'none', batch: 'none' },
+  { format: 'cloudevents', fence: 'subject', batch: 'none' },
+]
+const atomic: Variant = { format: 'headers', fence: 'none', batch: 'atomic' }
+
+const suites = clients.flatMap((library) => [
+  ...servers.flatMap((server) => variants.map((variant) => ({ ...server, library, variant }))),
+  { ...batchingServer, library, variant: atomic },
+])
 
 for (const { name, need, start, library, variant } of suites) {
-  describeWith(need, `${name}, ${library.name}, ${variant.format}, fence: ${variant.fence}`, () => {
-    let server: OwnServer
-    beforeAll(async () => {
-      server = await start()
-    })
-    afterAll(() => server[Symbol.asyncDispose]())
-    const fences: Capability = variant.fence === 'subject' || { leftOut: "only with fence: 'subject'" }
-    const fencesPartitions = { leftOut: 'JetStream compares per subject' }
-    describePublisher('natsPublisher', {
-      capabilities: { ...all, fences, fencesPartitions },
-      open: () => open(server, library.connect, variant),
-    })
-  })
+  describeWith(
+    need,
+    `${name}, ${library.name}, ${variant.format}, fence: ${variant.fence}, batch: ${variant.batch}`,
+    () => {
+      let server: OwnServer
+      beforeAll(async () => {
+        server = await start()
+      })
+      afterAll(() => server[Symbol.asyncDispose]())
+      const fences: Capability = variant.fence === 'subject' || { leftOut: "only with fence: 'subject'" }
+      const fencesPartitions = { leftOut: 'JetStream compares per subject' }
+      describePublisher('natsPublisher', {
+        capabilities: { ...all, fences, fencesPartitions },
+        open: () => open(server, library.connect, variant),
+      })
+    },
+  )
 }
 
 async function open(
@@ -54,7 +61,8 @@ async function open(
   const observer = await observe(server.url)
   const connection = await connectTo(proxy.through(server.url))
   const base = `t${randomUUID()}`
-  const stream = await observer.addStream(`${base}.>`)
+  const batches = variant.batch === 'atomic'
+  const stream = await observer.addStream(`${base}.>`, batches ? { allow_atomic: true } : {})
   await observer.addStream(`refusing-${base}.>`, { max_msg_size: 1 })
   const refused = new Set<string>()
   const redirected: NatsConnectionLike = {
@@ -71,7 +79,8 @@ async function open(
     },
   }
   const subject = `${base}.{aggregateType}.{aggregateId}`
-  const publisher = natsPublisher({ connection: redirected, subject, ...variant })
+  const options = { ...variant, subject, ...(batches ? { stream } : {}) }
+  const publisher = natsPublisher({ ...options, connection: redirected })
   await publisher.check?.({ retryHorizonMs: 1_000 })
   const peers: NatsPublisher[] = []
   return {
@@ -95,7 +104,7 @@ async function open(
       }
     },
     peer: async () => {
-      const peer = natsPublisher({ connection: observer.connection, subject, ...variant })
+      const peer = natsPublisher({ ...options, connection: observer.connection })
       peers.push(peer)
       return peer
     },

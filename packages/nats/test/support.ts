@@ -21,6 +21,13 @@ export const servers: readonly {
   },
 ]
 
+/** A server that knows atomic batches. */
+export const batchingServer = {
+  name: 'nats-server, 2.12 or later',
+  need: { own: 'nats', atLeast: '2.12' },
+  start: (): Promise<OwnServer> => startNats({ atLeast: '2.12' }),
+} as const
+
 export interface TestConnectOptions {
   readonly user?: string
   readonly pass?: string
@@ -35,32 +42,35 @@ export type TestConnection = NatsConnection | NatsConnection2
 /** Both client libraries, behind one function; a test closes what it opens. */
 export const clients: readonly {
   readonly name: string
-  readonly connect: (url: string, options?: TestConnectOptions) => Promise<TestConnection>
+  readonly connect: (servers: string | readonly string[], options?: TestConnectOptions) => Promise<TestConnection>
 }[] = [
-  { name: '@nats-io 3', connect: (url, options) => connect3(connectOptions(url, options)) },
-  { name: 'nats 2', connect: (url, options) => connect2(connectOptions(url, options)) },
+  { name: '@nats-io 3', connect: (urls, options) => connect3(connectOptions(urls, options)) },
+  { name: 'nats 2', connect: (urls, options) => connect2(connectOptions(urls, options)) },
 ]
 
-function connectOptions(servers: string, options: TestConnectOptions = {}): { servers: string } & TestConnectOptions {
-  return { servers, ...patient, ...options }
+function connectOptions(
+  servers: string | readonly string[],
+  options: TestConnectOptions = {},
+): { servers: string[] } & TestConnectOptions {
+  return { servers: [servers].flat(), ...patient, ...options }
 }
 
-/** tries again soon, and for ever */
-const patient = { reconnectTimeWait: 20, reconnectJitter: 0, maxReconnectAttempts: -1 } as const
+/** takes the first server first, tries again soon, and for ever */
+const patient = { noRandomize: true, reconnectTimeWait: 20, reconnectJitter: 0, maxReconnectAttempts: -1 } as const
 
 /** The test's own view of a server, over a connection that no test interferes with. */
 export interface Observer extends AsyncDisposable {
   readonly connection: NatsConnection
   /** Makes a stream for the subjects given. */
   addStream(subjects: string | readonly string[], config?: Partial<StreamConfig>): Promise<string>
-  /** Everything in a stream, decoded, in its order. */
-  read(stream: string): Promise<ReceivedEntry[]>
+  /** Everything in a stream, or on some of its subjects, decoded, in its order. */
+  read(stream: string, subjects?: string): Promise<ReceivedEntry[]>
   /** How many messages a stream holds. */
   count(stream: string): Promise<number>
   deleteStreams(): Promise<void>
 }
 
-export async function observe(url: string, options: TestConnectOptions = {}): Promise<Observer> {
+export async function observe(url: string | readonly string[], options: TestConnectOptions = {}): Promise<Observer> {
   const connection = await connect3(connectOptions(url, options))
   const manager = await jetstreamManager(connection)
   const made: string[] = []
@@ -73,14 +83,13 @@ export async function observe(url: string, options: TestConnectOptions = {}): Pr
       made.push(name)
       return name
     },
-    async read(stream) {
+    async read(stream, subjects = '>') {
       const entries: ReceivedEntry[] = []
-      const total = await count(stream)
-      if (total === 0) return entries
-      const consumer = await jetstream(connection).consumers.get(stream)
+      const consumer = await jetstream(connection).consumers.get(stream, { filter_subjects: subjects })
+      if ((await consumer.info()).num_pending === 0) return entries
       for await (const message of await consumer.consume()) {
         entries.push(decodeNatsMessage(message))
-        if (entries.length === total) break
+        if (message.info.pending === 0) break
       }
       return entries
     },

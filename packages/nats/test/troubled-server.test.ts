@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describeWith, startTcpProxy, waitFor } from '@outbox/services'
 import { expect, it } from 'vitest'
-import { natsPublisher } from '../src/index.ts'
+import { type NatsConnectionLike, natsPublisher } from '../src/index.ts'
 import { arrivals, clients, dueEntry, messageOf, never, observe, publish, servers, statuses } from './support.ts'
 
 const subject = 'events.{aggregateType}.{aggregateId}'
@@ -157,6 +157,38 @@ for (const { name, need, start } of servers) {
         }
         await observer.addStream('events.>', { name: stream })
         for (const publisher of [byTemplate, byName]) await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
+      it('a stream that takes no messages though JetStream knows it: an outage; the probe stores nothing', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        const connection = await client.connect(server.url)
+        const stream = await observer.addStream('events.>')
+        let isUnheard = true
+        // as on a server that does not know the stream's new leader yet
+        const unheard: NatsConnectionLike = {
+          publish: (to, data, options) =>
+            connection.publish(isUnheard && to.startsWith('events.') ? `unheard.${to}` : to, data, {
+              ...options,
+            } as object),
+          subscribe: (to, options) => connection.subscribe(to, { ...options } as object),
+          status: () => connection.status(),
+          isClosed: () => connection.isClosed(),
+          isDraining: () => connection.isDraining(),
+          get info() {
+            return connection.info
+          },
+        }
+        for (const options of [{}, { stream }]) {
+          isUnheard = true
+          await using publisher = natsPublisher({ connection: unheard, subject, ...options })
+          expect(await statuses(publisher, [dueEntry()])).toEqual(['unavailable'])
+          await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })
+          isUnheard = false
+          await publisher.probe?.({ signal: never })
+        }
+        expect(await observer.count(stream)).toBe(0)
         await connection.close()
       })
 

@@ -1,0 +1,49 @@
+import type { Clock, PublishOutcome } from '@outbox/core'
+
+/** Pauses before a message that nobody took is sent again, milliseconds: a stream that only changes its leader has one by then. */
+const pausesMs = Object.freeze([50, 250])
+
+export interface InsistOptions {
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** whether it makes sense to send at all */
+  readonly isConnected: () => boolean
+}
+
+/**
+ * Sends a message again where a change of the stream's leader may be all that is wrong, so that it costs no attempt.
+ *
+ * What was not taken is sent again twice, after short pauses. What was not answered is sent again once, under the same
+ * id: the leader that had it may be gone, and the next one knows whether it was stored. Then the first answer stands,
+ * unless the second says what became of the message.
+ */
+export async function insist(
+  send: () => Promise<PublishOutcome>,
+  { clock, signal, isConnected }: InsistOptions,
+): Promise<PublishOutcome> {
+  let outcome = await send()
+  for (const pauseMs of pausesMs) {
+    if (outcome.status !== 'unavailable' || !isConnected()) break
+    await pause(pauseMs, clock, signal)
+    if (signal.aborted) return outcome
+    outcome = await send()
+  }
+  if (outcome.status !== 'unknown' || signal.aborted || !isConnected()) return outcome
+  const second = await send()
+  // any other answer is about the second message alone
+  return second.status === 'published' || second.status === 'fenced' ? second : outcome
+}
+
+/** Ends early when the signal aborts. */
+function pause(milliseconds: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const end = (): void => {
+      cancel()
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const cancel = clock.schedule(end, milliseconds)
+    signal.addEventListener('abort', end)
+  })
+}
