@@ -1,16 +1,11 @@
 import type { Publisher } from '@outbox/core'
-import type { Emitter } from './events.ts'
-import type { RelaySettings } from './options.ts'
+import type { RelayContext } from './context.ts'
 import { backoffMs } from './retry.ts'
 import { within } from './time.ts'
 
 const probeDelays = Object.freeze({ minDelayMs: 100, maxDelayMs: 5_000 })
 
-export interface BreakerContext {
-  readonly settings: Pick<RelaySettings, 'clock' | 'random' | 'publishTimeoutMs'>
-  readonly events: Emitter
-  /** the relay ends: no probe is waited for */
-  readonly abort: AbortSignal
+export interface BreakerContext extends RelayContext {
   /** the destination may be published to again */
   readonly onClose: () => void
 }
@@ -24,11 +19,11 @@ export interface BreakerContext {
 export class Breaker {
   readonly publisher: Publisher
   readonly #context: BreakerContext
+  /** outages and probes that failed since the destination last took or answered something; above 0 the outage is told */
   #failures = 0
   /** the next probe, set or under way; none when closed or stopped */
   #probing: { readonly at: number; readonly cancel: () => void } | undefined
   #isOpen = false
-  #isAnnounced = false
 
   constructor(publisher: Publisher, context: BreakerContext) {
     this.publisher = publisher
@@ -51,10 +46,16 @@ export class Breaker {
     return true
   }
 
+  /** Asks the destination something other than to publish, with a time limit. @throws what the call throws */
+  ask<T>(call: (publisher: Publisher, signal: AbortSignal) => Promise<T> | undefined): Promise<T | undefined> {
+    const { settings, abort } = this.#context
+    const limit = { system: this.publisher.name, timeoutMs: settings.publishTimeoutMs, abort }
+    return within(settings.clock, limit, async (signal) => call(this.publisher, signal))
+  }
+
   /** The destination took something: it is well. */
   succeeded(): void {
-    this.#failures = 0
-    if (!this.#isOpen && this.#isAnnounced) this.#announceUp()
+    if (!this.#isOpen) this.#announceUp()
   }
 
   /** How long until an open breaker's destination is asked again, milliseconds. */
@@ -76,17 +77,13 @@ export class Breaker {
   #open(error: unknown): void {
     if (this.#isOpen) return
     this.#isOpen = true
-    if (!this.#isAnnounced) {
-      this.#isAnnounced = true
-      this.#context.events.emit('destinationDown', { destination: this.publisher.name, error })
-    }
+    if (this.#failures === 0) this.#context.events.emit('destinationDown', { destination: this.publisher.name, error })
     this.#probeLater()
   }
 
   #probeLater(): void {
     const { clock, random } = this.#context.settings
-    this.#failures += 1
-    const delayMs = backoffMs(this.#failures, probeDelays, random)
+    const delayMs = backoffMs(++this.#failures, probeDelays, random)
     const cancel = clock.schedule(() => void this.#tryAgain(), delayMs)
     this.#probing = { at: clock.monotonic() + delayMs, cancel }
   }
@@ -105,17 +102,14 @@ export class Breaker {
   }
 
   #announceUp(): void {
+    if (this.#failures === 0) return
     this.#failures = 0
-    this.#isAnnounced = false
     this.#context.events.emit('destinationUp', { destination: this.publisher.name })
   }
 
   async #answers(): Promise<boolean> {
-    const { publisher } = this
-    const { settings, abort } = this.#context
-    const limit = { timeoutMs: settings.publishTimeoutMs, system: publisher.name, abort }
     try {
-      await within(settings.clock, limit, async (signal) => publisher.probe?.({ signal }))
+      await this.ask((publisher, signal) => publisher.probe?.({ signal }))
       return true
     } catch {
       return false // the outage is told by destinationDown; a probe's failure is its answer

@@ -13,3 +13,8 @@ export interface Counters {
 export function newCounters(): Counters {
   return { published: 0, duplicates: 0, retried: 0, dead: 0, settlesRefused: 0 }
 }
+
+/** Entries that got somewhere; who sees it grow knows that something moves. */
+export function progressOf({ published, retried, dead }: Readonly<Counters>): number {
+  return published + retried + dead
+}

@@ -1,83 +1,64 @@
-import { type DueEntry, OutboxError, type PublishOutcome, type Settlement } from '@outbox/core'
-import type { RelayEvents } from './events.ts'
+import type { DueEntry, PublishOutcome, Settlement } from '@outbox/core'
 import type { RelaySettings } from './options.ts'
-import { backoffMs } from './retry.ts'
-
-/** What one outcome means: what the store is told, and what the listeners are. */
-export interface Decision {
-  /** undefined: the entry stays as it was */
-  readonly settlement?: Settlement
-  readonly retry?: RelayEvents['retry']
-  readonly dead?: RelayEvents['dead']
-}
+import { backoffMs, type RetryOptions } from './retry.ts'
 
 export interface DecisionContext {
-  readonly settings: Pick<RelaySettings, 'retry' | 'onDead' | 'random'>
+  readonly settings: Pick<RelaySettings, 'onDead' | 'random'>
+  /** the rules for this entry */
+  readonly retry: Required<RetryOptions>
   /** the destination is away, by its breaker, and nobody is to blame: milliseconds until it is asked again */
   readonly awayForMs: number | undefined
   /** other destinations go on: an entry that cannot leave makes room for theirs */
   readonly mustMakeRoom: boolean
+  /** an earlier entry of the aggregate failed in the same batch */
+  readonly isBehindFailure: boolean
 }
 
-const nothing: Decision = Object.freeze({})
-
-/** The state machine of an entry, in one place: pure. */
-export function decide(entry: DueEntry, outcome: PublishOutcome, context: DecisionContext): Decision {
+/**
+ * The state machine of an entry, in one place: pure.
+ *
+ * @returns what the store is told; undefined: the entry stays as it was
+ */
+export function decide(entry: DueEntry, outcome: PublishOutcome, context: DecisionContext): Settlement | undefined {
+  const { awayForMs, mustMakeRoom, isBehindFailure } = context
   switch (outcome.status) {
     case 'published':
-      return { settlement: { entry, outcome: 'published' } }
+      return { entry, outcome: 'published' }
     case 'notSent':
     case 'fenced':
-      return nothing
+      return undefined
     case 'reject':
-      return died(entry, outcome.error, context)
+      return dead(entry, outcome.error, context)
     case 'retry':
       return refused(entry, outcome.error, context)
     case 'unknown':
-      if (context.awayForMs === undefined) return refused(entry, outcome.error, context)
+      // behind a failure its aggregate waits already, and one answer that was lost counts once
+      if (isBehindFailure) return undefined
+      if (awayForMs === undefined) return refused(entry, outcome.error, context)
       return wait(entry, outcome.error, false, context)
     case 'unavailable':
-      if (context.awayForMs === undefined) return refused(entry, outcome.error, context)
-      return context.mustMakeRoom ? wait(entry, outcome.error, false, context) : nothing
+      if (awayForMs === undefined) return refused(entry, outcome.error, context)
+      return mustMakeRoom ? wait(entry, outcome.error, false, context) : undefined
   }
 }
 
-/** An entry in whose hands the relay died too often is not tried again. */
-export function crashedTooOften(entry: DueEntry, context: DecisionContext): Decision {
-  const error = new OutboxError(
-    'rejected',
-    `crash: the relay died ${entry.crashes} times while it published this entry, the last times with nothing else in hand.`,
-    { system: 'relay' },
-  )
-  return died(entry, error, context)
-}
-
-function refused(entry: DueEntry, error: unknown, context: DecisionContext): Decision {
-  return entry.attempt >= context.settings.retry.maxAttempts
-    ? died(entry, error, context)
-    : wait(entry, error, true, context)
+function refused(entry: DueEntry, error: unknown, context: DecisionContext): Settlement {
+  return entry.attempt >= context.retry.maxAttempts ? dead(entry, error, context) : wait(entry, error, true, context)
 }
 
 function wait(
   entry: DueEntry,
   error: unknown,
   isRefusal: boolean,
-  { settings, awayForMs = 0 }: DecisionContext,
-): Decision {
+  { settings, retry, awayForMs = 0 }: DecisionContext,
+): Settlement {
   // an outage counts no attempts, so that the backoff would stay at its shortest: it lasts until the next probe
-  const retryInMs = Math.max(backoffMs(entry.attempt, settings.retry, settings.random), isRefusal ? 0 : awayForMs)
-  return {
-    settlement: { entry, outcome: 'retry', retryInMs, isRefusal, reason: reasonOf(error) },
-    retry: { entry, error, retryInMs, isRefusal },
-  }
+  const retryInMs = Math.max(backoffMs(entry.attempt, retry, settings.random), isRefusal ? 0 : awayForMs)
+  return { entry, outcome: 'retry', retryInMs, isRefusal, reason: reasonOf(error) }
 }
 
-function died(entry: DueEntry, error: unknown, { settings }: DecisionContext): Decision {
-  const reason = reasonOf(error)
-  return {
-    settlement: { entry, outcome: 'dead', reason, blocksAggregate: settings.onDead === 'block' },
-    dead: { entry, reason, error },
-  }
+function dead(entry: DueEntry, error: unknown, { settings }: DecisionContext): Settlement {
+  return { entry, outcome: 'dead', reason: reasonOf(error), blocksAggregate: settings.onDead === 'block' }
 }
 
 const maxReasonLength = 1_000

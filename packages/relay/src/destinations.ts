@@ -1,24 +1,32 @@
-import type { DueEntry, Publisher } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher } from '@outbox/core'
 import { Breaker, type BreakerContext } from './breaker.ts'
-import { isRouted } from './route.ts'
+import { retryHorizonMs } from './retry.ts'
+
+/** A publisher that is several: the relay gives each destination a breaker of its own. */
+export interface RoutedPublisher extends Publisher {
+  readonly destinations: readonly Publisher[]
+  /** @throws {OutboxError} `rejected` when the route names no destination: the entry becomes a dead letter */
+  destinationOf(entry: DueEntry): Publisher
+}
+
+function isRouted(publisher: Publisher): publisher is RoutedPublisher {
+  return 'destinations' in publisher && 'destinationOf' in publisher
+}
 
 /** Every destination behind the relay's publisher, each with its breaker. */
 export class Destinations {
+  readonly all: readonly Breaker[]
   readonly #publisher: Publisher
-  readonly #breakers: ReadonlyMap<Publisher, Breaker>
+  readonly #context: BreakerContext
+  readonly #unchecked: Set<Breaker>
+  readonly #warnings = new Set<string>()
 
   constructor(publisher: Publisher, context: BreakerContext) {
+    const publishers = new Set(isRouted(publisher) ? publisher.destinations : [publisher])
+    this.all = [...publishers].map((each) => new Breaker(each, context))
     this.#publisher = publisher
-    const all = isRouted(publisher) ? publisher.destinations : [publisher]
-    this.#breakers = new Map(all.map((each) => [each, new Breaker(each, context)]))
-  }
-
-  get all(): readonly Breaker[] {
-    return [...this.#breakers.values()]
-  }
-
-  get areSeveral(): boolean {
-    return this.#breakers.size > 1
+    this.#context = context
+    this.#unchecked = new Set(this.all)
   }
 
   /** Nothing can leave at all. */
@@ -33,9 +41,18 @@ export class Destinations {
    */
   of(entry: DueEntry): Breaker {
     const publisher = isRouted(this.#publisher) ? this.#publisher.destinationOf(entry) : this.#publisher
-    const breaker = this.#breakers.get(publisher)
+    const breaker = this.all.find((each) => each.publisher === publisher)
     if (!breaker) throw new Error(`The route leads to '${publisher.name}', which is not among the destinations.`)
     return breaker
+  }
+
+  /**
+   * Looks at the set-up of each, until that has passed once. One that is away stays unchecked behind its open breaker.
+   *
+   * @throws {OutboxError} `setup-required`
+   */
+  async check(): Promise<void> {
+    await Promise.all([...this.#unchecked].map((breaker) => this.#check(breaker)))
   }
 
   stop(): void {
@@ -44,5 +61,27 @@ export class Destinations {
 
   resume(): void {
     for (const breaker of this.all) breaker.resume()
+  }
+
+  async #check(breaker: Breaker): Promise<void> {
+    if (breaker.isOpen) return
+    const { settings, abort } = this.#context
+    const horizonMs = retryHorizonMs(settings.retry) + settings.leaseMs + settings.publishTimeoutMs
+    try {
+      const warnings = await breaker.ask((publisher, signal) =>
+        publisher.check?.({ retryHorizonMs: horizonMs, signal }),
+      )
+      this.#unchecked.delete(breaker)
+      for (const message of warnings ?? []) this.#warn(message)
+    } catch (error) {
+      if (abort.aborted || !OutboxError.is(error, 'unavailable')) throw error
+      await breaker.isAway(error, true)
+    }
+  }
+
+  /** Once: a destination may stand behind several. */
+  #warn(message: string): void {
+    if (!this.#warnings.has(message)) this.#context.events.emit('warning', { message })
+    this.#warnings.add(message)
   }
 }

@@ -1,4 +1,5 @@
 import type { DueEntry } from '@outbox/core'
+import { isRetryable } from './store-calls.ts'
 
 /** What the relay tells. Nothing is logged: listen, and log what you care about. No event carries a secret of the relay's. */
 export interface RelayEvents {
@@ -35,7 +36,8 @@ export interface RelayEvents {
 
 export type RelayEventName = keyof RelayEvents
 
-const names: { readonly [Name in RelayEventName]: true } = {
+/** Every event's name, to tell a misspelt one. */
+export const relayEvents: { readonly [Name in RelayEventName]: true } = {
   published: true,
   retry: true,
   dead: true,
@@ -50,8 +52,6 @@ const names: { readonly [Name in RelayEventName]: true } = {
   warning: true,
   error: true,
 }
-/** Every event's name, to tell a misspelt one. */
-export const relayEventNames: readonly string[] = Object.keys(names)
 
 /** Called at once; it may be asynchronous: nothing waits for it, and its rejection is an `error` event. */
 export type RelayListener<Name extends RelayEventName> = (event: RelayEvents[Name]) => unknown
@@ -63,39 +63,34 @@ export class Emitter {
 
   constructor(listeners: RelayListeners = {}) {
     for (const [name, listener] of Object.entries(listeners)) {
-      if (listener) this.#add(name as RelayEventName, listener as (event: never) => unknown)
+      if (listener) this.on(name as RelayEventName, listener as RelayListener<RelayEventName>)
     }
   }
 
   on<Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable {
-    this.#add(name, listener)
-    return { [Symbol.dispose]: () => void this.#listeners.get(name)?.delete(listener) }
+    const listeners = this.#listeners.get(name) ?? new Set()
+    this.#listeners.set(name, listeners.add(listener))
+    return { [Symbol.dispose]: () => void listeners.delete(listener) }
   }
 
   emit<Name extends RelayEventName>(name: Name, event: RelayEvents[Name]): void {
-    const listeners = this.#listeners.get(name)
-    if (!listeners || listeners.size === 0) {
-      if (name === 'error') warn((event as RelayEvents['error']).error)
-      return
-    }
-    for (const listener of [...listeners]) this.#call(name, listener as (event: RelayEvents[Name]) => unknown, event)
+    const listeners = [...(this.#listeners.get(name) ?? [])]
+    if (name === 'error' && listeners.length === 0) warn((event as RelayEvents['error']).error)
+    for (const listener of listeners) void this.#call(name, async () => listener(event as never))
   }
 
-  #add(name: RelayEventName, listener: (event: never) => unknown): void {
-    const listeners = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, listeners.add(listener))
+  /** Tells a defect; what a second try may not meet, an outage or a conflict, is none. */
+  defect(error: unknown, during: string): void {
+    if (!isRetryable(error)) this.emit('error', { error, during })
   }
 
-  #call<Event>(name: RelayEventName, listener: (event: Event) => unknown, event: Event): void {
-    const failed = (error: unknown): void => {
+  /** Never rejects. */
+  async #call(name: RelayEventName, listener: () => Promise<unknown>): Promise<void> {
+    try {
+      await listener()
+    } catch (error) {
       if (name === 'error') warn(error)
       else this.emit('error', { error, during: `a listener of '${name}'` })
-    }
-    try {
-      const result = listener(event)
-      if (result instanceof Promise) result.catch(failed)
-    } catch (error) {
-      failed(error)
     }
   }
 }

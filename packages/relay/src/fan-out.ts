@@ -1,4 +1,6 @@
-import { type DueEntry, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
+import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
+import { notSent, outcomesOf } from './outcomes.ts'
+import { checkAll, requireSome } from './several.ts'
 
 /** How many half-delivered entries are remembered; beyond that their repeats reach destinations that have them. */
 const maxRemembered = 10_000
@@ -16,73 +18,46 @@ export function fanOutPublisher(options: {
   readonly name?: string
 }): Publisher {
   const { destinations, name = 'fan-out' } = options
-  if (destinations.length === 0) {
-    throw new OutboxError('invalid-option', 'fanOutPublisher: destinations is empty; name one at least.', {
-      option: 'destinations',
-    })
-  }
-  const delivered = new DeliveryMemory()
+  requireSome('fanOutPublisher', destinations)
+  const memory = new DeliveryMemory()
   return {
     name,
     capabilities: combinedCapabilities(destinations),
     async publish(entries, { signal }) {
       const each = await Promise.all(
-        destinations.map((destination) => publishRest(destination, entries, delivered, signal)),
+        destinations.map((destination) => publishRest(destination, entries, memory, signal)),
       )
       return entries.map((entry, index) => {
         const outcome = combined(each.map((outcomes) => outcomes[index] ?? notSent))
-        if (outcome.status === 'published') delivered.forget(entry)
+        if (outcome.status === 'published') memory.forget(entry)
         return outcome
       })
     },
-    async check(call) {
-      const warnings = await Promise.all(destinations.map(async (each) => (await each.check?.(call)) ?? []))
-      return warnings.flat()
-    },
+    check: checkAll(destinations),
     // A destination without a probe would pass for one that answers: then the whole is tried again instead.
-    ...(destinations.every(({ probe }) => probe !== undefined) ? { probe: probeAll(destinations) } : {}),
+    ...(destinations.every(({ probe }) => probe) && {
+      async probe(call) {
+        await Promise.all(destinations.map(async (each) => each.probe?.(call)))
+      },
+    }),
   }
 }
-
-function probeAll(destinations: readonly Publisher[]): NonNullable<Publisher['probe']> {
-  return async (call) => {
-    await Promise.all(destinations.map(async (each) => each.probe?.(call)))
-  }
-}
-
-const notSent: PublishOutcome = Object.freeze({ status: 'notSent' })
-const hadIt: PublishOutcome = Object.freeze({ status: 'published', duplicate: true })
 
 /** Publishes what `destination` does not have yet. */
 async function publishRest(
   destination: Publisher,
   entries: readonly DueEntry[],
-  delivered: DeliveryMemory,
+  memory: DeliveryMemory,
   signal: AbortSignal,
 ): Promise<readonly PublishOutcome[]> {
-  const rest = entries.filter((entry) => !delivered.has(entry, destination))
-  const outcomes = rest.length === 0 ? [] : await outcomesOf(destination, rest, signal)
+  const rest = entries.filter((entry) => !memory.whoHas(entry).has(destination))
+  const outcomes = rest.length > 0 ? await outcomesOf(destination, rest, signal) : []
   const byEntry = new Map(rest.map((entry, index) => [entry, outcomes[index] ?? notSent]))
   return entries.map((entry) => {
-    const outcome = byEntry.get(entry) ?? hadIt
-    if (outcome.status === 'published') delivered.remember(entry, destination)
+    const outcome = byEntry.get(entry) ?? { status: 'published', duplicate: true }
+    if (outcome.status === 'published') memory.whoHas(entry).add(destination)
     return outcome
   })
-}
-
-async function outcomesOf(
-  destination: Publisher,
-  entries: readonly DueEntry[],
-  signal: AbortSignal,
-): Promise<readonly PublishOutcome[]> {
-  try {
-    const outcomes = await destination.publish(entries, { signal })
-    if (outcomes.length === entries.length) return outcomes
-    throw new Error(`'${destination.name}' gave ${outcomes.length} outcomes for ${entries.length} entries.`)
-  } catch (error) {
-    const status = OutboxError.is(error, 'unavailable') ? 'unavailable' : signal.aborted ? 'unknown' : 'retry'
-    return entries.map(() => ({ status, error }))
-  }
 }
 
 /**
@@ -113,22 +88,19 @@ function combinedCapabilities(destinations: readonly Publisher[]): Publisher['ca
 
 /** Which destinations have an entry that others still lack; the oldest are forgotten first. */
 class DeliveryMemory {
-  readonly #destinations = new Map<string, Set<Publisher>>()
+  readonly #known = new Map<string, Set<Publisher>>()
 
-  has(entry: DueEntry, destination: Publisher): boolean {
-    return this.#destinations.get(entry.deduplicationId)?.has(destination) ?? false
-  }
-
-  remember(entry: DueEntry, destination: Publisher): void {
-    const known = this.#destinations.get(entry.deduplicationId) ?? new Set()
-    this.#destinations.set(entry.deduplicationId, known.add(destination))
-    for (const oldest of this.#destinations.keys()) {
-      if (this.#destinations.size <= maxRemembered) return
-      this.#destinations.delete(oldest)
+  whoHas({ deduplicationId }: DueEntry): Set<Publisher> {
+    const known = this.#known.get(deduplicationId) ?? new Set()
+    this.#known.set(deduplicationId, known)
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= maxRemembered) break
+      this.#known.delete(oldest)
     }
+    return known
   }
 
-  forget(entry: DueEntry): void {
-    this.#destinations.delete(entry.deduplicationId)
+  forget({ deduplicationId }: DueEntry): void {
+    this.#known.delete(deduplicationId)
   }
 }

@@ -1,6 +1,4 @@
 export type { RelayEventName, RelayEvents, RelayListener, RelayListeners } from './events.ts'
-export { fanOutPublisher } from './fan-out.ts'
 export type { RelayOptions } from './options.ts'
 export { createRelay, type Relay, type RelayStats, type TickReport } from './relay.ts'
 export type { RetryOptions } from './retry.ts'
-export { type RoutedPublisher, routePublisher } from './route.ts'

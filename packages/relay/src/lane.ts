@@ -1,13 +1,14 @@
-import type { DueEntry, Lease } from '@outbox/core'
+import { type DueEntry, type Lease, permanent, type Settlement } from '@outbox/core'
 import type { Breaker } from './breaker.ts'
+import type { RelayContext } from './context.ts'
 import type { Counters } from './counters.ts'
-import { crashedTooOften, type Decision, decide } from './decide.ts'
+import { decide } from './decide.ts'
 import type { Destinations } from './destinations.ts'
-import type { Emitter } from './events.ts'
 import type { Leases } from './leases.ts'
-import type { RelaySettings } from './options.ts'
-import { type Attempt, Publishing } from './publishing.ts'
-import { backoffMs } from './retry.ts'
+import { retryFrom } from './options.ts'
+import { type Attempt, attemptOf, Publishing } from './publishing.ts'
+import type { RetryOptions } from './retry.ts'
+import { Setbacks } from './setbacks.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
 import { Bell, pause } from './time.ts'
 import type { Turns } from './turns.ts'
@@ -16,13 +17,10 @@ import type { Turns } from './turns.ts'
 const secondLooksMs = Object.freeze([5, 20, 80, 320])
 /** Retries that are due this close to each other, in milliseconds, share a look. */
 const retryGrainMs = 10
-const storeDelays = Object.freeze({ minDelayMs: 50, maxDelayMs: 2_000 })
 
 /** What all lanes of a relay share. */
-export interface LaneContext {
+export interface LaneContext extends RelayContext {
   readonly calls: StoreCalls
-  readonly settings: RelaySettings
-  readonly events: Emitter
   readonly leases: Leases
   readonly destinations: Destinations
   readonly counters: Counters
@@ -33,6 +31,11 @@ export interface LaneContext {
 
 /** `busy`: there may be more. `empty`: nothing is due. `paused`: what is due cannot leave now. */
 type Cycle = 'busy' | 'empty' | 'paused'
+
+/** An attempt, and what the store is told of it: nothing, where the entry stays as it was. */
+interface Verdict extends Attempt {
+  readonly settlement: Settlement | undefined
+}
 
 /**
  * Fetches, publishes and settles the entries of its own partitions, one batch after the other.
@@ -45,20 +48,22 @@ export class Lane {
   readonly #context: LaneContext
   readonly #publishing: Publishing
   readonly #bell: Bell
+  readonly #setbacks: Setbacks
   /** when aggregates that this lane made to wait are due again, on our clock */
   readonly #dueAgain = new Set<number>()
   /** the last fetch brought an entry that a relay may have died of: the next batch is worked on alone */
   #mustBeAlone = false
-  #isStopping = false
-  #storeFailures = 0
+  /** partitions granted since may bring such an entry: the first look at them is a turn alone, too */
+  #grantsSeen = 0
   /** after a failure of the store: until then no wake-up counts, or the same batch would go out with each of them */
   #notBefore = Number.NEGATIVE_INFINITY
 
   constructor(index: number, context: LaneContext) {
     this.#index = index
     this.#context = context
-    this.#publishing = new Publishing(context.destinations, context.settings, context.events)
+    this.#publishing = new Publishing(context)
     this.#bell = new Bell(context.settings.clock)
+    this.#setbacks = new Setbacks(context, 'a batch')
   }
 
   owns = (partition: number): boolean => partition % this.#context.settings.lanes === this.#index
@@ -68,66 +73,70 @@ export class Lane {
   }
 
   stop(): void {
-    this.#isStopping = true
-    this.#bell.ring()
+    this.#bell.end()
   }
 
   /** Works until `stop`; resolves when the batch in hand is settled. `abort` ends a publish or settle that still waits. */
   async run(abort: AbortSignal): Promise<void> {
     let looks = 0
-    while (!this.#isStopping) {
-      await this.#bell.wait()
-      if (this.#isStopping) break
+    await this.#bell.answer(async () => {
       const cycle = await this.#cycle(abort)
-      if (cycle === 'empty') {
-        const delay = secondLooksMs[looks]
-        looks = delay === undefined ? 0 : looks + 1
-        if (delay !== undefined) this.#bell.ringIn(delay)
-      } else {
-        looks = 0
-        if (cycle === 'busy') this.#bell.ring()
-      }
+      if (cycle === 'busy') this.#bell.ring()
+      const delayMs = cycle === 'empty' ? secondLooksMs[looks] : undefined
+      looks = delayMs === undefined ? 0 : looks + 1
+      if (delayMs !== undefined) this.#bell.ringIn(delayMs)
       this.#ringWhenDueAgain()
-    }
-    this.#bell.quiet()
+    })
   }
 
   /** Works until nothing is due, or what is due cannot leave. */
   async drain(abort: AbortSignal): Promise<void> {
-    while (!this.#isStopping && !abort.aborted) {
-      if ((await this.#cycle(abort)) !== 'busy') break
-    }
+    while (!this.#bell.isOver && !abort.aborted && (await this.#cycle(abort)) === 'busy');
     this.#bell.quiet()
   }
 
   async #cycle(abort: AbortSignal): Promise<Cycle> {
-    const { leases, destinations } = this.#context
+    const { leases, destinations, turns, settings } = this.#context
     if (destinations.areAllAway) return 'paused' // the first that comes back wakes the lanes
-    const waitMs = this.#notBefore - this.#context.settings.clock.monotonic()
+    const waitMs = this.#notBefore - settings.clock.monotonic()
     if (waitMs > 0) {
       this.#bell.ringIn(waitMs)
       return 'paused'
     }
-    const isAlone = this.#mustBeAlone
-    const endTurn = await this.#context.turns.take(isAlone)
-    const borrowed = this.#isStopping ? [] : leases.borrow(this.owns)
+    const isAlone = this.#mustBeAlone || this.#grantsSeen !== leases.grants
+    this.#mustBeAlone = false
+    const endTurn = await turns.take(isAlone)
+    const { grants } = leases
+    const borrowed = this.#bell.isOver ? [] : leases.borrow(this.owns)
     try {
       if (borrowed.length === 0) return 'paused' // a look that brings leases wakes the lanes
       const entries = await this.#fetch(borrowed)
+      if (isAlone) this.#grantsSeen = grants
       const cycle = entries.length === 0 ? 'empty' : await this.#inTurn(entries, borrowed, isAlone, abort)
-      this.#storeFailures = 0
+      this.#setbacks.end()
       return cycle
     } catch (error) {
-      const { clock, random } = this.#context.settings
-      const delayMs = backoffMs(++this.#storeFailures, storeDelays, random)
-      this.#notBefore = clock.monotonic() + delayMs
+      const delayMs = this.#setbacks.after(error)
+      this.#notBefore = settings.clock.monotonic() + delayMs
       this.#bell.ringIn(delayMs)
-      if (!isRetryable(error)) this.#context.events.emit('error', { error, during: 'a batch' })
       return 'paused'
     } finally {
       leases.giveBack(borrowed)
       endTurn()
     }
+  }
+
+  async #fetch(leases: readonly Lease[]): Promise<readonly DueEntry[]> {
+    const { batchSize, batchSizePerAggregate, batchBytes } = this.#context.settings
+    return this.#context.calls.ask((store, signal) =>
+      store.fetch({
+        leases,
+        limit: batchSize,
+        limitPerAggregate: Math.min(batchSizePerAggregate, batchSize),
+        maxBytes: batchBytes,
+        signal,
+      }),
+    )
   }
 
   /**
@@ -142,154 +151,153 @@ export class Lane {
   ): Promise<Cycle> {
     this.#mustBeAlone = entries.some(({ crashes }) => crashes > 0)
     if (isAlone || !this.#mustBeAlone) return this.#work(entries, borrowed, abort)
-    const { lost } = await this.#context.calls.settle({ leases: borrowed, settlements: [] })
-    this.#context.leases.drop(lost)
+    this.#context.leases.drop(await this.#settle(borrowed, []))
     return 'busy'
   }
 
-  async #fetch(leases: readonly Lease[]): Promise<readonly DueEntry[]> {
-    const { calls, settings } = this.#context
-    return calls.fetch({
-      leases,
-      limit: settings.batchSize,
-      limitPerAggregate: Math.min(settings.batchSizePerAggregate, settings.batchSize),
-      maxBytes: settings.batchBytes,
-    })
-  }
-
   async #work(entries: readonly DueEntry[], borrowed: readonly Lease[], abort: AbortSignal): Promise<Cycle> {
-    for (const entry of entries) if (entry.isLate) this.#context.events.emit('lateSequence', { entry })
-    const attempts = await this.#attempt(entries, abort)
-    const decisions = await this.#decide(entries, attempts)
-    this.#heedFences(attempts)
-    const touched = new Set(entries.map(({ lease }) => lease.partition))
-    const leases = borrowed.filter(({ partition }) => touched.has(partition))
-    if (!(await this.#settle(leases, decisions, attempts, abort))) return 'paused'
-    return decisions.some(({ settlement }) => settlement !== undefined) ? 'busy' : 'paused'
+    const { events } = this.#context
+    for (const entry of entries) if (entry.isLate) events.emit('lateSequence', { entry })
+    const verdicts = await this.#judge(await this.#attempt(entries, abort))
+    const leases = borrowed.filter(({ partition }) => entries.some(({ lease }) => lease.partition === partition))
+    const lost = await this.#settleFor(
+      leases,
+      verdicts.flatMap(({ settlement }) => settlement ?? []),
+      abort,
+    )
+    if (!lost) return 'paused'
+    this.#tell(verdicts, lost)
+    return verdicts.some(({ settlement }) => settlement) ? 'busy' : 'paused'
   }
 
-  /** Publishes, unless the relay died too often over the entry, which is lent alone then. */
   async #attempt(entries: readonly DueEntry[], abort: AbortSignal): Promise<readonly Attempt[]> {
-    const { leases, settings } = this.#context
-    if (entries.some(({ crashes }) => crashes >= settings.maxCrashes)) return []
+    const { leases, settings, lookSoon } = this.#context
+    const crashed = entries.find(({ crashes }) => crashes >= settings.maxCrashes)
+    if (crashed) return [crashedTooOften(crashed)] // it is lent alone
     const attempts = await this.#publishing.publish(entries, leases.mayPublish, abort)
     for (const { entry, outcome, breaker } of attempts) {
       if (outcome.status === 'published') breaker?.succeeded()
       if (outcome.status === 'unknown') leases.markUnresolved(entry.lease)
+      if (outcome.status !== 'fenced') continue
+      leases.fenced(entry.lease, outcome.epoch)
+      lookSoon()
     }
     return attempts
   }
 
-  async #decide(entries: readonly DueEntry[], attempts: readonly Attempt[]): Promise<readonly Decision[]> {
+  async #judge(attempts: readonly Attempt[]): Promise<readonly Verdict[]> {
     const { settings, destinations } = this.#context
-    const context = { settings, mustMakeRoom: destinations.areSeveral }
-    const away = await this.#whoIsAway(attempts)
-    const crashed = entries.filter(({ crashes }) => crashes >= settings.maxCrashes)
-    return [
-      ...crashed.map((entry) => crashedTooOften(entry, { ...context, awayForMs: undefined })),
-      ...attempts.map(({ entry, outcome, breaker, isTried }) => {
-        const isAway = breaker !== undefined && (!isTried || away.has(breaker))
-        return decide(entry, outcome, { ...context, awayForMs: isAway ? breaker.nextProbeInMs : undefined })
-      }),
-    ]
+    const away = await whoIsAway(attempts)
+    return attempts.map((attempt) => {
+      const { entry, outcome, breaker, isTried, isBehindFailure } = attempt
+      const awayForMs = breaker && (!isTried || away.has(breaker)) ? breaker.nextProbeInMs : undefined
+      const mustMakeRoom = destinations.all.length > 1
+      const retry = outcome.status === 'published' ? settings.retry : this.#retryFor(entry)
+      const context = { settings, retry, awayForMs, mustMakeRoom, isBehindFailure }
+      return { ...attempt, settlement: decide(entry, outcome, context) }
+    })
   }
 
-  /** Asks each destination that failed to answer whether it is away, once. */
-  async #whoIsAway(attempts: readonly Attempt[]): Promise<ReadonlySet<Breaker>> {
-    const doubtful = new Map<Breaker, { readonly error: unknown; readonly isUnavailable: boolean }>()
-    for (const { outcome, breaker, isTried } of attempts) {
-      if (!breaker || !isTried || (outcome.status !== 'unavailable' && outcome.status !== 'unknown')) continue
-      const isUnavailable = outcome.status === 'unavailable' || doubtful.get(breaker)?.isUnavailable === true
-      doubtful.set(breaker, { error: outcome.error, isUnavailable })
+  /** Somebody else's function: its mistakes cost nothing but its say. */
+  #retryFor(entry: DueEntry): Required<RetryOptions> {
+    const { events, settings } = this.#context
+    try {
+      return settings.retryFor ? retryFrom(settings.retry, settings.retryFor(entry)) : settings.retry
+    } catch (error) {
+      events.emit('error', { error, during: 'retryFor' })
+      return settings.retry
     }
-    const answers = await Promise.all(
-      [...doubtful].map(async ([breaker, { error, isUnavailable }]) =>
-        (await breaker.isAway(error, isUnavailable)) ? [breaker] : [],
-      ),
-    )
-    return new Set(answers.flat())
   }
 
-  #heedFences(attempts: readonly Attempt[]): void {
-    for (const { entry, outcome } of attempts) {
-      if (outcome.status !== 'fenced') continue
-      this.#context.leases.fenced(entry.lease, outcome.epoch)
-      this.#context.lookSoon()
-    }
+  async #settle(leases: readonly Lease[], settlements: readonly Settlement[]): Promise<readonly Lease[]> {
+    const { lost } = await this.#context.calls.ask((store, signal) => store.settle({ leases, settlements, signal }))
+    return lost
   }
 
   /**
    * Says it until the store has heard: giving up would publish the batch again.
    *
-   * @returns false when it was not heard, because the leases are gone or the relay must end
+   * @returns the leases that are gone; undefined when it was not heard, because all are, or the relay must end
    */
-  async #settle(
+  async #settleFor(
     leases: readonly Lease[],
-    decisions: readonly Decision[],
-    attempts: readonly Attempt[],
+    settlements: readonly Settlement[],
     abort: AbortSignal,
-  ): Promise<boolean> {
-    const { settings } = this.#context
-    const settlements = decisions.flatMap(({ settlement }) => settlement ?? [])
-    for (let failures = 1; ; failures++) {
+  ): Promise<readonly Lease[] | undefined> {
+    const setbacks = new Setbacks(this.#context, 'a settle')
+    for (;;) {
       try {
-        const { lost } = await this.#context.calls.settle({ leases, settlements })
-        this.#tell(decisions, attempts, lost)
-        return true
+        return await this.#settle(leases, settlements)
       } catch (error) {
         if (!isRetryable(error)) throw error
+        if (abort.aborted || !this.#context.leases.stillHolds(leases)) return undefined
+        await pause(this.#context.settings.clock, setbacks.after(error), abort)
       }
-      if (abort.aborted || !this.#context.leases.stillHolds(leases)) return false
-      await pause(settings.clock, backoffMs(failures, storeDelays, settings.random), abort)
     }
   }
 
   /** What the store has heard becomes events; what came too late is told apart. */
-  #tell(decisions: readonly Decision[], attempts: readonly Attempt[], lost: readonly Lease[]): void {
+  #tell(verdicts: readonly Verdict[], lost: readonly Lease[]): void {
     const { events, counters, leases } = this.#context
-    const lostPartitions = new Set(lost.map(({ partition }) => partition))
-    const isLost = ({ lease }: DueEntry): boolean => lostPartitions.has(lease.partition)
     leases.drop(lost)
-    const refused = decisions.flatMap(({ settlement }) =>
-      settlement && isLost(settlement.entry) ? settlement.entry : [],
-    )
+    const said = verdicts.filter(({ settlement }) => settlement)
+    const isLost = ({ entry }: Verdict): boolean => lost.some(({ partition }) => partition === entry.lease.partition)
+    const refused = said.filter(isLost)
     if (refused.length > 0) {
       counters.settlesRefused += refused.length
-      events.emit('settleRefused', { entries: refused })
+      events.emit('settleRefused', { entries: refused.map(({ entry }) => entry) })
     }
-    const published = attempts.filter(({ entry, outcome }) => outcome.status === 'published' && !isLost(entry))
+    const heard = said.filter((verdict) => !isLost(verdict))
+    const published = heard.filter(({ outcome }) => outcome.status === 'published')
     if (published.length > 0) {
       counters.published += published.length
-      counters.duplicates += published.filter(
-        ({ outcome }) => 'duplicate' in outcome && outcome.duplicate === true,
-      ).length
+      counters.duplicates += published.filter(({ outcome }) => 'duplicate' in outcome && outcome.duplicate).length
       events.emit('published', { entries: published.map(({ entry }) => entry) })
     }
-    for (const { settlement, retry, dead } of decisions) {
-      if (!settlement || isLost(settlement.entry)) continue
-      if (retry) this.#tellRetry(retry)
-      if (dead) {
-        counters.dead += 1
-        events.emit('dead', dead)
-      }
-    }
+    for (const verdict of heard) this.#tellFailure(verdict)
   }
 
-  #tellRetry(retry: NonNullable<Decision['retry']>): void {
-    const { counters, events, settings } = this.#context
-    counters.retried += 1
-    const dueAt = settings.clock.monotonic() + retry.retryInMs
-    this.#dueAgain.add(Math.ceil(dueAt / retryGrainMs) * retryGrainMs)
-    events.emit('retry', retry)
+  #tellFailure({ entry, outcome, settlement }: Verdict): void {
+    const { events, counters, settings } = this.#context
+    const error = 'error' in outcome ? outcome.error : undefined
+    if (settlement?.outcome === 'retry') {
+      const { retryInMs, isRefusal } = settlement
+      counters.retried += 1
+      this.#dueAgain.add(Math.ceil((settings.clock.monotonic() + retryInMs) / retryGrainMs) * retryGrainMs)
+      events.emit('retry', { entry, error, retryInMs, isRefusal })
+    }
+    if (settlement?.outcome === 'dead') {
+      counters.dead += 1
+      events.emit('dead', { entry, reason: settlement.reason, error })
+    }
   }
 
   #ringWhenDueAgain(): void {
     const now = this.#context.settings.clock.monotonic()
-    let next = Number.POSITIVE_INFINITY
-    for (const at of this.#dueAgain) {
-      if (at <= now) this.#dueAgain.delete(at)
-      else next = Math.min(next, at)
-    }
-    if (next < Number.POSITIVE_INFINITY) this.#bell.ringIn(next - now)
+    for (const at of this.#dueAgain) if (at <= now) this.#dueAgain.delete(at)
+    if (this.#dueAgain.size > 0) this.#bell.ringIn(Math.min(...this.#dueAgain) - now)
   }
+}
+
+/** An entry in whose hands the relay died too often is not tried again. */
+function crashedTooOften(entry: DueEntry): Attempt {
+  const error = permanent(
+    `crash: the relay died ${entry.crashes} times with this entry in hand, at last with nothing else.`,
+    { system: 'relay' },
+  )
+  return attemptOf(entry, { status: 'reject', error })
+}
+
+/** Asks each destination that failed to answer whether it is away, once. */
+async function whoIsAway(attempts: readonly Attempt[]): Promise<ReadonlySet<Breaker>> {
+  const away = new Set<Breaker>()
+  const tried = new Set(attempts.flatMap(({ breaker, isTried }) => (isTried && breaker) || []))
+  const ask = async (breaker: Breaker): Promise<void> => {
+    const outcomes = attempts.filter((attempt) => attempt.breaker === breaker).map(({ outcome }) => outcome)
+    const outage = outcomes.find((outcome) => outcome.status === 'unavailable')
+    const doubt = outage ?? outcomes.find((outcome) => outcome.status === 'unknown')
+    if (doubt && (await breaker.isAway(doubt.error, doubt === outage))) away.add(breaker)
+  }
+  await Promise.all([...tried].map(ask))
+  return away
 }

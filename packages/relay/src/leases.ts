@@ -1,6 +1,5 @@
-import type { Clock, Lease, Poll, RelayBeat } from '@outbox/core'
-import type { Emitter } from './events.ts'
-import type { RelaySettings } from './options.ts'
+import type { Lease, LeaseClaim, LeaseState, Poll, RelayBeat } from '@outbox/core'
+import type { RelayContext } from './context.ts'
 import { freeLeases, inPreferredOrder, type Share, shareOf } from './shares.ts'
 import type { StoreCalls } from './store-calls.ts'
 
@@ -24,6 +23,19 @@ interface Sighting {
   readonly hasMoved: boolean
 }
 
+interface Holding extends Lease {
+  /** to be given back as soon as it is free, and until the store has confirmed it */
+  isRetiring: boolean
+  /** not to be handed over before this monotonic time: a publish under it got no answer */
+  unresolvedUntil: number
+}
+
+export interface LeasesContext extends RelayContext {
+  readonly calls: StoreCalls
+}
+
+const never = Number.NEGATIVE_INFINITY
+
 /**
  * This relay's membership and its leases: joins, polls, evicts the dead, claims and hands over its fair share.
  *
@@ -32,28 +44,22 @@ interface Sighting {
  * one call of `look` or `leave` runs at a time; the rest is synchronous.
  */
 export class Leases {
-  readonly #calls: StoreCalls
-  readonly #settings: RelaySettings
-  readonly #events: Emitter
-  readonly #clock: Clock
+  readonly #context: LeasesContext
   readonly #seen = new Map<string, Sighting>()
-  readonly #held = new Map<number, Lease>()
+  readonly #held = new Map<number, Holding>()
   /** borrowed by a lane's batch: not to be handed over before it is back */
   readonly #inUse = new Set<number>()
-  /** to be given back as soon as they are not in use, and until the store has confirmed it */
-  readonly #retiring = new Set<number>()
-  /** not to be handed over before this time: a publish under them got no answer */
-  readonly #unresolvedUntil = new Map<number, number>()
   /** epochs that a broker has seen though the database has not */
   readonly #above = new Map<number, number>()
+  /** leases granted so far */
+  grants = 0
   #holder: string | undefined
-  #deadline = Number.NEGATIVE_INFINITY
+  #deadline = never
+  /** when the last poll of this membership was answered */
+  #answeredAt: number | undefined
 
-  constructor(calls: StoreCalls, settings: RelaySettings, events: Emitter) {
-    this.#calls = calls
-    this.#settings = settings
-    this.#events = events
-    this.#clock = settings.clock
+  constructor(context: LeasesContext) {
+    this.#context = context
   }
 
   get held(): readonly number[] {
@@ -61,16 +67,14 @@ export class Leases {
   }
 
   /** False once a publish that starts now could outlive the leases. */
-  mayPublish = (): boolean => this.#clock.monotonic() + this.#settings.publishTimeoutMs <= this.#deadline
+  mayPublish = (): boolean => this.#now + this.#context.settings.publishTimeoutMs <= this.#deadline
 
   /** Leases for one batch; give them back when it is settled. */
   borrow(isOurs: (partition: number) => boolean): readonly Lease[] {
     if (!this.mayPublish()) return []
-    const leases = [...this.#held.values()].filter(
-      ({ partition }) => isOurs(partition) && !this.#retiring.has(partition),
-    )
-    for (const { partition } of leases) this.#inUse.add(partition)
-    return leases
+    const holdings = [...this.#held.values()].filter(({ partition, isRetiring }) => isOurs(partition) && !isRetiring)
+    for (const { partition } of holdings) this.#inUse.add(partition)
+    return holdings.map(leaseOf)
   }
 
   giveBack(leases: readonly Lease[]): void {
@@ -78,47 +82,53 @@ export class Leases {
   }
 
   stillHolds(leases: readonly Lease[]): boolean {
-    return leases.some((lease) => this.#isHeld(lease))
+    return leases.some((lease) => this.#holding(lease))
   }
 
   /** A publish under this lease got no answer: what it sent may arrive late, so the partition stays here for a while. */
   markUnresolved(lease: Lease): void {
-    this.#unresolvedUntil.set(lease.partition, this.#clock.monotonic() + this.#settings.leaseMs)
+    const holding = this.#holding(lease)
+    if (holding) holding.unresolvedUntil = this.#now + this.#context.settings.leaseMs
   }
 
   /** The store says that these went to another. */
   drop(leases: readonly Lease[]): void {
-    const lost = leases.filter((lease) => this.#isHeld(lease)).map(({ partition }) => partition)
-    for (const partition of lost) this.#forget(partition)
-    if (lost.length > 0) this.#events.emit('leasesLost', { partitions: lost })
+    const lost = leases.flatMap((lease) => this.#holding(lease)?.partition ?? [])
+    for (const partition of lost) this.#held.delete(partition)
+    if (lost.length > 0) this.#context.events.emit('leasesLost', { partitions: lost })
   }
 
   /**
    * The broker knows a newer owner. Where the database still says that the lease is ours, it was restored to an older
    * state: the partition is given back, and claimed again above the broker's epoch.
    */
-  fenced(lease: Lease, epoch: number | undefined): void {
-    if (!this.#isHeld(lease)) return
-    this.#above.set(lease.partition, Math.max(epoch ?? lease.epoch, this.#above.get(lease.partition) ?? 0))
-    this.#retiring.add(lease.partition)
+  fenced(lease: Lease, epoch: number = lease.epoch): void {
+    const holding = this.#holding(lease)
+    if (!holding) return
+    this.#above.set(lease.partition, Math.max(epoch, this.#above.get(lease.partition) ?? 0))
+    holding.isRetiring = true
   }
 
   /** One poll, and what follows from it. @throws what the store throws */
   async look(): Promise<Look> {
+    const { leaseMs } = this.#context.settings
     const holder = this.#holder ?? (await this.#join())
-    const sent = this.#clock.monotonic()
-    const poll = await this.#calls.poll({ holder })
-    // Deaf for a lease long, we cannot tell who was silent: after an outage of the store nobody evicts the living.
-    if (Number.isFinite(this.#deadline) && sent >= this.#deadline) this.#seen.clear()
+    const sent = this.#now
+    const poll = await this.#context.calls.ask((store, signal) => store.poll({ holder, signal }))
+    // Who hears nothing cannot tell who was silent meanwhile: after an outage nobody evicts the living.
+    if (this.#answeredAt !== undefined && this.#now - this.#answeredAt > leaseMs / 2) this.#seen.clear()
+    this.#answeredAt = this.#now
     if (!poll.isMember) {
-      this.#loseAll()
+      this.#holder = undefined // the next look joins under another name
+      this.#deadline = never
+      this.drop([...this.#held.values()])
       return { due: [], dueElsewhere: [], contested: [], isMember: false }
     }
-    this.#deadline = sent + this.#settings.leaseMs
+    this.#deadline = sent + leaseMs
     this.#observe(poll.relays, holder)
     this.#reconcile(poll, holder)
     await this.#rebalance(poll, holder)
-    return this.#report(poll, holder)
+    return this.#report(poll)
   }
 
   /**
@@ -128,136 +138,122 @@ export class Leases {
   async leave(): Promise<void> {
     const holder = this.#holder
     if (holder === undefined) return
-    const now = this.#clock.monotonic()
-    const leases = [...this.#held.values()].filter(
-      ({ partition }) => !this.#inUse.has(partition) && !this.#isUnresolved(partition, now),
-    )
-    const leave = leases.length === this.#held.size
-    await this.#calls.release({ holder, leases, leave })
+    const leases = this.#free()
+    await this.#release(holder, leases, leases.length === this.#held.size)
+    this.#held.clear()
     this.#holder = undefined
-    for (const partition of this.held) this.#forget(partition)
-    this.#deadline = Number.NEGATIVE_INFINITY
+    this.#deadline = never
+    this.#answeredAt = undefined
+  }
+
+  get #now(): number {
+    return this.#context.settings.clock.monotonic()
+  }
+
+  #holding({ partition, epoch, holder }: Lease): Holding | undefined {
+    const held = this.#held.get(partition)
+    return held?.epoch === epoch && held.holder === holder ? held : undefined
+  }
+
+  /** What can be handed over now. */
+  #free(): readonly Holding[] {
+    return [...this.#held.values()].filter(
+      ({ partition, unresolvedUntil }) => !this.#inUse.has(partition) && unresolvedUntil <= this.#now,
+    )
   }
 
   async #join(): Promise<string> {
-    const holder = this.#settings.newHolder()
-    await this.#calls.join({ holder })
+    const holder = this.#context.settings.newHolder()
+    await this.#context.calls.ask((store, signal) => store.join({ holder, signal }))
     this.#holder = holder
     return holder
   }
 
+  async #release(holder: string, holdings: readonly Holding[], leave: boolean): Promise<void> {
+    const leases = holdings.map(leaseOf)
+    await this.#context.calls.ask((store, signal) => store.release({ holder, leases, leave, signal }))
+    for (const { partition } of leases) this.#held.delete(partition)
+  }
+
   #observe(relays: readonly RelayBeat[], self: string): void {
-    const now = this.#clock.monotonic()
-    const present = new Set(relays.map(({ holder }) => holder))
-    for (const holder of this.#seen.keys()) if (!present.has(holder)) this.#seen.delete(holder)
+    for (const name of this.#seen.keys()) if (!relays.some(({ holder }) => holder === name)) this.#seen.delete(name)
     for (const { holder, beat } of relays) {
       const before = this.#seen.get(holder)
       if (holder === self || before?.beat === beat) continue
-      this.#seen.set(holder, { beat, since: now, hasMoved: before !== undefined })
+      this.#seen.set(holder, { beat, since: this.#now, hasMoved: before !== undefined })
     }
   }
 
-  #isSilent(sighting: Sighting): boolean {
-    return this.#clock.monotonic() - sighting.since >= this.#settings.leaseMs
-  }
-
-  /** Brings what we hold in line with what the store says, and finishes hand-overs. */
-  #reconcile(poll: Poll, holder: string): void {
-    const ours = new Map(
-      poll.leases.filter((lease) => lease.holder === holder).map((lease) => [lease.partition, lease]),
+  /** Brings what we hold in line with what the store says. */
+  #reconcile(poll: Poll, self: string): void {
+    const ours = poll.leases.flatMap(({ partition, epoch, holder }) =>
+      holder === self ? { partition, epoch, holder } : [],
     )
-    this.drop([...this.#held.values()].filter(({ partition, epoch }) => ours.get(partition)?.epoch !== epoch))
+    this.drop([...this.#held.values()].filter((held) => !ours.some((lease) => this.#holding(lease) === held)))
     // A claim or a release whose answer was lost: the store says ours, we do not hold it. Give it back and start over.
-    for (const { partition, epoch } of ours.values()) {
-      if (this.#held.has(partition)) continue
-      this.#held.set(partition, { partition, epoch, holder })
-      this.#retiring.add(partition)
-    }
+    for (const lease of ours) if (!this.#held.has(lease.partition)) this.#hold(lease, true)
   }
 
-  async #rebalance(poll: Poll, holder: string): Promise<void> {
-    const silent = [...this.#seen].filter(([, sighting]) => this.#isSilent(sighting))
-    const evict = silent.map(([name, { beat }]) => ({ holder: name, beat }))
-    const evicted = new Set(silent.map(([name]) => name))
-    const live = poll.relays.map((relay) => relay.holder).filter((name) => !evicted.has(name))
-    const share = shareOf(live.sort().indexOf(holder), live.length)
-    this.#retireSurplus(share)
-    await this.#releaseRetired(holder)
-    const members = new Set(poll.relays.map((relay) => relay.holder))
-    const wanted = share.size - this.#held.size
-    const free = inPreferredOrder(freeLeases(poll.leases, members, evicted), share)
-    const claims = wanted > 0 ? free.slice(0, wanted).map(({ partition, epoch }) => this.#claim(partition, epoch)) : []
-    if (claims.length === 0 && evict.length === 0) return
-    const granted = await this.#calls.acquire({ holder, claims, evict })
+  #hold(lease: Lease, isRetiring = false): void {
+    this.#held.set(lease.partition, { ...lease, isRetiring, unresolvedUntil: never })
+  }
+
+  async #rebalance(poll: Poll, self: string): Promise<void> {
+    const { leaseMs } = this.#context.settings
+    const evict = [...this.#seen].flatMap(([holder, { beat, since }]) =>
+      this.#now - since >= leaseMs ? { holder, beat } : [],
+    )
+    const live = poll.relays.map(({ holder }) => holder).filter((name) => !evict.some(({ holder }) => holder === name))
+    const share = shareOf(live.sort().indexOf(self), live.length)
+    await this.#handOver(share, self)
+    const claims = inPreferredOrder(freeLeases(poll.leases, live), share)
+      .slice(0, Math.max(0, share.size - this.#held.size))
+      .map((lease) => this.#claim(lease))
+    if (claims.length + evict.length === 0) return
+    const granted = await this.#context.calls.ask((store, signal) =>
+      store.acquire({ holder: self, claims, evict, signal }),
+    )
     for (const lease of granted) {
-      this.#held.set(lease.partition, lease)
+      this.#hold(lease)
       this.#above.delete(lease.partition)
     }
-    for (const name of evicted) this.#seen.delete(name)
+    for (const { holder } of evict) this.#seen.delete(holder)
+    this.grants += granted.length
     if (granted.length > 0) this.#announce()
   }
 
-  #claim(partition: number, epoch: number): { partition: number; epoch: number; above?: number } {
+  /** Gives back what is beyond our share, the least preferred first, as far as it is free. */
+  async #handOver(share: Share, self: string): Promise<void> {
+    const kept = [...this.#held.values()].filter(({ isRetiring }) => !isRetiring)
+    for (const surplus of inPreferredOrder(kept, share).slice(share.size)) surplus.isRetiring = true
+    const retired = this.#free().filter(({ isRetiring }) => isRetiring)
+    if (retired.length === 0) return
+    await this.#release(self, retired, false)
+    this.#announce()
+  }
+
+  #claim({ partition, epoch }: LeaseState): LeaseClaim {
     const above = this.#above.get(partition)
     return above === undefined ? { partition, epoch } : { partition, epoch, above }
   }
 
-  /** Marks what is beyond our share, the least preferred first. */
-  #retireSurplus(share: Share): void {
-    const kept = [...this.#held.values()].filter(({ partition }) => !this.#retiring.has(partition))
-    for (const { partition } of inPreferredOrder(kept, share).slice(share.size)) this.#retiring.add(partition)
-  }
-
-  async #releaseRetired(holder: string): Promise<void> {
-    const now = this.#clock.monotonic()
-    const leases = [...this.#retiring].flatMap((partition) => {
-      if (this.#inUse.has(partition) || this.#isUnresolved(partition, now)) return []
-      return this.#held.get(partition) ?? []
-    })
-    if (leases.length === 0) return
-    await this.#calls.release({ holder, leases, leave: false })
-    for (const { partition } of leases) this.#forget(partition)
-    this.#announce()
-  }
-
-  #report(poll: Poll, holder: string): Look {
-    const holders = new Map(poll.leases.map((lease) => [lease.partition, lease.holder]))
-    const isUndecided = (name: string | null | undefined): boolean => {
-      const sighting = name && name !== holder ? this.#seen.get(name) : undefined
-      return sighting !== undefined && !sighting.hasMoved
-    }
-    const dueElsewhere = poll.duePartitions.filter((partition) => !this.#held.has(partition))
+  #report({ leases, duePartitions }: Poll): Look {
+    const dueElsewhere = duePartitions.filter((partition) => !this.#held.has(partition))
+    const undecided = leases.filter(({ holder }) => this.#seen.get(holder ?? '')?.hasMoved === false)
     return {
-      due: poll.duePartitions.filter((partition) => this.#held.has(partition)),
+      due: duePartitions.filter((partition) => this.#held.has(partition)),
       dueElsewhere,
-      contested: dueElsewhere.filter((partition) => isUndecided(holders.get(partition))),
+      contested: dueElsewhere.filter((due) => undecided.some(({ partition }) => partition === due)),
       isMember: true,
     }
   }
 
-  /** Somebody saw us silent and evicted us: a new incarnation joins at the next look. */
-  #loseAll(): void {
-    this.#holder = undefined
-    this.#deadline = Number.NEGATIVE_INFINITY
-    this.drop([...this.#held.values()])
-  }
-
-  #forget(partition: number): void {
-    this.#held.delete(partition)
-    this.#retiring.delete(partition)
-    this.#unresolvedUntil.delete(partition)
-  }
-
-  #isHeld(lease: Lease): boolean {
-    const held = this.#held.get(lease.partition)
-    return held?.epoch === lease.epoch && held.holder === lease.holder
-  }
-
-  #isUnresolved(partition: number, now: number): boolean {
-    return (this.#unresolvedUntil.get(partition) ?? Number.NEGATIVE_INFINITY) > now
-  }
-
   #announce(): void {
-    this.#events.emit('partitions', { held: this.held })
+    this.#context.events.emit('partitions', { held: this.held })
   }
+}
+
+/** The lease alone, as it goes to the store and to entries. */
+function leaseOf({ partition, epoch, holder }: Lease): Lease {
+  return { partition, epoch, holder }
 }

@@ -1,12 +1,13 @@
 import {
   type Clock,
+  type DueEntry,
   type LeasedSource,
   OutboxError,
   type OutboxSource,
   type Publisher,
   systemClock,
 } from '@outbox/core'
-import { type RelayListeners, relayEventNames } from './events.ts'
+import { type RelayListeners, relayEvents } from './events.ts'
 import type { RetryOptions } from './retry.ts'
 
 export interface RelayOptions {
@@ -36,6 +37,11 @@ export interface RelayOptions {
   readonly drainMs?: number
 
   readonly retry?: RetryOptions
+  /**
+   * Other rules for some entries, by their type for instance: what it gives takes the place of the same option of
+   * `retry`. Asked at each refusal. One that throws, or gives what cannot be, is an `error` event, and `retry` counts.
+   */
+  readonly retryFor?: ((entry: DueEntry) => RetryOptions | undefined) | undefined
   /** how often a relay may die with one entry in its hands before it is a dead letter, default 5 */
   readonly maxCrashes?: number
   /**
@@ -64,6 +70,7 @@ export interface RelaySettings {
   readonly storeTimeoutMs: number
   readonly drainMs: number
   readonly retry: Required<RetryOptions>
+  readonly retryFor: RelayOptions['retryFor']
   readonly maxCrashes: number
   readonly onDead: 'skip' | 'block'
   readonly clock: Clock
@@ -82,6 +89,7 @@ const defaults: RelaySettings = Object.freeze({
   storeTimeoutMs: 5_000,
   drainMs: 10_000,
   retry: Object.freeze({ maxAttempts: 10, minDelayMs: 100, maxDelayMs: 60_000 }),
+  retryFor: undefined,
   maxCrashes: 5,
   onDead: 'skip',
   clock: systemClock,
@@ -89,55 +97,59 @@ const defaults: RelaySettings = Object.freeze({
   newHolder: () => crypto.randomUUID(),
 })
 
-const counts = ['batchSize', 'batchSizePerAggregate', 'batchBytes', 'lanes', 'maxCrashes'] as const
-const durations = ['pollIntervalMs', 'leaseMs', 'publishTimeoutMs', 'storeTimeoutMs', 'drainMs'] as const
-const known: ReadonlySet<string> = new Set([...Object.keys(defaults), 'store', 'publisher', 'on'])
-
 /**
  * Fills in the defaults and refuses what cannot work.
  *
  * @throws {OutboxError} `invalid-option`, saying what to write instead
  */
 export function settingsFrom(options: RelayOptions): RelaySettings {
-  requireKnown('', options, known)
-  requireKnown('retry.', options.retry ?? {}, new Set(Object.keys(defaults.retry)))
-  requireKnown('on.', options.on ?? {}, new Set(relayEventNames))
-  requireMethod('store', options.store, 'fetchUnpublished', 'pass an outbox store, such as memoryOutbox()')
-  requireMethod('publisher', options.publisher, 'publish', 'pass a publisher, such as publisher({ name, send })')
+  const { store, publisher, on = {}, retry = {}, ...rest } = options
+  requireKnown('', options, { ...defaults, store, publisher, on })
+  requireKnown('on.', on, relayEvents)
+  requireMethod('store', store, 'fetchUnpublished', 'pass an outbox store, such as memoryOutbox()')
+  requireMethod('publisher', publisher, 'publish', 'pass a publisher, such as publisher({ name, send })')
+  const given = withoutUndefined(rest)
   const settings: RelaySettings = {
     ...defaults,
-    ...withoutUndefined(options),
-    retry: { ...defaults.retry, ...withoutUndefined(options.retry ?? {}) },
+    storeTimeoutMs: Math.min(defaults.storeTimeoutMs, given.leaseMs ?? defaults.leaseMs),
+    ...given,
+    retry: retryFrom(defaults.retry, retry),
   }
-  for (const name of counts) requireCount(name, settings[name])
-  for (const name of durations) requireDuration(name, settings[name])
-  requireCount('retry.maxAttempts', settings.retry.maxAttempts)
-  requireDuration('retry.minDelayMs', settings.retry.minDelayMs)
-  requireDuration('retry.maxDelayMs', settings.retry.maxDelayMs)
+  requireNumbers('', settings, defaults)
   requireFit(settings)
   return Object.freeze(settings)
 }
 
-function requireFit({ leaseMs, pollIntervalMs, publishTimeoutMs, retry, onDead }: RelaySettings): void {
-  if (leaseMs < 3 * pollIntervalMs) {
-    throw invalid(
-      'leaseMs',
-      `is ${leaseMs}: three polls of ${pollIntervalMs} ms must fit in it, so ${3 * pollIntervalMs} at least`,
-    )
+function requireFit(settings: RelaySettings): void {
+  const { leaseMs, pollIntervalMs, publishTimeoutMs, storeTimeoutMs, onDead, retryFor } = settings
+  const leastMs = 3 * pollIntervalMs
+  const longestMs = leaseMs - pollIntervalMs
+  if (leaseMs < leastMs) throw notValid('leaseMs', leaseMs, `${leastMs} or more: three polls must fit in it`)
+  if (publishTimeoutMs > longestMs) {
+    throw notValid('publishTimeoutMs', publishTimeoutMs, `${longestMs} or less: a publish must end within the lease`)
   }
-  if (publishTimeoutMs + pollIntervalMs > leaseMs) {
-    throw invalid(
-      'publishTimeoutMs',
-      `is ${publishTimeoutMs}: a publish must end within the lease, so ${leaseMs - pollIntervalMs} at most (leaseMs - pollIntervalMs)`,
-    )
+  if (storeTimeoutMs > leaseMs) {
+    throw notValid('storeTimeoutMs', storeTimeoutMs, `${leaseMs} or less: a poll must be answered within the lease`)
   }
-  if (retry.maxDelayMs < retry.minDelayMs) throw invalid('retry.maxDelayMs', 'is below retry.minDelayMs')
-  if (onDead !== 'skip' && onDead !== 'block') throw invalid('onDead', "is neither 'skip' nor 'block'")
+  if (onDead !== 'skip' && onDead !== 'block') throw notValid('onDead', onDead, "'skip' or 'block'")
+  if (retryFor && typeof retryFor !== 'function') throw notValid('retryFor', retryFor, 'a function')
 }
 
-function requireKnown(prefix: string, options: object, names: ReadonlySet<string>): void {
+/** What is given in the place of what would be so otherwise. @throws {OutboxError} `invalid-option` */
+export function retryFrom(otherwise: Required<RetryOptions>, given: RetryOptions = {}): Required<RetryOptions> {
+  requireKnown('retry.', given, defaults.retry)
+  const retry = { ...otherwise, ...withoutUndefined(given) }
+  requireNumbers('retry.', retry, defaults.retry)
+  if (retry.maxDelayMs < retry.minDelayMs) {
+    throw notValid('retry.maxDelayMs', retry.maxDelayMs, `${retry.minDelayMs} or more, as retry.minDelayMs`)
+  }
+  return retry
+}
+
+function requireKnown(prefix: string, options: object, known: object): void {
   for (const name of Object.keys(options)) {
-    if (!names.has(name)) throw invalid(prefix + name, `is not an option; there are: ${[...names].join(', ')}`)
+    if (Object.hasOwn(known, name)) continue
+    throw invalid(prefix + name, `is not an option; there are: ${Object.keys(known).join(', ')}`)
   }
 }
 
@@ -146,18 +158,32 @@ function requireMethod(name: string, value: unknown, method: string, instead: st
   if (!isThere) throw invalid(name, `has no ${method}(): ${instead}`)
 }
 
-function requireCount(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) throw invalid(name, `is ${value}: write a whole number from 1 on`)
+/** a timer takes no more */
+export const maxTimerMs: number = 2 ** 31 - 1
+
+/** What is a number by default must be one: milliseconds where the name ends in `Ms`, a count elsewhere. */
+function requireNumbers(prefix: string, settings: object, byDefault: object): void {
+  const given = new Map<string, unknown>(Object.entries(settings))
+  for (const [name, number] of Object.entries(byDefault)) {
+    const value = given.get(name)
+    if (typeof number !== 'number') continue
+    const isTime = name.endsWith('Ms')
+    const isFine = isTime ? isTimerMs(value) : Number.isSafeInteger(value) && Number(value) > 0
+    const instead = isTime ? `milliseconds, from 1 to ${maxTimerMs}` : 'a whole number from 1 on'
+    if (!isFine) throw notValid(prefix + name, value, instead)
+  }
 }
 
-function requireDuration(name: string, value: number): void {
-  if (!Number.isFinite(value) || value < 1 || value > 2 ** 31 - 1) {
-    throw invalid(name, `is ${value}: write milliseconds, from 1 to ${2 ** 31 - 1}`)
-  }
+function isTimerMs(value: unknown): boolean {
+  return typeof value === 'number' && value >= 1 && value <= maxTimerMs
 }
 
 function withoutUndefined<Options extends object>(options: Options): Partial<Options> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<Options>
+}
+
+function notValid(option: string, value: unknown, instead: string): OutboxError<'invalid-option'> {
+  return invalid(option, `is ${String(value)}: write ${instead}`)
 }
 
 function invalid(option: string, problem: string): OutboxError<'invalid-option'> {

@@ -1,15 +1,15 @@
 import { OutboxError } from '@outbox/core'
+import type { RelayContext } from './context.ts'
 import { type Counters, newCounters } from './counters.ts'
 import { Destinations } from './destinations.ts'
 import { Emitter, type RelayEventName, type RelayListener } from './events.ts'
 import { Lane } from './lane.ts'
 import { Leases, type Look } from './leases.ts'
-import { type RelayOptions, type RelaySettings, settingsFrom } from './options.ts'
-import { SetupChecks } from './setup.ts'
-import { isRetryable, type RelayStore, relayStopped, StoreCalls } from './store-calls.ts'
-import { deferred, pause } from './time.ts'
+import { maxTimerMs, type RelayOptions, settingsFrom } from './options.ts'
+import { isLeased, isRetryable, relayStopped, StoreCalls } from './store-calls.ts'
+import { drainAll } from './tick.ts'
+import { deferred } from './time.ts'
 import { Turns } from './turns.ts'
-import { isLeased, UnleasedStore } from './unleased.ts'
 import { WakeUps } from './wake-ups.ts'
 import { Watch } from './watch.ts'
 
@@ -23,9 +23,14 @@ export interface TickReport {
   readonly isIdle: boolean
 }
 
+type State = 'idle' | 'ticking' | 'running' | 'stopped'
+
 export interface RelayStats extends Readonly<Counters> {
+  readonly state: State
   /** partitions held now, of 64 */
   readonly partitions: number
+  /** the leases were renewed so lately that a publish may start */
+  readonly mayPublish: boolean
   readonly isStoreDown: boolean
   /** names of destinations that are away */
   readonly destinationsDown: readonly string[]
@@ -78,61 +83,61 @@ export function createRelay(options: RelayOptions): Relay {
   return new StoreRelay(options)
 }
 
-/** A tick that finds work due but gets none of it ends after so many further looks. */
-const maxIdleLooks = 2
-
-const longestMs = 2 ** 31 - 1
-
 class StoreRelay implements Relay {
-  readonly #settings: RelaySettings
-  readonly #events: Emitter
+  readonly #context: RelayContext
   readonly #calls: StoreCalls
   readonly #leases: Leases
   readonly #destinations: Destinations
-  readonly #setup: SetupChecks
   readonly #watch: Watch
   readonly #wakeUps: WakeUps
-  readonly #turns = new Turns()
   readonly #lanes: readonly Lane[]
   readonly #counters = newCounters()
   /** ends publishes and settles that still wait when the drain is over */
   readonly #abort = new AbortController()
+  /** ends every call of the store, and the grace of publishes, when there is no time left */
+  readonly #over = new AbortController()
   readonly #ended = deferred<void>()
-  #state: 'idle' | 'ticking' | 'running' | 'stopped' = 'idle'
+  #state: State = 'idle'
   /** `start` or `tick` at work */
-  #beginning: Promise<unknown> = Promise.resolve()
-  #lanesEnded: Promise<unknown> = Promise.resolve()
-  #watchEnded: Promise<unknown> = Promise.resolve()
+  #beginning: Promise<unknown> | undefined
+  /** lanes and watch of a relay that runs */
+  #lanesEnded: Promise<unknown> | undefined
+  #watchEnded: Promise<unknown> | undefined
   #stopping: Promise<void> | undefined
 
   constructor(options: RelayOptions) {
-    const { store, publisher } = options
     const given = settingsFrom(options)
-    const settings = isLeased(store) ? given : Object.freeze({ ...given, lanes: 1 })
-    const events = new Emitter(options.on)
-    this.#settings = settings
-    this.#events = events
-    const relayed: RelayStore = isLeased(store) ? store : new UnleasedStore(store, settings.clock)
-    const abort = this.#abort.signal
-    this.#calls = new StoreCalls(relayed, settings, events)
-    this.#leases = new Leases(this.#calls, settings, events)
-    this.#destinations = new Destinations(publisher, { settings, events, abort, onClose: () => this.wake() })
-    this.#setup = new SetupChecks(this.#calls, this.#destinations.all, { settings, events, abort })
-    this.#wakeUps = new WakeUps(relayed, { settings, events, abort, wake: () => this.wake() })
-    this.#watch = new Watch(this.#leases, this.#setup, { settings, events, onLook: (look) => this.#wakeFor(look) })
-    this.#lanes = Array.from({ length: settings.lanes }, (_, index) => this.#newLane(index))
+    const settings = isLeased(options.store) ? given : { ...given, lanes: 1 }
+    const context = { settings, events: new Emitter(options.on), abort: this.#abort.signal, over: this.#over.signal }
+    const calls = new StoreCalls(options.store, context)
+    const leases = new Leases({ ...context, calls })
+    const destinations = new Destinations(options.publisher, { ...context, onClose: () => this.wake() })
+    const parts = { ...context, calls, leases, destinations }
+    const watch = new Watch({ ...parts, onLook: (look) => this.#wakeFor(look) })
+    const lookSoon = (): void => watch.lookSoon()
+    const forLanes = { ...parts, counters: this.#counters, turns: new Turns(), lookSoon }
+    this.#context = context
+    this.#calls = calls
+    this.#leases = leases
+    this.#destinations = destinations
+    this.#watch = watch
+    this.#wakeUps = new WakeUps({ ...parts, wake: () => this.wake() })
+    this.#lanes = Array.from({ length: settings.lanes }, (_, index) => new Lane(index, forLanes))
   }
 
   on<Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable {
-    return this.#events.on(name, listener)
+    return this.#context.events.on(name, listener)
   }
 
   stats(): RelayStats {
+    const down = this.#destinations.all.filter(({ isOpen }) => isOpen)
     return {
       ...this.#counters,
+      state: this.#state,
       partitions: this.#leases.held.length,
+      mayPublish: this.#leases.mayPublish(),
       isStoreDown: this.#calls.isDown,
-      destinationsDown: this.#destinations.all.filter(({ isOpen }) => isOpen).map(({ publisher }) => publisher.name),
+      destinationsDown: down.map(({ publisher }) => publisher.name),
     }
   }
 
@@ -140,11 +145,8 @@ class StoreRelay implements Relay {
     for (const lane of this.#lanes) lane.wake()
   }
 
-  async start(): Promise<void> {
-    this.#enter('running', 'start')
-    const started = this.#start()
-    this.#beginning = started.catch(() => undefined) // start() itself tells its caller
-    return started
+  start(): Promise<void> {
+    return this.#begin('running', 'start', () => this.#start())
   }
 
   async run({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -159,9 +161,9 @@ class StoreRelay implements Relay {
     }
   }
 
-  stop({ deadlineMs = this.#settings.drainMs }: { readonly deadlineMs?: number } = {}): Promise<void> {
-    // a timer takes no more than `longestMs`, and takes what is no number for 1
-    this.#stopping ??= this.#stop(deadlineMs > 0 ? Math.min(deadlineMs, longestMs) : 1)
+  stop({ deadlineMs = this.#context.settings.drainMs }: { readonly deadlineMs?: number } = {}): Promise<void> {
+    // what is no number, or none that a timer takes, is the nearest that is
+    this.#stopping ??= this.#stop(deadlineMs > 0 ? Math.min(deadlineMs, maxTimerMs) : 1)
     return this.#stopping
   }
 
@@ -170,22 +172,20 @@ class StoreRelay implements Relay {
   }
 
   async tick({ signal }: { readonly signal?: AbortSignal } = {}): Promise<TickReport> {
-    this.#enter('ticking', 'tick')
     const before = { ...this.#counters }
-    const ticked = this.#tick(signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal)
-    this.#beginning = ticked.catch(() => undefined) // tick() itself tells its caller
-    const isIdle = await ticked.finally(() => {
-      if (this.#state === 'ticking') this.#state = 'idle'
-    })
+    const abort = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal
+    const isIdle = await this.#begin('ticking', 'tick', () => this.#tick(abort))
+    const { published, retried, dead } = this.#counters
     return {
-      published: this.#counters.published - before.published,
-      retried: this.#counters.retried - before.retried,
-      dead: this.#counters.dead - before.dead,
+      published: published - before.published,
+      retried: retried - before.retried,
+      dead: dead - before.dead,
       isIdle,
     }
   }
 
-  #enter(state: 'ticking' | 'running', method: string): void {
+  /** One at a time; `stop` waits for it. */
+  async #begin<T>(state: 'ticking' | 'running', method: string, work: () => Promise<T>): Promise<T> {
     if (this.#state !== 'idle' || this.#stopping) {
       throw new OutboxError(
         'invalid-option',
@@ -194,19 +194,10 @@ class StoreRelay implements Relay {
       )
     }
     this.#state = state
-  }
-
-  #newLane(index: number): Lane {
-    return new Lane(index, {
-      calls: this.#calls,
-      settings: this.#settings,
-      events: this.#events,
-      leases: this.#leases,
-      destinations: this.#destinations,
-      counters: this.#counters,
-      turns: this.#turns,
-      lookSoon: () => this.#watch.lookSoon(),
-    })
+    this.#destinations.resume()
+    const working = work()
+    this.#beginning = Promise.allSettled([working]) // how it ended is told to the caller
+    return working
   }
 
   /** @returns whether there is work to do now */
@@ -217,14 +208,11 @@ class StoreRelay implements Relay {
   }
 
   async #start(): Promise<void> {
-    this.#destinations.resume()
     try {
-      await this.#setup.run()
+      await this.#check()
     } catch (error) {
       if (!isRetryable(error)) {
-        this.#destinations.stop()
-        this.#state = 'stopped'
-        this.#ended.resolve()
+        this.#end()
         throw error
       }
     }
@@ -234,26 +222,36 @@ class StoreRelay implements Relay {
     this.#watchEnded = this.#watch.run()
   }
 
+  async #check(): Promise<void> {
+    await this.#calls.check()
+    await this.#destinations.check()
+  }
+
   async #stop(deadlineMs: number): Promise<void> {
-    const { clock } = this.#settings
+    const { clock } = this.#context.settings
     const reserveMs = Math.min(2_000, deadlineMs / 2)
     const expired = deferred<void>()
     const timers = [
       clock.schedule(() => this.#abort.abort(relayStopped()), deadlineMs - reserveMs),
-      clock.schedule(() => this.#calls.abandon(), deadlineMs - reserveMs / 4),
+      clock.schedule(() => this.#over.abort(relayStopped()), deadlineMs - reserveMs / 4),
       clock.schedule(() => expired.resolve(), deadlineMs),
     ]
-    await Promise.race([this.#end(), expired.promise])
+    await Promise.race([this.#drain(), expired.promise])
     for (const cancel of timers) cancel()
     this.#abort.abort(relayStopped())
-    this.#calls.abandon()
+    this.#over.abort(relayStopped())
+    this.#watch.stop()
+    this.#end()
+  }
+
+  #end(): void {
     this.#destinations.stop()
     this.#state = 'stopped'
     this.#ended.resolve()
   }
 
   /** Lanes first: their leases are renewed until the last batch is settled. Then the leases, then the rest. */
-  async #end(): Promise<void> {
+  async #drain(): Promise<void> {
     for (const lane of this.#lanes) lane.stop()
     await this.#beginning
     await this.#lanesEnded
@@ -267,49 +265,20 @@ class StoreRelay implements Relay {
     try {
       await this.#leases.leave()
     } catch (error) {
-      if (!isRetryable(error)) this.#events.emit('error', { error, during: 'giving the leases back' })
+      this.#context.events.defect(error, 'giving the leases back')
     }
   }
 
   async #tick(signal: AbortSignal): Promise<boolean> {
-    this.#destinations.resume()
     try {
-      await this.#setup.run()
-      let idleLooks = 0
-      while (!signal.aborted && !this.#stopping && !this.#destinations.areAllAway) {
-        const look = await this.#leases.look()
-        const hasNothing = look.due.length === 0 && look.contested.length === 0
-        if (look.isMember && hasNothing) return look.dueElsewhere.length === 0
-        const isDoing = look.due.length > 0 && (await this.#drainLanes(signal))
-        if (isDoing || !look.isMember) continue
-        // Due and not to be had: the holder may be dead, which further looks tell, or the store needs another moment.
-        if (look.contested.length === 0 && ++idleLooks > maxIdleLooks) return false
-        await pause(this.#settings.clock, this.#settings.pollIntervalMs, signal)
-      }
-      return false
+      await this.#check()
+      const mayGoOn = (): boolean => !this.#stopping && !this.#destinations.areAllAway
+      const parts = { leases: this.#leases, lanes: this.#lanes, counters: this.#counters, mayGoOn }
+      return await drainAll({ ...this.#context, ...parts }, signal)
     } finally {
       this.#destinations.stop()
       await this.#leave()
+      if (this.#state === 'ticking') this.#state = 'idle'
     }
-  }
-
-  /**
-   * Nobody renews the leases meanwhile, so it ends when they do: a settle that the store does not hear is given up.
-   *
-   * @returns whether anything came of it
-   */
-  async #drainLanes(signal: AbortSignal): Promise<boolean> {
-    const before = this.#progress
-    const leasesEnd = new AbortController()
-    const cancel = this.#settings.clock.schedule(() => leasesEnd.abort(), this.#settings.leaseMs)
-    const abort = AbortSignal.any([signal, leasesEnd.signal])
-    await Promise.all(this.#lanes.map((lane) => lane.drain(abort)))
-    cancel()
-    return this.#progress > before
-  }
-
-  get #progress(): number {
-    const { published, retried, dead } = this.#counters
-    return published + retried + dead
   }
 }

@@ -1,15 +1,9 @@
-import { type DueEntry, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
+import type { RoutedPublisher } from './destinations.ts'
+import { outcomesOf } from './outcomes.ts'
+import { checkAll, requireSome } from './several.ts'
 
-/** A publisher that is several: the relay gives each destination a breaker of its own. */
-export interface RoutedPublisher extends Publisher {
-  readonly destinations: readonly Publisher[]
-  /** @throws {OutboxError} `rejected` when the route names no destination: the entry becomes a dead letter */
-  destinationOf(entry: DueEntry): Publisher
-}
-
-export function isRouted(publisher: Publisher): publisher is RoutedPublisher {
-  return 'destinations' in publisher && 'destinationOf' in publisher
-}
+export type { RoutedPublisher }
 
 /**
  * Sends each entry to one of several destinations.
@@ -35,16 +29,11 @@ export function routePublisher<const Destinations extends Readonly<Record<string
 }): RoutedPublisher {
   const { route, destinations, name = 'route' } = options
   const publishers = [...new Set(Object.values(destinations))]
-  if (publishers.length === 0) {
-    throw new OutboxError('invalid-option', 'routePublisher: destinations is empty; name one at least.', {
-      option: 'destinations',
-    })
-  }
+  requireSome('routePublisher', publishers)
   const destinationOf = (entry: DueEntry): Publisher => {
     const key = route(entry)
     if (Object.hasOwn(destinations, key)) return destinations[key] as Publisher
-    throw new OutboxError(
-      'rejected',
+    throw permanent(
       `No route: '${String(key)}' is none of ${Object.keys(destinations).join(', ')} (event type ${entry.eventType}).`,
       { system: name },
     )
@@ -55,27 +44,22 @@ export function routePublisher<const Destinations extends Readonly<Record<string
     destinationOf,
     // The relay publishes to the destinations themselves; this is for whoever uses the whole as one publisher.
     capabilities: { keepsOrderInBatch: false },
-    publish: (entries, { signal }) => Promise.all(entries.map((entry) => publishOne(destinationOf, entry, signal))),
-    async check(call) {
-      const warnings = await Promise.all(publishers.map(async (each) => (await each.check?.(call)) ?? []))
-      return warnings.flat()
+    async publish(entries, { signal }) {
+      const each = await Promise.all(entries.map((entry) => outcomeOf(destinationOf, entry, signal)))
+      return each.flat()
     },
+    check: checkAll(publishers),
   }
 }
 
-async function publishOne(
+async function outcomeOf(
   destinationOf: (entry: DueEntry) => Publisher,
   entry: DueEntry,
   signal: AbortSignal,
-): Promise<PublishOutcome> {
+): Promise<readonly PublishOutcome[]> {
   try {
-    const [outcome] = await destinationOf(entry).publish([entry], { signal })
-    return outcome ?? { status: 'retry', error: new Error('The destination gave no outcome.') }
+    return await outcomesOf(destinationOf(entry), [entry], signal)
   } catch (error) {
-    if (OutboxError.is(error, 'rejected')) return { status: 'reject', error }
-    return {
-      status: OutboxError.is(error, 'unavailable') ? 'unavailable' : signal.aborted ? 'unknown' : 'retry',
-      error,
-    }
+    return [{ status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }]
   }
 }

@@ -25,11 +25,7 @@ export function inPreferredOrder<Item extends { readonly partition: number }>(
   return [...items].sort((a, b) => distance(a) - distance(b))
 }
 
-/** Leases that anybody may claim: unheld, or held by one who is no member, or about to be none. */
-export function freeLeases(
-  leases: readonly LeaseState[],
-  members: ReadonlySet<string>,
-  evicted: ReadonlySet<string>,
-): readonly LeaseState[] {
-  return leases.filter(({ holder }) => holder === null || !members.has(holder) || evicted.has(holder))
+/** Leases that anybody may claim: unheld, or held by one who is not among the `live` relays. */
+export function freeLeases(leases: readonly LeaseState[], live: readonly string[]): readonly LeaseState[] {
+  return leases.filter(({ holder }) => holder === null || !live.includes(holder))
 }

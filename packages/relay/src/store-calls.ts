@@ -1,6 +1,5 @@
-import { type LeasedSource, OutboxError } from '@outbox/core'
-import type { Emitter } from './events.ts'
-import type { RelaySettings } from './options.ts'
+import { type LeasedSource, OutboxError, type OutboxSource, unavailable } from '@outbox/core'
+import type { RelayContext } from './context.ts'
 import { within } from './time.ts'
 
 /** What the relay uses of a store. */
@@ -9,73 +8,78 @@ export type RelayStore = Pick<
   'check' | 'join' | 'poll' | 'acquire' | 'release' | 'fetch' | 'settle' | 'subscribe'
 >
 
-type Method = 'check' | 'join' | 'poll' | 'acquire' | 'release' | 'fetch' | 'settle'
-type Request<Name extends Method> = Parameters<RelayStore[Name]>[0]
-type Answer<Name extends Method> = Awaited<ReturnType<RelayStore[Name]>>
-
 /**
  * The relay's way to the store: every call has a time limit, and an outage is told once when it begins and once when
  * it ends.
  */
 export class StoreCalls {
-  readonly #store: RelayStore
-  readonly #settings: Pick<RelaySettings, 'clock' | 'storeTimeoutMs'>
-  readonly #events: Emitter
-  readonly #abandoned = new AbortController()
+  readonly #given: LeasedSource | OutboxSource
+  readonly #context: RelayContext
+  #store: Promise<RelayStore> | undefined
+  #isChecked = false
   #isDown = false
 
-  constructor(store: RelayStore, settings: Pick<RelaySettings, 'clock' | 'storeTimeoutMs'>, events: Emitter) {
-    this.#store = store
-    this.#settings = settings
-    this.#events = events
+  constructor(store: LeasedSource | OutboxSource, context: RelayContext) {
+    this.#given = store
+    this.#context = context
   }
 
   get isDown(): boolean {
     return this.#isDown
   }
 
-  readonly check = (): Promise<Answer<'check'>> => this.#call((signal) => this.#store.check({ signal }))
-  readonly join = (request: Request<'join'>): Promise<Answer<'join'>> =>
-    this.#call((signal) => this.#store.join({ ...request, signal }))
-  readonly poll = (request: Request<'poll'>): Promise<Answer<'poll'>> =>
-    this.#call((signal) => this.#store.poll({ ...request, signal }))
-  readonly acquire = (request: Request<'acquire'>): Promise<Answer<'acquire'>> =>
-    this.#call((signal) => this.#store.acquire({ ...request, signal }))
-  readonly release = (request: Request<'release'>): Promise<Answer<'release'>> =>
-    this.#call((signal) => this.#store.release({ ...request, signal }))
-  readonly fetch = (request: Request<'fetch'>): Promise<Answer<'fetch'>> =>
-    this.#call((signal) => this.#store.fetch({ ...request, signal }))
-  readonly settle = (request: Request<'settle'>): Promise<Answer<'settle'>> =>
-    this.#call((signal) => this.#store.settle({ ...request, signal }))
-
-  /** Ends every call, now and later: the relay has no time left. */
-  abandon(): void {
-    this.#abandoned.abort(relayStopped())
+  /** Looks at the set-up, until that has passed once. */
+  async check(): Promise<void> {
+    if (!this.#isChecked) await this.ask((store, signal) => store.check({ signal }))
+    this.#isChecked = true
   }
 
-  async #call<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { clock, storeTimeoutMs } = this.#settings
+  /** @throws what the call throws; `unavailable` when there is no answer in time, or no time left */
+  async ask<T>(call: (store: RelayStore, signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { events, over } = this.#context
     try {
-      const limit = { timeoutMs: storeTimeoutMs, system: 'store', abort: this.#abandoned.signal }
-      const answer = await within(clock, limit, call)
+      const answer = await this.inTime(over, call)
       if (this.#isDown) {
         this.#isDown = false
-        this.#events.emit('storeUp', {})
+        events.emit('storeUp', {})
       }
       return answer
     } catch (error) {
-      if (OutboxError.is(error, 'unavailable') && !this.#isDown && !this.#abandoned.signal.aborted) {
+      if (OutboxError.is(error, 'unavailable') && !this.#isDown && !over.aborted) {
         this.#isDown = true
-        this.#events.emit('storeDown', { error })
+        events.emit('storeDown', { error })
       }
       throw error
     }
   }
+
+  /** As `ask`, and an outage is told to nobody. */
+  inTime<T>(abort: AbortSignal, call: (store: RelayStore, signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { clock, storeTimeoutMs } = this.#context.settings
+    const limit = { system: 'store', timeoutMs: storeTimeoutMs, abort }
+    return within(clock, limit, async (signal) => call(await this.#open(), signal))
+  }
+
+  #open(): Promise<RelayStore> {
+    this.#store ??= open(this.#given, this.#context.settings.clock)
+    return this.#store
+  }
+}
+
+export function isLeased(store: LeasedSource | OutboxSource): store is LeasedSource {
+  return 'acquire' in store && 'settle' in store && 'poll' in store
+}
+
+/** Most stores have leases: what stands in for them is loaded only where it is needed. */
+async function open(store: LeasedSource | OutboxSource, clock: RelayContext['settings']['clock']): Promise<RelayStore> {
+  if (isLeased(store)) return store
+  const { UnleasedStore } = await import('./unleased.ts')
+  return new UnleasedStore(store, clock)
 }
 
 /** What a call ends with that the relay's end cut short: no defect, and no mistake in the set-up. */
 export function relayStopped(): OutboxError<'unavailable'> {
-  return new OutboxError('unavailable', 'The relay was stopped.', { system: 'relay' })
+  return unavailable('The relay was stopped.', { system: 'relay' })
 }
 
 /** An outage, or a conflict that a second try may not meet: to be waited for, not a mistake. */

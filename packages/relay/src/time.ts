@@ -1,4 +1,4 @@
-import { type Clock, OutboxError } from '@outbox/core'
+import { type Clock, unavailable } from '@outbox/core'
 
 /** A promise and its ends. */
 export interface Deferred<T> {
@@ -17,44 +17,71 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject }
 }
 
+/** Calls back after `delayMs`, or when `signal` aborts if that is sooner; the returned function takes it back. */
+function whenOver(clock: Clock, delayMs: number, signal: AbortSignal, callback: () => void): () => void {
+  const cancel = clock.schedule(callback, delayMs)
+  signal.addEventListener('abort', callback, { once: true })
+  return () => {
+    cancel()
+    signal.removeEventListener('abort', callback)
+  }
+}
+
+export interface TimeLimit {
+  /** whose answer is waited for */
+  readonly system: string
+  readonly timeoutMs: number
+  /** nobody needs the answer any more */
+  readonly abort: AbortSignal
+  /** how long a call that was told to stop may take to say how far it came, cut short by `end`; default not at all */
+  readonly grace?: { readonly ms: number; readonly end: AbortSignal }
+}
+
 /**
- * Runs a call that must answer in time: after `timeoutMs`, or when `abort` aborts, its signal aborts and the result
- * rejects, whether the call listens or not. A late answer is dropped.
+ * Runs a call that must answer in time: after `timeoutMs`, or when `abort` aborts, its signal aborts, and when the grace
+ * is over the result rejects, whether the call listens or not. A late answer is dropped.
  */
 export async function within<T>(
   clock: Clock,
-  limit: { readonly timeoutMs: number; readonly system: string; readonly abort?: AbortSignal },
+  { system, timeoutMs, abort, grace }: TimeLimit,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  if (abort.aborted) throw abort.reason
   const controller = new AbortController()
-  const timeUp = deferred<never>()
-  const end = (error: unknown): void => {
-    controller.abort(error)
-    timeUp.reject(error)
-  }
-  const onAbort = (): void => end(limit.abort?.reason)
-  const cancel = clock.schedule(() => end(noAnswer(limit.system, limit.timeoutMs)), limit.timeoutMs)
-  limit.abort?.addEventListener('abort', onAbort, { once: true })
+  const gaveUp = deferred<never>()
+  const giveUp = (): void => gaveUp.reject(controller.signal.reason)
+  let cancel = whenOver(clock, timeoutMs, abort, () => {
+    cancel()
+    controller.abort(
+      abort.aborted ? abort.reason : unavailable(`'${system}' did not answer within ${timeoutMs} ms.`, { system }),
+    )
+    if (grace) cancel = whenOver(clock, grace.ms, grace.end, giveUp)
+    else giveUp()
+  })
   try {
-    if (limit.abort?.aborted) throw limit.abort.reason
-    return await Promise.race([call(controller.signal), timeUp.promise])
+    return await Promise.race([call(controller.signal), gaveUp.promise])
   } finally {
     cancel()
-    limit.abort?.removeEventListener('abort', onAbort)
   }
 }
 
-function noAnswer(system: string, timeoutMs: number): OutboxError<'unavailable'> {
-  return new OutboxError('unavailable', `The ${system} did not answer within ${timeoutMs} ms.`, { system })
+/** Waits `delayMs`, or until `signal` aborts. */
+export async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  const over = deferred<void>()
+  const cancel = whenOver(clock, delayMs, signal, () => over.resolve())
+  await over.promise
+  cancel()
 }
 
 /**
- * A door bell: `ring` lets the one who waits go on, now or at the next `wait`; rings in between count once.
+ * A door bell: each `ring` is answered, at once or when the call in hand has ended; rings in between count once.
  * `ringIn` rings later; the earliest of several such rings counts.
  */
 export class Bell {
   readonly #clock: Clock
   #isRung = false
+  #isOver = false
   #waiter: Deferred<void> | undefined
   #timer: { readonly at: number; readonly cancel: () => void } | undefined
 
@@ -70,7 +97,7 @@ export class Bell {
   ringIn(delayMs: number): void {
     const at = this.#clock.monotonic() + delayMs
     if (this.#timer && this.#timer.at <= at) return
-    this.#timer?.cancel()
+    this.quiet()
     const cancel = this.#clock.schedule(() => {
       this.#timer = undefined
       this.ring()
@@ -78,14 +105,29 @@ export class Bell {
     this.#timer = { at, cancel }
   }
 
-  /** Only one may wait at a time. */
-  async wait(): Promise<void> {
-    if (!this.#isRung) {
-      this.#waiter = deferred()
-      await this.#waiter.promise
-      this.#waiter = undefined
+  /** Answers the bell with `work`, one call at a time, until `end`. Only one may do so at a time. */
+  async answer(work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      if (!this.#isRung) {
+        this.#waiter = deferred()
+        await this.#waiter.promise
+      }
+      this.#isRung = false
+      if (this.#isOver) break
+      await work()
     }
-    this.#isRung = false
+    this.quiet()
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** No ring is answered any more; the call in hand ends by itself. */
+  end(): void {
+    this.#isOver = true
+    this.quiet()
+    this.ring()
   }
 
   /** Takes back what `ringIn` planned. */
@@ -93,16 +135,4 @@ export class Bell {
     this.#timer?.cancel()
     this.#timer = undefined
   }
-}
-
-/** Waits `delayMs`, or until `signal` aborts. */
-export async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  const bell = new Bell(clock)
-  const ring = (): void => bell.ring()
-  if (signal.aborted) return
-  signal.addEventListener('abort', ring, { once: true })
-  bell.ringIn(delayMs)
-  await bell.wait()
-  bell.quiet()
-  signal.removeEventListener('abort', ring)
 }

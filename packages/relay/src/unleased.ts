@@ -1,19 +1,14 @@
 import {
-  aggregateKey,
   type Clock,
   type DueEntry,
   type Lease,
-  type LeasedSource,
   type OutboxEntry,
   type OutboxSource,
   partitionCount,
   type Settlement,
 } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import type { RelayStore } from './store-calls.ts'
-
-export function isLeased(store: LeasedSource | OutboxSource): store is LeasedSource {
-  return 'acquire' in store && 'settle' in store && 'poll' in store
-}
 
 /** What is known of an entry that could not be published; in memory, for as long as this relay lives. */
 interface Trouble {

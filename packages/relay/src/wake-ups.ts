@@ -1,14 +1,8 @@
-import type { Emitter } from './events.ts'
-import type { RelaySettings } from './options.ts'
-import { isRetryable, type RelayStore } from './store-calls.ts'
-import { within } from './time.ts'
+import type { RelayContext } from './context.ts'
+import { isRetryable, type StoreCalls } from './store-calls.ts'
 
-/** What `WakeUps` needs of the relay. */
-export interface WakeUpsContext {
-  readonly settings: Pick<RelaySettings, 'clock' | 'storeTimeoutMs'>
-  readonly events: Emitter
-  /** the relay ends: no subscription is waited for */
-  readonly abort: AbortSignal
+export interface WakeUpsContext extends RelayContext {
+  readonly calls: StoreCalls
   readonly wake: () => void
 }
 
@@ -18,24 +12,22 @@ export interface WakeUpsContext {
  * Nothing depends on it: a store that has none, refuses, or does not answer in time is polled.
  */
 export class WakeUps {
-  readonly #store: RelayStore
   readonly #context: WakeUpsContext
   #subscription: AsyncDisposable | undefined
   #beginning: Promise<void> | undefined
   #isGivenUp = false
 
-  constructor(store: RelayStore, context: WakeUpsContext) {
-    this.#store = store
+  constructor(context: WakeUpsContext) {
     this.#context = context
   }
 
   /** Subscribes unless it has, is about to, or cannot. Never rejects; ends within the store's time limit. */
-  begin(): Promise<void> {
-    if (this.#subscription || this.#isGivenUp || !this.#store.subscribe) return Promise.resolve()
+  async begin(): Promise<void> {
+    if (this.#subscription || this.#isGivenUp) return
     this.#beginning ??= this.#subscribe().finally(() => {
       this.#beginning = undefined
     })
-    return this.#beginning
+    await this.#beginning
   }
 
   /** Ends the subscription. Never rejects. */
@@ -46,21 +38,19 @@ export class WakeUps {
   }
 
   async #subscribe(): Promise<void> {
-    const { settings, abort, events, wake } = this.#context
-    const limit = { timeoutMs: settings.storeTimeoutMs, system: 'store', abort }
+    const { calls, abort, wake, events } = this.#context
     let isTooLate = false
-    const subscribe = async (): Promise<void> => {
-      const subscription = await this.#store.subscribe?.(wake)
-      if (isTooLate) await this.#dispose(subscription)
-      else this.#subscription = subscription
-    }
     try {
-      await within(settings.clock, limit, subscribe)
+      await calls.inTime(abort, async (store) => {
+        const subscription = await store.subscribe?.(wake)
+        if (isTooLate) return this.#dispose(subscription)
+        this.#subscription = subscription
+        this.#isGivenUp ||= !subscription // a store that has none
+      })
     } catch (error) {
       isTooLate = true
-      if (isRetryable(error)) return // the next look begins again
-      this.#isGivenUp = true
-      events.emit('error', { error, during: 'subscribing to wake-ups (polling goes on without them)' })
+      this.#isGivenUp ||= !isRetryable(error) // otherwise the next look begins again
+      events.defect(error, 'subscribing to wake-ups (polling goes on without them)')
     }
   }
 
@@ -68,7 +58,7 @@ export class WakeUps {
     try {
       await subscription?.[Symbol.asyncDispose]()
     } catch (error) {
-      this.#context.events.emit('error', { error, during: 'ending the wake-up subscription' })
+      this.#context.events.defect(error, 'ending the wake-up subscription')
     }
   }
 }

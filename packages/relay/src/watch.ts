@@ -1,44 +1,37 @@
-import type { Emitter } from './events.ts'
+import type { RelayContext } from './context.ts'
+import type { Destinations } from './destinations.ts'
 import type { Leases, Look } from './leases.ts'
-import type { RelaySettings } from './options.ts'
-import { backoffMs } from './retry.ts'
-import type { SetupChecks } from './setup.ts'
-import { isRetryable } from './store-calls.ts'
+import { Setbacks } from './setbacks.ts'
+import type { StoreCalls } from './store-calls.ts'
 import { Bell } from './time.ts'
 
 /** While there is work, looks come up to this many times as often as at rest. */
 const speedUp = 8
-const failureDelays = Object.freeze({ minDelayMs: 100, maxDelayMs: 2_000 })
+
+export interface WatchContext extends RelayContext {
+  readonly calls: StoreCalls
+  readonly leases: Leases
+  readonly destinations: Destinations
+  /** puts a look to use; returns whether there is work to do now */
+  readonly onLook: (look: Look) => boolean
+}
 
 /**
  * Looks at the leases again and again, at a pace that follows the work: at rest once per `pollIntervalMs`, with a
  * jitter, faster while looks find something, slower while they fail. Looks never overlap.
  */
 export class Watch {
-  readonly #leases: Leases
-  readonly #setup: SetupChecks
-  readonly #settings: RelaySettings
-  readonly #events: Emitter
-  readonly #onLook: (look: Look) => boolean
+  readonly #context: WatchContext
   readonly #bell: Bell
-  #isOver = false
   #checking: Promise<void> | undefined
   #delayMs: number
-  #failures = 0
+  readonly #setbacks: Setbacks
 
-  /** @param context.onLook - puts a look to use; returns whether there is work to do now */
-  constructor(
-    leases: Leases,
-    setup: SetupChecks,
-    context: { readonly settings: RelaySettings; readonly events: Emitter; readonly onLook: (look: Look) => boolean },
-  ) {
-    this.#leases = leases
-    this.#setup = setup
-    this.#settings = context.settings
-    this.#events = context.events
-    this.#onLook = context.onLook
+  constructor(context: WatchContext) {
+    this.#context = context
     this.#bell = new Bell(context.settings.clock)
     this.#delayMs = context.settings.pollIntervalMs
+    this.#setbacks = new Setbacks(context, 'a look at the leases')
   }
 
   lookSoon(): void {
@@ -48,41 +41,36 @@ export class Watch {
   /** Resolves after `stop`, when the look in hand has ended. */
   async run(): Promise<void> {
     this.#bell.ring()
-    for (;;) {
-      await this.#bell.wait()
-      if (this.#isOver) break
-      await this.#look()
-    }
-    this.#bell.quiet()
+    await this.#bell.answer(() => this.#look())
     await this.#checking
   }
 
   stop(): void {
-    this.#isOver = true
-    this.#bell.ring()
+    this.#bell.end()
   }
 
   async #look(): Promise<void> {
-    const { pollIntervalMs, random } = this.#settings
+    const { calls, leases, settings, onLook } = this.#context
+    const { pollIntervalMs, random } = settings
     try {
-      await this.#setup.checkStore()
-      const look = await this.#leases.look()
-      this.#failures = 0
+      await calls.check()
+      const look = await leases.look()
+      this.#setbacks.end()
       this.#checkDestinations()
-      const isLively = this.#onLook(look) || !look.isMember
+      const isLively = onLook(look) || !look.isMember
       this.#delayMs = isLively ? pollIntervalMs / speedUp : Math.min(pollIntervalMs, this.#delayMs * 2)
       this.#bell.ringIn(this.#delayMs * (0.9 + 0.2 * random()))
     } catch (error) {
-      if (!isRetryable(error)) this.#events.emit('error', { error, during: 'a look at the leases' })
-      this.#failures += 1
-      this.#bell.ringIn(backoffMs(this.#failures, failureDelays, random))
+      this.#bell.ringIn(this.#setbacks.after(error))
     }
   }
+
   /** Beside the looks: a destination that cannot be used, or is slow to say so, keeps the others from nothing. */
   #checkDestinations(): void {
-    this.#checking ??= this.#setup
-      .checkDestinations()
-      .catch((error: unknown) => this.#events.emit('error', { error, during: 'the check of a destination' }))
+    const { destinations, events } = this.#context
+    this.#checking ??= destinations
+      .check()
+      .catch((error: unknown) => events.defect(error, 'the check of a destination'))
       .finally(() => {
         this.#checking = undefined
       })

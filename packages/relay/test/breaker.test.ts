@@ -1,7 +1,9 @@
 import { OutboxError, type Publisher } from '@outbox/core'
+import { memoryOutbox } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { Breaker } from '../src/breaker.ts'
 import { Emitter } from '../src/events.ts'
+import { settingsFrom } from '../src/options.ts'
 import { Journal } from './journal.ts'
 import { ManualClock, settled } from './manual-clock.ts'
 
@@ -24,9 +26,10 @@ class Destination {
       ...(hasProbe ? { probe: () => this.#probe() } : {}),
     }
     this.breaker = new Breaker(publisher, {
-      settings: { clock: this.clock, random: () => 0.5, publishTimeoutMs: 5_000 },
+      settings: settingsFrom({ store: memoryOutbox(), publisher, clock: this.clock, random: () => 0.5 }),
       events: new Emitter(this.journal.on),
       abort: this.abort.signal,
+      over: new AbortController().signal,
       onClose: () => void this.closed++,
     })
   }

@@ -56,6 +56,40 @@ describe('a dead letter', () => {
     await relay.stop()
   })
 
+  test('comes sooner or later for those entries that retryFor names', async () => {
+    const world = new World()
+    const broker = recordingPublisher(() => ({ status: 'retry', error }))
+    const { relay, journal } = world.relay(broker, {
+      retry: { maxAttempts: 4 },
+      retryFor: ({ aggregateId }) => (aggregateId === 'a' ? { maxAttempts: 2, minDelayMs: 1_000 } : undefined),
+    })
+    await world.enqueue('a', 'b')
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(journal.of('dead').map(({ entry }) => [named(entry), entry.attempt])).toEqual([
+      ['b 1', 4],
+      ['a 1', 2],
+    ])
+    expect(journal.of('retry').find(({ entry }) => entry.aggregateId === 'a')?.retryInMs).toBe(500)
+    await relay.stop()
+  })
+
+  test.each([
+    ['throws', () => fail()],
+    ['gives what cannot be', () => ({ maxAttempts: Number.NaN })],
+    ['gives what is no option', () => ({ maxTries: 3 }) as object],
+  ])('comes by the rules of `retry` where retryFor %s, and that is told', async (_, retryFor) => {
+    const world = new World()
+    const broker = recordingPublisher(() => ({ status: 'retry', error }))
+    const { relay, journal } = world.relay(broker, { retry: { maxAttempts: 2 }, retryFor })
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(journal.of('dead').map(({ entry }) => entry.attempt)).toEqual([2])
+    expect(journal.of('error').map(({ during }) => during)).toEqual(['retryFor', 'retryFor'])
+    await relay.stop()
+  })
+
   test('comes of a thrown value that has no text, too, and its neighbours are published once', async () => {
     const world = new World()
     const broker = recordingPublisher(
@@ -75,4 +109,8 @@ describe('a dead letter', () => {
 async function requeueAll({ store }: World): Promise<void> {
   const dead = await store.deadLetters.list({ limit: 100 })
   await store.deadLetters.requeue(dead.map(({ entry }) => entry.id))
+}
+
+function fail(): never {
+  throw new Error('a mistake in a callback')
 }

@@ -1,7 +1,7 @@
 import { OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
-import { fanOutPublisher } from '../src/index.ts'
+import { fanOutPublisher } from '../src/fan-out.ts'
 import { dueEntry } from './due-entry.ts'
 import { named, World } from './world.ts'
 

@@ -1,5 +1,7 @@
+import { type LeasedSource, type Publisher, partitionOf } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
+import { dueEntry } from './due-entry.ts'
 import { storeAway } from './store-probe.ts'
 import { named, names, World } from './world.ts'
 
@@ -44,6 +46,62 @@ describe('a lane', () => {
       expect(broker.published, `committed ${delayMs} ms after the wake-up`).toHaveLength(1)
       await relay.stop()
     }
+  })
+
+  test('works beside the others again when a suspect entry is gone by the time it is looked for alone', async () => {
+    const world = new World()
+    const ofLane = (lane: number): string => names('a', 99).find((id) => partitionOf('order', id) % 2 === lane) ?? ''
+    let answer = (): void => undefined
+    const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)))
+    const broker = recordingPublisher(({ aggregateId }) => (aggregateId === ofLane(1) ? held : undefined))
+    let isThere = false // not at the first look at a partition, which is a turn alone
+    let isGone = false
+    const store: LeasedSource = {
+      ...world.store,
+      fetch: async (request) => {
+        const lease = request.leases.find(({ partition }) => partition % 2 === 0)
+        if (!isThere || isGone || !lease) return world.store.fetch(request)
+        isGone = true
+        return [dueEntry({ lease, crashes: 1 })]
+      },
+    }
+    const { relay } = world.relay(broker, { store, lanes: 2 })
+    await relay.start()
+    await world.clock.advance(2_000)
+    relay.wake()
+    await world.clock.advance(1_000)
+    isThere = true
+    relay.wake()
+    await world.clock.advance(1_000)
+    expect(isGone).toBe(true)
+    await world.enqueue(ofLane(1))
+    await world.clock.advanceUntil(() => broker.sent.length === 1)
+    await world.enqueue(ofLane(0))
+    await world.clock.advance(3_000)
+    expect(broker.published.map(({ aggregateId }) => aggregateId)).toEqual([ofLane(0)])
+    answer()
+    await world.clock.advanceUntilSettled(relay.stop())
+  })
+
+  test('counts an answer that was lost once, though it was lost for all that an aggregate had sent', async () => {
+    const world = new World()
+    const tries: string[] = []
+    const broker: Publisher = {
+      ...recordingPublisher(),
+      publish: async (entries) => {
+        tries.push(...entries.map((entry) => `${named(entry)} #${entry.attempt}`))
+        return entries.map(() =>
+          tries.length <= 3 ? { status: 'unknown', error: new Error('no answer') } : { status: 'published' },
+        )
+      },
+    }
+    const { relay, journal } = world.relay(broker, { retry: { maxAttempts: 2 } })
+    await world.enqueue('a', 'a', 'a')
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(tries).toEqual(['a 1 #1', 'a 2 #1', 'a 3 #1', 'a 1 #2', 'a 2 #1', 'a 3 #1'])
+    expect(journal.of('retry').map(({ entry }) => named(entry))).toEqual(['a 1'])
+    await relay.stop()
   })
 
   test('publishes within a poll when every wake-up is lost', async () => {

@@ -82,6 +82,28 @@ describe('a take-over', () => {
     await stopped(world, [sleeper, survivor])
   })
 
+  test('does not follow from answers that this relay did not get: only what it saw counts as silence', async () => {
+    const world = new World()
+    const [first, second] = await pair(world)
+    const looks = first.probe.count('poll')
+    await world.clock.advanceUntil(() => first.probe.count('poll') > looks)
+    for (const { probe } of [first, second]) probe.goAway()
+    await world.clock.advance(9_200)
+    // sent before the lease is over, answered after it
+    first.probe.interfere = async (method, proceed) => {
+      const answer = await proceed()
+      if (method === 'poll') await new Promise<void>((resolve) => world.clock.schedule(resolve, 1_200))
+      return answer
+    }
+    await world.clock.advance(3_000)
+    second.probe.comeBack()
+    first.probe.comeBack()
+    await world.clock.advance(20_000)
+    for (const { journal } of [first, second]) expect(journal.count('leasesLost')).toBe(0)
+    expectFairShares([first, second])
+    await stopped(world, [first, second])
+  })
+
   test.each([0, 1])(
     'does not follow from an outage of the store that ends for relay %i first',
     async (comesBackFirst) => {

@@ -2,6 +2,7 @@ import { OutboxError } from '@outbox/core'
 import { memoryOutbox, recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { createRelay, type RelayOptions } from '../src/index.ts'
+import { settingsFrom } from '../src/options.ts'
 
 const store = memoryOutbox()
 const publisher = recordingPublisher()
@@ -26,13 +27,19 @@ const mistakes: readonly (readonly [string, object, option: string, advice: RegE
   ['publishTimeoutMs -5', { publishTimeoutMs: -5 }, 'publishTimeoutMs', /milliseconds, from 1 to 2147483647/],
   ['storeTimeoutMs longer than a timer', { storeTimeoutMs: 2 ** 31 }, 'storeTimeoutMs', /from 1 to 2147483647/],
   ['drainMs as text', { drainMs: '10s' }, 'drainMs', /milliseconds, from 1 to 2147483647/],
-  ['a lease of two polls', { leaseMs: 2_999 }, 'leaseMs', /so 3000 at least/],
-  ['a publish longer than the lease', { publishTimeoutMs: 9_001 }, 'publishTimeoutMs', /so 9000 at most/],
+  ['a lease of two polls', { leaseMs: 2_999 }, 'leaseMs', /write 3000 or more/],
+  ['a publish longer than the lease', { publishTimeoutMs: 9_001 }, 'publishTimeoutMs', /write 9000 or less/],
+  ['a store that may answer after the lease', { storeTimeoutMs: 10_001 }, 'storeTimeoutMs', /write 10000 or less/],
   ['retry.maxAttempts 0', { retry: { maxAttempts: 0 } }, 'retry.maxAttempts', /whole number from 1 on/],
   ['retries without end', { retry: { maxAttempts: Infinity } }, 'retry.maxAttempts', /whole number from 1 on/],
   ['retry.minDelayMs 0', { retry: { minDelayMs: 0 } }, 'retry.minDelayMs', /milliseconds, from 1/],
-  ['retry.maxDelayMs below the least', { retry: { maxDelayMs: 99 } }, 'retry.maxDelayMs', /below retry.minDelayMs/],
-  ['an unknown policy', { onDead: 'stop' }, 'onDead', /'skip' nor 'block'/],
+  [
+    'retry.maxDelayMs below the least',
+    { retry: { maxDelayMs: 99 } },
+    'retry.maxDelayMs',
+    /write 100 or more, as retry.minDelayMs/,
+  ],
+  ['an unknown policy', { onDead: 'stop' }, 'onDead', /write 'skip' or 'block'/],
 ]
 
 describe('createRelay says what to write instead of', () => {
@@ -48,6 +55,13 @@ describe('createRelay says what to write instead of', () => {
 test('an option given as undefined is its default', () => {
   const options: object = { store, publisher, leaseMs: undefined, retry: { maxAttempts: undefined }, on: undefined }
   expect(() => createRelay(Object.assign({ store, publisher }, options))).not.toThrow()
+})
+
+test('a short lease shortens the wait for the store, unless you say how long that is', () => {
+  const short = { store, publisher, leaseMs: 900, pollIntervalMs: 200, publishTimeoutMs: 500 }
+  expect(settingsFrom(short).storeTimeoutMs).toBe(900)
+  expect(settingsFrom({ ...short, storeTimeoutMs: 300 }).storeTimeoutMs).toBe(300)
+  expect(settingsFrom({ store, publisher, leaseMs: 60_000 }).storeTimeoutMs).toBe(5_000)
 })
 
 test('attempts as good as without end start at once', async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { memoryOutbox, recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
-import { relayEventNames } from '../src/events.ts'
+import { relayEvents } from '../src/events.ts'
 import { settingsFrom } from '../src/options.ts'
 
 const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
@@ -23,7 +23,7 @@ describe('the README', () => {
       ...Object.fromEntries(Object.entries(retry).map(([name, value]) => [`retry.${name}`, value])),
     }
     const documented = table('Options')
-    expect(new Set(documented.keys())).toEqual(new Set([...Object.keys(defaults), 'on']))
+    expect(new Set(documented.keys())).toEqual(new Set([...Object.keys(defaults), 'store', 'publisher', 'on']))
     for (const [name, value] of Object.entries(defaults)) {
       if (typeof value === 'number') expect([name, documented.get(name)]).toEqual([name, value.toLocaleString('en')])
     }
@@ -31,6 +31,6 @@ describe('the README', () => {
   })
 
   test('names every event', () => {
-    expect([...table('Events').keys()]).toEqual(relayEventNames)
+    expect([...table('Events').keys()]).toEqual(Object.keys(relayEvents))
   })
 })

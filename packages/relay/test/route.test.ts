@@ -1,7 +1,7 @@
 import { type DueEntry, OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
-import { routePublisher } from '../src/index.ts'
+import { routePublisher } from '../src/route.ts'
 import { dueEntry } from './due-entry.ts'
 import { named, names, World } from './world.ts'
 

@@ -1,6 +1,8 @@
 import { OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
+import { fanOutPublisher } from '../src/fan-out.ts'
+import { routePublisher } from '../src/route.ts'
 import { storeAway } from './store-probe.ts'
 import { World } from './world.ts'
 
@@ -40,6 +42,16 @@ describe('start', () => {
     expect(horizonMs).toBe(100 + 200 + 10_000 + 5_000)
     await world.clock.advance(10_000)
     expect(journal.count('warning')).toBe(1)
+    await relay.stop()
+  })
+
+  test('tells a warning once, though a destination stands behind several', async () => {
+    const world = new World()
+    const broker: Publisher = { ...recordingPublisher(), check: async () => ['the window is short'] }
+    const destinations = { one: fanOutPublisher({ destinations: [broker] }), two: broker }
+    const { relay, journal } = world.relay(routePublisher({ route: () => 'one', destinations }))
+    await relay.start()
+    expect(journal.of('warning')).toEqual([{ message: 'the window is short' }])
     await relay.stop()
   })
 

@@ -1,4 +1,5 @@
-import { aggregateKey, type DueEntry, OutboxError, type Publisher } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import { recordingPublisher, type ScriptedOutcome } from '@outbox/memory'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

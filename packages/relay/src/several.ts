@@ -1,0 +1,17 @@
+import { OutboxError, type Publisher } from '@outbox/core'
+
+/** @throws {OutboxError} `invalid-option` for a factory that was given no destination */
+export function requireSome(factory: string, destinations: readonly Publisher[]): void {
+  if (destinations.length > 0) return
+  throw new OutboxError('invalid-option', `${factory}: destinations is empty; name one at least.`, {
+    option: 'destinations',
+  })
+}
+
+/** Looks at the set-up of all. @returns everybody's warnings */
+export function checkAll(destinations: readonly Publisher[]): NonNullable<Publisher['check']> {
+  return async (call) => {
+    const warnings = await Promise.all(destinations.map(async (each) => (await each.check?.(call)) ?? []))
+    return warnings.flat()
+  }
+}

@@ -1,0 +1,51 @@
+import type { RelayContext } from './context.ts'
+import { type Counters, progressOf } from './counters.ts'
+import type { Lane } from './lane.ts'
+import type { Leases } from './leases.ts'
+import { pause } from './time.ts'
+
+/** After so many looks that find work due and get none of it, a tick ends. */
+const maxIdleLooks = 2
+
+export interface TickContext extends RelayContext {
+  readonly leases: Leases
+  readonly lanes: readonly Lane[]
+  readonly counters: Counters
+  /** false: the relay stops, or nothing can leave */
+  readonly mayGoOn: () => boolean
+}
+
+/**
+ * Works until nothing is due, or what is due cannot be had; for a relay that does not run.
+ *
+ * @returns whether nothing is due any more
+ */
+export async function drainAll(context: TickContext, signal: AbortSignal): Promise<boolean> {
+  const { clock, pollIntervalMs } = context.settings
+  let idleLooks = 0
+  while (!signal.aborted && context.mayGoOn()) {
+    const { due, dueElsewhere, contested, isMember } = await context.leases.look()
+    if (isMember && due.length + contested.length === 0) return dueElsewhere.length === 0
+    const isDoing = due.length > 0 && (await drainLanes(context, signal))
+    if (isDoing || !isMember) continue
+    // Due and not to be had: the holder may be dead, which further looks tell, or the store needs another moment.
+    if (contested.length === 0 && ++idleLooks > maxIdleLooks) return false
+    await pause(clock, pollIntervalMs, signal)
+  }
+  return false
+}
+
+/**
+ * Nobody renews the leases meanwhile, so it ends when they do: a settle that the store does not hear is given up.
+ *
+ * @returns whether anything came of it
+ */
+async function drainLanes({ settings, lanes, counters }: TickContext, signal: AbortSignal): Promise<boolean> {
+  const before = progressOf(counters)
+  const leasesEnd = new AbortController()
+  const cancel = settings.clock.schedule(() => leasesEnd.abort(), settings.leaseMs)
+  const abort = AbortSignal.any([signal, leasesEnd.signal])
+  await Promise.all(lanes.map((lane) => lane.drain(abort)))
+  cancel()
+  return progressOf(counters) > before
+}
