@@ -8,7 +8,6 @@ import { RelayProcesses, runProducers } from './processes.ts'
 import { ProgressDisplay } from './progress.ts'
 import { seededRandom } from './random.ts'
 import { brokerUrl, createDatabase } from './servers.ts'
-import { serveEmbeddedPostgres } from './stores/embedded-postgres.ts'
 import type { DemoStore } from './stores/store.ts'
 import { openBroker, openStore, type World } from './world.ts'
 
@@ -22,10 +21,11 @@ async function demo(options: DemoOptions): Promise<boolean> {
   const directory = await mkdtemp(join(tmpdir(), 'outbox-demo-'))
   await using resources = new AsyncDisposableStack()
   resources.defer(() => rm(directory, { recursive: true, force: true }))
+  const database = resources.use(await createDatabase(options.store, directory, run))
   const world: World = {
     options,
     directory,
-    databaseUrl: await databaseUrl(options, directory, run, resources),
+    databaseUrl: database?.url ?? '',
     brokerUrl: brokerUrl(options),
     run,
   }
@@ -46,18 +46,6 @@ async function demo(options: DemoOptions): Promise<boolean> {
   const result = audit(await store.committed(), await broker.readBack(), relays.interrupted)
   console.log(formatAudit(result))
   return isClean(result)
-}
-
-async function databaseUrl(
-  { store }: DemoOptions,
-  directory: string,
-  run: string,
-  resources: AsyncDisposableStack,
-): Promise<string> {
-  if (store === 'sqlite') return ''
-  const database = store === 'pglite' ? await serveEmbeddedPostgres(directory) : await createDatabase(run)
-  resources.use(database)
-  return database.url
 }
 
 /** Producer and relays at work, kills among them; resolves when everything committed is published. */

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-export const storeNames = ['sqlite', 'pglite', 'postgres'] as const
+export const storeNames = ['sqlite', 'libsql', 'pglite', 'postgres', 'mysql', 'mariadb', 'mongo'] as const
 export const brokerNames = ['file', 'redis', 'nats'] as const
 export type StoreName = (typeof storeNames)[number]
 export type BrokerName = (typeof brokerNames)[number]
@@ -24,11 +24,14 @@ export const help = `npm run demo -- [flags]
   --producers N    processes that write                  (default 1)
   --relays N       processes that publish; the last one joins half-way (default 2)
   --seed N         repeats the same orders and moments   (default: a new one)
-  --store NAME     ${storeNames.join(' | ')}            (default sqlite: a file, nothing to install)
-  --broker NAME    ${brokerNames.join(' | ')}                   (default file)
+  --store NAME     default sqlite: a file, nothing to install
+                   (${storeNames.join(', ')})
+  --broker NAME    default file
+                   (${brokerNames.join(', ')})
   --help
 
-postgres is found by DATABASE_URL, redis by REDIS_URL, nats by NATS_URL; else on their standard ports.`
+postgres is found by DATABASE_URL, mysql by MYSQL_URL, mariadb by MARIADB_URL, mongo by MONGODB_URI, redis by
+REDIS_URL, nats by NATS_URL; else on their standard ports.`
 
 /** @throws {Error} whose message tells what to write instead */
 export function parseOptions(args: readonly string[]): DemoOptions | 'help' {

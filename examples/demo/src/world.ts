@@ -15,9 +15,22 @@ export interface World {
 
 /** Adapters are loaded when asked for: the default needs no server and no client of one. */
 export async function openStore({ options, directory, databaseUrl }: World): Promise<DemoStore> {
-  if (options.store === 'sqlite') return (await import('./stores/sqlite.ts')).sqliteStore(directory)
-  const { postgresStore } = await import('./stores/postgres.ts')
-  return postgresStore(databaseUrl, { isEmbedded: options.store === 'pglite' })
+  switch (options.store) {
+    case 'sqlite':
+      return (await import('./stores/sqlite.ts')).sqliteStore(directory)
+    case 'libsql':
+      return (await import('./stores/libsql.ts')).libsqlStore(directory)
+    case 'pglite':
+    case 'postgres':
+      return (await import('./stores/postgres.ts')).postgresStore(databaseUrl, {
+        isEmbedded: options.store === 'pglite',
+      })
+    case 'mysql':
+    case 'mariadb':
+      return (await import('./stores/mysql.ts')).mysqlStore(databaseUrl)
+    case 'mongo':
+      return (await import('./stores/mongo.ts')).mongoStore(databaseUrl)
+  }
 }
 
 export async function openBroker(world: World, relay: string): Promise<DemoBroker> {

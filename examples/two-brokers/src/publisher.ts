@@ -1,5 +1,6 @@
 import { type DueEntry, type Publisher, permanent } from '@outbox/core'
-import { fanOutPublisher, routePublisher } from '@outbox/relay'
+import { fanOutPublisher } from '@outbox/relay/fan-out'
+import { routePublisher } from '@outbox/relay/route'
 
 type Destination = 'redis' | 'nats' | 'both'
 

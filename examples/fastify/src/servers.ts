@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto'
+import { setup } from '@outbox/drizzle/pg'
+import { sql } from 'drizzle-orm'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { Redis } from 'ioredis'
+import { Pool } from 'pg'
+import { createTables } from './orders.ts'
+
+export interface Servers extends AsyncDisposable {
+  readonly db: NodePgDatabase
+  readonly redis: Redis
+  readonly stream: string
+  /** how the server finds all this */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/**
+ * Connects to PostgreSQL and Redis. This run has a schema and a stream of its own, which disposing removes, so that
+ * it meets nobody else's: an application has fixed names instead.
+ */
+export async function openServers(): Promise<Servers> {
+  const run = `example_${randomUUID().slice(0, 8)}`
+  const redisUrl = process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379'
+  const databaseUrl = new URL(process.env['DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres')
+  databaseUrl.searchParams.set('options', `-csearch_path=${run}`)
+  await using opening = new AsyncDisposableStack()
+
+  const pool = new Pool({ connectionString: databaseUrl.href })
+  pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
+  opening.defer(() => pool.end())
+  const db = drizzle({ client: pool })
+  await db.execute(sql`create schema ${sql.identifier(run)}`)
+  opening.defer(async () => void (await db.execute(sql`drop schema ${sql.identifier(run)} cascade`)))
+  await setup(db) // or export the outbox's tables to drizzle-kit, and migrate as you do
+  await createTables(db)
+
+  const redis = new Redis(redisUrl, { lazyConnect: true })
+  redis.on('error', (error) => console.error(`Redis: ${error.message}`))
+  opening.defer(() => redis.disconnect())
+  await redis.connect() // now, so that a wrong address is told at once
+  opening.defer(() => deleteKeys(redis, run))
+
+  const open = opening.move()
+  return {
+    db,
+    redis,
+    stream: run,
+    environment: { DATABASE_URL: databaseUrl.href, REDIS_URL: redisUrl, STREAM: run },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  }
+}
+
+/** The stream, and what the publisher keeps beside it. */
+async function deleteKeys(redis: Redis, run: string): Promise<void> {
+  for await (const keys of redis.scanStream({ match: `*${run}*` })) {
+    if (keys.length > 0) await redis.del(keys)
+  }
+}

@@ -1,0 +1,40 @@
+import type { ReceivedEntry } from '@outbox/core/wire'
+import { decodeRedisEntry } from '@outbox/redis'
+import type { Redis } from 'ioredis'
+import type { Sold } from './warehouse.ts'
+
+const group = 'warehouse'
+
+/**
+ * The stream as one member of the group gets it. A message is acknowledged when the caller asks for the next: after its
+ * effect is committed, never before.
+ *
+ * So a member that dies has a last message that nobody acknowledged. It comes again when the member is back, or another
+ * claims it. Needs a connection of its own, which waits for messages.
+ */
+export async function* readGroup(
+  redis: Redis,
+  stream: string,
+  member: string,
+): AsyncGenerator<ReceivedEntry<Sold>, void> {
+  await createGroup(redis, stream)
+  let from = '0' // first what this member was given and did not acknowledge
+  for (;;) {
+    const reply = await redis.xreadgroup('GROUP', group, member, 'COUNT', 10, 'BLOCK', 5_000, 'STREAMS', stream, from)
+    const items = reply?.[0]?.[1] ?? []
+    for (const item of items) {
+      yield decodeRedisEntry<Sold>(item)
+      await redis.xack(stream, group, item[0])
+    }
+    if (from !== '>') from = items.at(-1)?.[0] ?? '>' // then what nobody was given yet
+  }
+}
+
+async function createGroup(redis: Redis, stream: string): Promise<void> {
+  try {
+    await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM')
+  } catch (error) {
+    const exists = error instanceof Error && error.message.startsWith('BUSYGROUP')
+    if (!exists) throw error
+  }
+}

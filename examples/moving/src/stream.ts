@@ -1,0 +1,32 @@
+import { randomUUID } from 'node:crypto'
+import type { ReceivedEntry } from '@outbox/core/wire'
+import { decodeRedisEntry } from '@outbox/redis'
+import { Redis } from 'ioredis'
+
+/** The stream that both shops write to. This run has one of its own, which disposing removes. */
+export class Stream implements AsyncDisposable {
+  readonly name: string = `orders:${randomUUID()}`
+  readonly client: Redis
+
+  private constructor(client: Redis) {
+    this.client = client
+  }
+
+  static async open(): Promise<Stream> {
+    const client = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
+    client.on('error', (error) => console.error(`Redis: ${error.message}`))
+    await client.connect() // now, so that a wrong address is told at once
+    return new Stream(client)
+  }
+
+  async read(): Promise<readonly ReceivedEntry[]> {
+    return (await this.client.xrange(this.name, '-', '+')).map((message) => decodeRedisEntry(message))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for await (const keys of this.client.scanStream({ match: `*${this.name}*` })) {
+      if (keys.length > 0) await this.client.del(keys)
+    }
+    this.client.disconnect()
+  }
+}
