@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { build, type Metafile } from 'esbuild'
 import { CheckFailure, root } from './command.ts'
 
 interface Bundle {
@@ -12,42 +12,59 @@ interface Bundle {
   readonly external: readonly string[]
 }
 
+const core = ['@outbox/core', '@outbox/core/adapter']
+
+/** The limits are what was reached, so that nothing grows unseen: docs/decisions/0007. */
 const bundles: readonly Bundle[] = [
   { what: '@outbox/core', limitBytes: 5_000, source: `export * from '@outbox/core'`, external: [] },
-  // what it measures now, so that it does not grow unseen; the goal is 8,000: docs/decisions/0007
-  { what: '@outbox/relay', limitBytes: 11_000, source: `export * from '@outbox/relay'`, external: ['@outbox/core'] },
+  { what: '@outbox/relay', limitBytes: 9_500, source: `export * from '@outbox/relay'`, external: core },
+  { what: '@outbox/relay/fan-out', limitBytes: 1_200, source: `export * from '@outbox/relay/fan-out'`, external: core },
+  { what: '@outbox/relay/health', limitBytes: 1_150, source: `export * from '@outbox/relay/health'`, external: core },
+  { what: '@outbox/relay/route', limitBytes: 900, source: `export * from '@outbox/relay/route'`, external: core },
+  {
+    what: 'createRelay, with core as it needs it',
+    limitBytes: 9_750,
+    source: `export { createRelay } from '@outbox/relay'`,
+    external: [],
+  },
   {
     what: '@outbox/core + @outbox/relay',
-    limitBytes: 15_200,
+    limitBytes: 13_400,
     source: `export * from '@outbox/core'; export * from '@outbox/relay'`,
     external: [],
   },
 ]
 
 /**
- * Measures what users ship, minified and compressed.
+ * Measures what users ship, minified and compressed; what is loaded only when it is needed is a figure of its own.
  *
  * @returns a table
  * @throws {CheckFailure} with the table, when something is too large
  */
 export async function checkSizes(): Promise<string> {
-  const rows = await Promise.all(bundles.map(async (bundle) => ({ ...bundle, bytes: await bundledBytes(bundle) })))
+  const rows = await Promise.all(bundles.map(async (bundle) => ({ ...bundle, ...(await measure(bundle)) })))
   const table = rows
-    .map(({ what, bytes, limitBytes }) => {
+    .map(({ what, bytes, lazyBytes, limitBytes }) => {
+      const lazy = lazyBytes > 0 ? `, ${lazyBytes} more when needed` : ''
       const verdict = bytes < limitBytes ? '' : '  TOO LARGE'
-      return `${what.padEnd(30)} ${String(bytes).padStart(6)} of ${String(limitBytes).padStart(6)} bytes${verdict}`
+      return `${what.padEnd(38)} ${String(bytes).padStart(6)} of ${String(limitBytes).padStart(6)} bytes${lazy}${verdict}`
     })
     .join('\n')
   if (rows.some(({ bytes, limitBytes }) => bytes >= limitBytes)) throw new CheckFailure(table)
   return table
 }
 
-async function bundledBytes({ source, external }: Bundle): Promise<number> {
-  const result = await build({
+async function measure({ source, external }: Bundle): Promise<{ readonly bytes: number; readonly lazyBytes: number }> {
+  const outdir = join(root, 'not-written')
+  const { outputFiles, metafile } = await build({
     stdin: { contents: source, resolveDir: join(root, 'tooling/checks/src') },
+    absWorkingDir: root,
+    outdir,
+    splitting: true,
     bundle: true,
     minify: true,
     write: false,
+    metafile: true,
     format: 'esm',
     platform: 'node',
     target: 'es2023',
@@ -55,7 +72,23 @@ async function bundledBytes({ source, external }: Bundle): Promise<number> {
     external: [...external],
     logLevel: 'silent',
   })
-  const [output] = result.outputFiles
-  if (!output) throw new Error(`esbuild wrote nothing for ${source}`)
-  return gzipSync(output.contents, { level: 9 }).byteLength
+  const atOnce = loadedAtOnce(metafile)
+  const sizeOf = (files: readonly { readonly contents: Uint8Array }[]): number =>
+    files.length === 0 ? 0 : gzipSync(Buffer.concat(files.map(({ contents }) => contents)), { level: 9 }).byteLength
+  return {
+    bytes: sizeOf(outputFiles.filter(({ path }) => atOnce.has(path))),
+    lazyBytes: sizeOf(outputFiles.filter(({ path }) => !atOnce.has(path))),
+  }
+}
+
+/** Files that are loaded with the entry: all but what only an `import()` leads to. */
+function loadedAtOnce({ outputs }: Metafile): ReadonlySet<string> {
+  const paths = Object.keys(outputs).filter((path) => outputs[path]?.entryPoint === '<stdin>')
+  const files = new Set(paths)
+  for (const path of files) {
+    for (const { path: imported, kind, external } of outputs[path]?.imports ?? []) {
+      if (kind === 'import-statement' && !external) files.add(imported)
+    }
+  }
+  return new Set([...files].map((path) => join(root, path)))
 }

@@ -19,7 +19,8 @@ export interface Snippet {
   readonly pieces: readonly Piece[]
 }
 
-const documents = [
+/** where people read code */
+export const documents: readonly string[] = [
   'README.md',
   'CONTRIBUTING.md',
   'packages/*/README.md',
@@ -37,6 +38,8 @@ export function allSnippets(): readonly Snippet[] {
 
 const opening = /^```(?:ts|typescript)\s*$/
 const otherFence = /^(?:```|~~~)/
+/** the block below is loaded from a file, and compiled there */
+const loadedMarker = /^<!--\s*code:/
 const marker = /^<!--\s*snippet:\s*([a-z0-9-]+)(\s+run)?\s*(-->)?\s*$/
 
 /**
@@ -44,7 +47,8 @@ const marker = /^<!--\s*snippet:\s*([a-z0-9-]+)(\s+run)?\s*(-->)?\s*$/
  *
  * A block is a file of its own. A comment above it gives it a name: `<!-- snippet: NAME -->`. Blocks of one name are
  * one file, in the order of the text. With `run` after the name the file is run, too. Lines in the comment, below the
- * name, belong to the file and are not shown: what a reader can do without.
+ * name, belong to the file and are not shown: what a reader can do without. A block that is loaded from a file is left
+ * out: it is compiled where it stands.
  */
 export function snippetsOf(document: string, text: string): readonly Snippet[] {
   const lines = text.split('\n')
@@ -53,7 +57,9 @@ export function snippetsOf(document: string, text: string): readonly Snippet[] {
   for (let at = 0; at < lines.length; at += 1) {
     const line = lines[at] ?? ''
     const mark = marker.exec(line)
-    if (mark) {
+    if (loadedMarker.test(line)) {
+      at += linesUntil(lines, at + 2, (each) => each === '```').lines.length + 2
+    } else if (mark) {
       named = { name: mark[1] ?? '', isRun: mark[2] !== undefined, hidden: [] }
       if (mark[3] === undefined) {
         const hidden = linesUntil(lines, at + 1, (each) => each.trim() === '-->')

@@ -1,5 +1,7 @@
 import { checkArrows } from './arrows.ts'
+import { checkChangesets } from './changesets.ts'
 import { run } from './command.ts'
+import { checkLoadedCode } from './loaded-code.ts'
 import { checkPublishedPackages } from './published-packages.ts'
 import type { Step } from './report.ts'
 import { checkSizes } from './sizes.ts'
@@ -24,6 +26,8 @@ export const steps: readonly Step[] = [
       return undefined
     },
   },
+  { name: 'changesets', check: checkChangesets },
+  { name: 'code', check: checkLoadedCode },
   { name: 'snippets', check: checkSnippets },
   { name: 'sizes', check: checkSizes },
   { name: 'packages', check: () => silently(checkPublishedPackages()) },

@@ -7,6 +7,7 @@ import { type ServerPool, startServerPool } from './fresh-servers.ts'
 import { nodesToTry } from './nodes.ts'
 import { runSteps } from './report.ts'
 import { allSnippets, sourceOf } from './snippets.ts'
+import { programSteps } from './tarball-programs.ts'
 import { packAll, type Tarballs } from './tarballs.ts'
 
 /**
@@ -28,13 +29,14 @@ const quickstart = quickstartOf()
 const driver = await asJavaScript(readFileSync(join(root, 'tooling/checks/src/drivers/quickstart.ts'), 'utf8'))
 
 await using tarballs = await packAll()
-await using pool = await startServerPool()
-await runSteps(
-  scenarios.map(({ manager, drizzle }) => ({
-    name: `${manager}, drizzle ${drizzle}`,
+await using pool = startServerPool()
+await runSteps([
+  ...scenarios.map(({ manager, drizzle }) => ({
+    name: `quickstart, ${manager}, drizzle ${drizzle}`,
     check: () => checkScenario(manager, drizzle, tarballs, pool),
   })),
-)
+  ...programSteps(tarballs, pool),
+])
 
 async function checkScenario(
   manager: PackageManager,
@@ -69,9 +71,9 @@ async function checkRefusal(consumer: Consumer): Promise<void> {
 }
 
 async function runQuickstart(consumer: Consumer, node: string, file: string, servers: ServerPool): Promise<void> {
-  await using fresh = await servers.fresh()
+  await using fresh = await servers.freshFor(quickstart)
   const args = ['driver.mjs', join(consumer.directory, file)]
-  await run(node, args, { cwd: consumer.directory, env: fresh.env, timeoutMs: 60_000 })
+  await run(node, args, { cwd: consumer.directory, env: fresh.env, timeoutMs: 240_000 })
 }
 
 /** the packages of the README's `npm install` */

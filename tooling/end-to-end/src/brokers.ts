@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import type { Publisher } from '@outbox/core'
@@ -5,10 +6,15 @@ import type { ReceivedEntry } from '@outbox/core/wire'
 import { decodeNatsMessage, natsPublisher } from '@outbox/nats'
 import { decodeRedisEntry, redisPublisher } from '@outbox/redis'
 import { Redis } from 'ioredis'
+import { filePublisher, readFileStream } from './file-broker.ts'
+import { publisherTo, readRecorded } from './memory-broker.ts'
+
+export type BrokerKind = 'redis' | 'nats' | 'file' | 'memory'
 
 /** Which broker a process publishes to; travels as JSON. */
 export interface BrokerAddress {
-  readonly kind: 'redis' | 'nats'
+  readonly kind: BrokerKind
+  /** of a file, its path; of the memory of a test, where it serves it */
   readonly url: string
   /** stream, and first token of the subject */
   readonly stream: string
@@ -19,6 +25,10 @@ export interface OpenPublisher extends AsyncDisposable {
 }
 
 export async function openPublisher({ kind, url, stream }: BrokerAddress): Promise<OpenPublisher> {
+  if (kind === 'file' || kind === 'memory') {
+    const publisher = kind === 'file' ? filePublisher(url) : publisherTo(url)
+    return { publisher, [Symbol.asyncDispose]: async () => undefined }
+  }
   if (kind === 'redis') {
     const client = new Redis(url, { enableOfflineQueue: false, autoResendUnfulfilledCommands: false })
     client.on('error', () => undefined) // the relay tells of outages; ioredis reconnects by itself
@@ -40,14 +50,36 @@ export async function openPublisher({ kind, url, stream }: BrokerAddress): Promi
 
 /** Creates the stream, where the broker does not do so by itself. */
 export async function createStream({ kind, url, stream }: BrokerAddress): Promise<void> {
-  if (kind === 'redis') return
+  if (kind === 'redis' || kind === 'memory') return
+  if (kind === 'file') return writeFile(url, '')
   const connection = await connect({ servers: url })
   await (await jetstreamManager(connection)).streams.add({ name: stream, subjects: [`${stream}.>`] })
   await connection.close()
 }
 
+/** How many messages the stream holds. */
+export async function lengthOf(address: BrokerAddress): Promise<number> {
+  if (address.kind === 'redis') {
+    const client = new Redis(address.url)
+    try {
+      return await client.xlen(address.stream)
+    } finally {
+      client.disconnect()
+    }
+  }
+  if (address.kind !== 'nats') return (await readStream(address)).length
+  const connection = await connect({ servers: address.url })
+  try {
+    return (await (await jetstreamManager(connection)).streams.info(address.stream)).state.messages
+  } finally {
+    await connection.close()
+  }
+}
+
 /** Everything in the stream, in the broker's order. */
 export async function readStream(address: BrokerAddress): Promise<readonly ReceivedEntry[]> {
+  if (address.kind === 'file') return readFileStream(address.url)
+  if (address.kind === 'memory') return readRecorded(address.url)
   return address.kind === 'redis' ? readRedis(address) : readNats(address)
 }
 

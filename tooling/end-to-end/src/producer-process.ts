@@ -1,9 +1,9 @@
 import { event } from '@outbox/core'
-import { openShop } from './shop.ts'
+import { openStore, type StoreAddress } from './stores.ts'
 
 /** What a producer process is told, as JSON in its first argument. */
 export interface ProducerProcessOptions {
-  readonly databaseUrl: string
+  readonly store: StoreAddress
   readonly aggregates: readonly string[]
   readonly transactions: number
   /** waits for a line on standard input before each transaction, so that a test decides whose turn it is */
@@ -15,21 +15,20 @@ export interface ProducerProcessOptions {
 const tell = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ProducerProcessOptions
-const shop = openShop(options.databaseUrl)
+const application = await openStore(options.store)
 const turns = process.stdin[Symbol.asyncIterator]()
 
 for (let turn = 0; turn < options.transactions; turn++) {
   if (options.isStepped) await turns.next()
   const events = options.aggregates.map((aggregateId) => event('order.changed', { aggregateId, payload: { turn } }))
   if (options.hangsInTransaction) {
-    await shop.db.transaction(async (tx) => {
-      await shop.outbox.enqueue(tx, events)
+    await application.write(events, () => {
       tell({ kind: 'enqueued' })
-      await new Promise(() => setInterval(() => undefined, 1_000))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) // for ever
     })
   }
-  const receipts = await shop.commit(...events)
+  const receipts = await application.commit(...events)
   tell({ kind: 'committed', receipts, at: new Date().toISOString() })
 }
-await shop[Symbol.asyncDispose]()
+await application[Symbol.asyncDispose]()
 process.exit(0)

@@ -1,16 +1,16 @@
 import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
-import { pgOutbox } from '@outbox/drizzle/pg'
 import { createRelay, type RelayOptions } from '@outbox/relay'
-import { drizzle } from 'drizzle-orm/node-postgres'
-import pg from 'pg'
 import { type BrokerAddress, openPublisher } from './brokers.ts'
+import { openStore, type StoreAddress } from './stores.ts'
 
 /** What a relay process is told, as JSON in its first argument. */
 export interface RelayProcessOptions {
-  readonly databaseUrl: string
+  readonly store: StoreAddress
   readonly broker: BrokerAddress
   readonly relay?: Partial<Omit<RelayOptions, 'store' | 'publisher' | 'on'>>
   readonly fault?: Fault
+  /** tells what the process holds, so many milliseconds apart, after collecting garbage where `--expose-gc` allows it */
+  readonly sampleEveryMs?: number
 }
 
 /**
@@ -67,17 +67,26 @@ async function publishAllBut(
 
 const tell = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
 
+function tellWhatIsHeld(): void {
+  globalThis.gc?.()
+  const { rss, heapUsed } = process.memoryUsage()
+  tell({ kind: 'sample', rss, heapUsed, handles: process.getActiveResourcesInfo().length })
+}
+
 const options = JSON.parse(process.argv[2] ?? '{}') as RelayProcessOptions
 const stop = new AbortController()
-process.once('SIGTERM', () => stop.abort())
+let stoppedAt = Number.NaN
+process.once('SIGTERM', () => {
+  stoppedAt = performance.now()
+  stop.abort()
+})
 process.stdin.once('end', () => process.exit(1)).resume() // the test is gone
 
-const pool = new pg.Pool({ connectionString: options.databaseUrl })
-pool.on('error', () => undefined) // told by the relay
+const application = await openStore(options.store)
 const broker = await openPublisher(options.broker)
 const relay = createRelay({
   ...options.relay,
-  store: pgOutbox({ db: drizzle({ client: pool }) }),
+  store: application.outbox,
   publisher: faulty(broker.publisher, options.fault),
   on: {
     partitions: ({ held }) => tell({ kind: 'partitions', held: held.length }),
@@ -93,8 +102,9 @@ const relay = createRelay({
     error: ({ error, during }) => tell({ kind: 'error', during, message: String(error) }),
   },
 })
+if (options.sampleEveryMs !== undefined) setInterval(tellWhatIsHeld, options.sampleEveryMs).unref()
 await relay.run({ signal: stop.signal })
-tell({ kind: 'stopped', stats: relay.stats() })
+tell({ kind: 'stopped', afterMs: performance.now() - stoppedAt, stats: relay.stats() })
 await broker[Symbol.asyncDispose]()
-await pool.end()
+await application[Symbol.asyncDispose]()
 process.exit(0)

@@ -1,55 +1,66 @@
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freshDatabase, type NodeChild, sharedNats, sharedRedis, spawnNode } from '@outbox/services'
-import { type BrokerAddress, createStream } from './brokers.ts'
+import { type NodeChild, sharedNats, sharedRedis, spawnNode } from '@outbox/services'
+import type { Application } from './application.ts'
+import { type BrokerAddress, type BrokerKind, createStream } from './brokers.ts'
+import { serveRecordingPublisher } from './memory-broker.ts'
 import type { ProducerProcessOptions } from './producer-process.ts'
 import type { RelayProcessOptions } from './relay-process.ts'
-import { createShop, type Shop } from './shop.ts'
+import { freshDirectory, type StoreAddress, type StoreName, stores } from './stores.ts'
 
 /** Short times, so that a test need not wait long for the dead to be noticed. */
 export const brisk = Object.freeze({ leaseMs: 1_500, pollIntervalMs: 200, publishTimeoutMs: 1_000 })
 
 /** One application, its database and its stream, for one test; disposing ends all its processes. */
 export interface System extends AsyncDisposable {
-  readonly shop: Shop
-  readonly databaseUrl: string
+  readonly shop: Application
+  readonly store: StoreAddress
   readonly broker: BrokerAddress
   startRelay(options?: Pick<RelayProcessOptions, 'relay' | 'fault'>): NodeChild
   startProducer(
-    options: Omit<ProducerProcessOptions, 'databaseUrl'>,
+    options: Omit<ProducerProcessOptions, 'store'>,
     environment?: Readonly<Record<string, string>>,
   ): NodeChild
 }
 
 /** @param broker.url - default: the shared server of that kind */
-export async function createSystem(broker: {
-  readonly kind: 'redis' | 'nats'
-  readonly url?: string
-}): Promise<System> {
+export async function createSystem(
+  broker: { readonly kind: BrokerKind; readonly url?: string },
+  kind: StoreName = 'postgres',
+): Promise<System> {
   await using stack = new AsyncDisposableStack()
-  const database = stack.use(await freshDatabase())
-  const shop = stack.use(await createShop(database.url))
-  const url = broker.url ?? (broker.kind === 'redis' ? await sharedRedis() : await sharedNats())
-  const address: BrokerAddress = { kind: broker.kind, url, stream: `test-${randomBytes(6).toString('hex')}` }
+  const place = stack.use(await stores[kind].place())
+  const shop = stack.use(await stores[kind].create(place.url))
+  const store: StoreAddress = { kind, url: place.url }
+  const address = stack.use(await brokerAddress(broker.kind, broker.url))
   await createStream(address)
   const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
   const all = stack.move()
   return {
     shop,
-    databaseUrl: database.url,
+    store,
     broker: address,
     startRelay: (options = {}) =>
       all.use(
-        spawnNode(file('./relay-process.ts'), [
-          JSON.stringify({ databaseUrl: database.url, broker: address, relay: brisk, ...options }),
-        ]),
+        spawnNode(file('./relay-process.ts'), [JSON.stringify({ store, broker: address, relay: brisk, ...options })]),
       ),
     startProducer: (options, env = {}) =>
-      all.use(
-        spawnNode(file('./producer-process.ts'), [JSON.stringify({ databaseUrl: database.url, ...options })], { env }),
-      ),
+      all.use(spawnNode(file('./producer-process.ts'), [JSON.stringify({ store, ...options })], { env })),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
+}
+
+/** A stream of the test's own. */
+export async function brokerAddress(kind: BrokerKind, url?: string): Promise<BrokerAddress & AsyncDisposable> {
+  const stream = `test-${randomBytes(6).toString('hex')}`
+  if (kind === 'file') {
+    const directory = await freshDirectory()
+    return { kind, stream, url: join(directory.path, stream), [Symbol.asyncDispose]: directory[Symbol.asyncDispose] }
+  }
+  if (kind === 'memory') return { kind, stream, ...(await serveRecordingPublisher()) }
+  const shared = url ?? (kind === 'redis' ? await sharedRedis() : await sharedNats())
+  return { kind, stream, url: shared, [Symbol.asyncDispose]: async () => undefined }
 }
 
 /** Accepts messages of one kind, for `child.next`. */
@@ -57,6 +68,6 @@ export function ofKind(kind: string): (message: unknown) => boolean {
   return (message) => typeof message === 'object' && message !== null && 'kind' in message && message.kind === kind
 }
 
-export async function isDrained({ outbox }: Shop): Promise<boolean> {
+export async function isDrained({ outbox }: Application): Promise<boolean> {
   return (await outbox.stats()).pending === 0
 }

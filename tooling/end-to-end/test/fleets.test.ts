@@ -20,11 +20,11 @@ const clean =
   /^committed 20000 · delivered 20000 · lost 0 · out of order 0 · leaked from rollbacks 0 · repeats \d+ \(each explained\)$/
 
 describe('8 producers and 3 relays, relays killed at random', () => {
-  test('SQLite to a file: nothing lost, in order, every repeat explained', { timeout: 180_000 }, async () => {
+  test('SQLite to a file: nothing lost, in order, every repeat explained', { timeout: 600_000 }, async () => {
     expect(await runDemo(fleet)).toMatch(clean)
   })
 
-  test('PGlite to a file: the same, with fewer events', { timeout: 180_000 }, async () => {
+  test('PGlite to a file: the same, with fewer events', { timeout: 600_000 }, async () => {
     const flags = ['--store', 'pglite', '--events', '2000', '--producers', '2', '--relays', '3', '--kills', '5']
     expect(await runDemo(flags)).toMatch(
       /^committed 2000 · delivered 2000 · lost 0 · out of order 0 · leaked from rollbacks 0 /,
@@ -32,14 +32,14 @@ describe('8 producers and 3 relays, relays killed at random', () => {
   })
 
   describeWith(['postgres', 'redis'], 'on PostgreSQL and Redis', () => {
-    test('nothing lost, in order, every repeat explained', { timeout: 180_000 }, async () => {
+    test('nothing lost, in order, every repeat explained', { timeout: 600_000 }, async () => {
       const env = { DATABASE_URL: await sharedPostgres(), REDIS_URL: await sharedRedis() }
       expect(await runDemo([...fleet, '--store', 'postgres', '--broker', 'redis'], env)).toMatch(clean)
     })
   })
 
   describeWith(['postgres', 'nats'], 'on PostgreSQL and JetStream', () => {
-    test('nothing lost, in order, every repeat explained', { timeout: 180_000 }, async () => {
+    test('nothing lost, in order, every repeat explained', { timeout: 600_000 }, async () => {
       const env = { DATABASE_URL: await sharedPostgres(), NATS_URL: await sharedNats() }
       expect(await runDemo([...fleet, '--store', 'postgres', '--broker', 'nats'], env)).toMatch(clean)
     })

@@ -8,6 +8,8 @@ export interface Service {
   readonly programs: readonly string[]
   /** further folders to look in; a `*` stands for any folder, the highest version first */
   readonly directories: readonly string[]
+  /** what `--version` shows of another program that goes by the same name */
+  readonly isNot?: RegExp
   /** what to do when there is none */
   readonly howToGet: string
 }
@@ -23,6 +25,42 @@ export const services = Object.freeze({
       'apt-get install postgresql (or brew install postgresql); or ' +
       'docker run -d -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust postgres and ' +
       'DATABASE_URL=postgres://postgres@127.0.0.1:5432/postgres',
+  },
+  pgbouncer: {
+    title: 'PgBouncer',
+    variable: 'PGBOUNCER_URL',
+    programs: ['pgbouncer'],
+    directories: [],
+    howToGet: 'apt-get install pgbouncer (or brew install pgbouncer)',
+  },
+  mysql: {
+    title: 'MySQL',
+    variable: 'MYSQL_URL',
+    programs: ['mysqld'],
+    directories: [],
+    isNot: /MariaDB/,
+    howToGet:
+      'apt-get install mysql-server (or brew install mysql); or ' +
+      'docker run -d -p 3306:3306 -e MYSQL_ALLOW_EMPTY_PASSWORD=1 mysql and MYSQL_URL=mysql://root@127.0.0.1:3306/mysql',
+  },
+  mariadb: {
+    title: 'MariaDB',
+    variable: 'MARIADB_URL',
+    programs: ['mariadbd'],
+    directories: ['/opt/homebrew/opt/mariadb/bin'],
+    howToGet:
+      'apt-get install mariadb-server (or brew install mariadb); or docker run -d -p 3307:3306 ' +
+      '-e MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1 mariadb and MARIADB_URL=mysql://root@127.0.0.1:3307/mysql',
+  },
+  mongo: {
+    title: 'MongoDB',
+    variable: 'MONGODB_URI',
+    programs: ['documentdb'],
+    directories: [],
+    howToGet:
+      'docker run -d -p 27017:27017 mongo --replSet rs0, then docker exec … mongosh --eval "rs.initiate()", and ' +
+      'MONGODB_URI=mongodb://127.0.0.1:27017/?directConnection=true; or ' +
+      'npx mongodb-memory-server, as a replica set, and MONGODB_URI with its URL',
   },
   redis: {
     title: 'Redis',

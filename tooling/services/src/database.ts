@@ -7,10 +7,14 @@ export interface TestDatabase extends AsyncDisposable {
   readonly url: string
 }
 
-/** Creates an empty database on the PostgreSQL at `serverUrl`, as a user who may create databases. */
-export async function createDatabase(serverUrl: string): Promise<TestDatabase> {
+/**
+ * Creates an empty database on the PostgreSQL at `serverUrl`, as a user who may create databases.
+ *
+ * @param options - of `create database`, such as `template template0 locale_provider icu icu_locale 'sv'`
+ */
+export async function createDatabase(serverUrl: string, options = ''): Promise<TestDatabase> {
   const name = `outbox_test_${randomBytes(6).toString('hex')}`
-  await run(serverUrl, `create database ${name}`)
+  await run(serverUrl, `create database ${name} ${options}`)
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
   return {

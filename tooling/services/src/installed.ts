@@ -34,7 +34,8 @@ export function findProgram(name: ServiceName, { version = 'newest', atLeast }: 
     for (const program of service.programs) {
       const candidate = join(directory, program)
       // not its real path: redis-server is a link to a program that looks at the name it was called by
-      if (isProgram(candidate) && (atLeast === undefined || isAtLeast(versionOf(candidate), atLeast))) return candidate
+      if (!isProgram(candidate) || service.isNot?.test(versionText(candidate))) continue
+      if (atLeast === undefined || isAtLeast(versionOf(candidate), atLeast)) return candidate
     }
   }
   return undefined
@@ -42,10 +43,14 @@ export function findProgram(name: ServiceName, { version = 'newest', atLeast }: 
 
 /** The version that a program reports, such as `7.0.15`. */
 export function versionOf(program: string): string {
-  const output = execFileSync(program, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = versionText(program)
   const version = /\d+(\.\d+)+/.exec(output)?.[0]
   if (version === undefined) throw new Error(`${program} --version printed no version: ${output.trim()}`)
   return version
+}
+
+function versionText(program: string): string {
+  return execFileSync(program, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 function isAtLeast(version: string, lowest: string): boolean {

@@ -22,6 +22,8 @@ export interface LaunchPlan {
   /** whether the server answers as it should; must not throw for "not yet" */
   readonly answers: (port: number) => Promise<boolean>
   readonly stopSignal: NodeJS.Signals
+  /** added to this process's environment, for the server only */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /**
@@ -75,6 +77,7 @@ export async function launch(plan: LaunchPlan): Promise<OwnServer> {
       cwd: directory,
       detached: true,
       stdio: ['ignore', output, output],
+      env: { ...process.env, ...plan.environment },
       ...plan.user,
     })
     closeSync(output)

@@ -10,6 +10,8 @@ import { programOf } from './program-of.ts'
 export interface StartPostgresOptions extends Wanted {
   /** settings, such as `{ default_transaction_isolation: 'serializable' }` */
   readonly settings?: Readonly<Record<string, string>>
+  /** added to the environment of the server */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /**
@@ -19,9 +21,36 @@ export interface StartPostgresOptions extends Wanted {
 const testSettings = { fsync: 'off', full_page_writes: 'off', max_connections: '300', shared_buffers: '64MB' }
 
 /** Starts a PostgreSQL of the test's own, user `postgres` without a password, database `postgres`. */
-export async function startPostgres({ settings, ...wanted }: StartPostgresOptions = {}): Promise<OwnServer> {
-  const program = programOf('postgres', wanted)
-  const user = process.getuid?.() === 0 ? unprivilegedUser() : undefined
+export async function startPostgres({
+  settings,
+  environment,
+  ...wanted
+}: StartPostgresOptions = {}): Promise<OwnServer> {
+  const flags = ['-U', 'postgres', '--auth=trust', '-E', 'UTF8', '--locale=C', '--no-sync']
+  return start(programOf('postgres', wanted), { settings, environment }, 'initdb', flags)
+}
+
+/**
+ * Starts a hot standby of a primary that `startPostgres` started: it follows it, answers reads, and refuses writes until
+ * `select pg_promote()` makes it a primary.
+ */
+export async function startPostgresStandby(
+  primary: OwnServer,
+  { settings, environment, ...wanted }: StartPostgresOptions = {},
+): Promise<OwnServer> {
+  const from = ['-h', primary.host, '-p', String(primary.port), '-U', 'postgres']
+  const flags = [...from, '--checkpoint=fast', '--write-recovery-conf', '--no-sync']
+  return start(programOf('postgres', wanted), { settings, environment }, 'pg_basebackup', flags)
+}
+
+/** @param maker - the program beside the server's that makes its data directory */
+async function start(
+  program: string,
+  { settings, environment }: { readonly [Key in 'settings' | 'environment']: StartPostgresOptions[Key] | undefined },
+  maker: 'initdb' | 'pg_basebackup',
+  flags: readonly string[],
+): Promise<OwnServer> {
+  const user = unprivilegedUser()
   const data = (directory: string) => join(directory, 'data')
   const url = (port: number) => `postgres://postgres@127.0.0.1:${port}/postgres`
   return launch({
@@ -30,9 +59,10 @@ export async function startPostgres({ settings, ...wanted }: StartPostgresOption
     program,
     user,
     prepare: async (directory) => {
-      const initdb = join(dirname(realpathSync(program)), 'initdb')
-      const flags = ['-U', 'postgres', '--auth=trust', '-E', 'UTF8', '--locale=C', '--no-sync', '-D', data(directory)]
-      await execa(initdb, flags, { cwd: directory, ...user })
+      await execa(join(dirname(realpathSync(program)), maker), [...flags, '-D', data(directory)], {
+        cwd: directory,
+        ...user,
+      })
     },
     programArguments: (port, directory) => [
       ...['-D', data(directory), '-p', String(port), '-c', 'listen_addresses=127.0.0.1'],
@@ -43,11 +73,13 @@ export async function startPostgres({ settings, ...wanted }: StartPostgresOption
     answers: (port) => answers(url(port)),
     // "fast": open transactions are rolled back, connections closed
     stopSignal: 'SIGINT',
+    ...(environment && { environment }),
   })
 }
 
-/** PostgreSQL refuses to run as root. */
-function unprivilegedUser(): { readonly uid: number; readonly gid: number } {
+/** Whom to run as, where this process is root: PostgreSQL refuses that, and so does PgBouncer. */
+export function unprivilegedUser(): { readonly uid: number; readonly gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
   const id = (flag: string, name: string) =>
     Number(execFileSync('id', [flag, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
   for (const name of ['postgres', 'nobody']) {
@@ -60,7 +92,8 @@ function unprivilegedUser(): { readonly uid: number; readonly gid: number } {
   throw new Error('PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody.')
 }
 
-async function answers(url: string): Promise<boolean> {
+/** Whether a server of PostgreSQL's protocol answers a query. */
+export async function answers(url: string): Promise<boolean> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 1000 })
   // a connection that breaks while it idles reports here as well; the query below tells enough
   client.on('error', () => {})

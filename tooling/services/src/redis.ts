@@ -32,7 +32,12 @@ async function start(name: ServiceName, title: string, { config, ...wanted }: St
     ],
     url: (port) => `redis://127.0.0.1:${port}`,
     // with a password it answers -NOAUTH, which will do; while loading -LOADING, which will not
-    answers: async (port) => /^(\+PONG|-NOAUTH)/.test((await firstAnswer(port, 'PING\r\n')) ?? ''),
+    answers: async (port) => /^(\+PONG|-NOAUTH)/.test(await askRedis(port, 'PING')),
     stopSignal: 'SIGTERM',
   })
+}
+
+/** Sends one command without spaces in its arguments; the first piece of the answer as it came, empty for none. */
+export async function askRedis(port: number, command: string): Promise<string> {
+  return (await firstAnswer(port, `${command}\r\n`)) ?? ''
 }

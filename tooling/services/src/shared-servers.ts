@@ -4,8 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type ServiceName, services } from './catalogue.ts'
+import { startMariadb } from './mariadb.ts'
+import { startMongo } from './mongo.ts'
+import { startMysql } from './mysql.ts'
 import { startNats } from './nats.ts'
 import type { OwnServer } from './own-server.ts'
+import { startPgBouncer } from './pgbouncer.ts'
 import { startPostgres } from './postgres.ts'
 import { startRedis, startValkey } from './redis.ts'
 import { socketVariable } from './shared.ts'
@@ -13,6 +17,10 @@ import { startWatchdog } from './watchdog.ts'
 
 const starters = {
   postgres: startPostgres,
+  pgbouncer: startPgBouncer,
+  mysql: startMysql,
+  mariadb: startMariadb,
+  mongo: startMongo,
   redis: startRedis,
   valkey: startValkey,
   nats: startNats,

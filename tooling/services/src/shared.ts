@@ -34,6 +34,15 @@ export async function sharedServer(name: ServiceName): Promise<string> {
 /** URL of the shared PostgreSQL, as a user who may create databases: `postgres://…/postgres`. */
 export const sharedPostgres = (): Promise<string> => sharedServer('postgres')
 
+/** URL of the shared MySQL, as a user who may create databases. */
+export const sharedMysql = (): Promise<string> => sharedServer('mysql')
+
+/** URL of the shared MariaDB, likewise. */
+export const sharedMariadb = (): Promise<string> => sharedServer('mariadb')
+
+/** URL of the shared MongoDB, a replica set. */
+export const sharedMongo = (): Promise<string> => sharedServer('mongo')
+
 /** URL of the shared Redis. */
 export const sharedRedis = (): Promise<string> => sharedServer('redis')
 

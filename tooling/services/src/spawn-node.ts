@@ -91,7 +91,7 @@ export function spawnNode(file: string, args: readonly string[] = [], options: S
     exit,
     output,
     kill,
-    next: async (accepts = () => true, timeoutMs = 30_000) => {
+    next: async (accepts = () => true, timeoutMs = 120_000) => {
       const look = () => {
         while (looked < messages.length) {
           const message = messages[looked++]

@@ -8,6 +8,8 @@ export interface Tally {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
+  /** what each failure was, a line each: where, and the first line of its error */
+  readonly failures: readonly string[]
   /** tests left out, and the files they stand in, by the server that was missing */
   readonly leftOut: ReadonlyMap<ServiceName, { readonly tests: number; readonly files: ReadonlySet<string> }>
 }
@@ -18,21 +20,37 @@ export interface Tally {
  */
 export function tally(modules: readonly TestModule[], unhandled: readonly SerializedError[]): Tally {
   const count = { passed: 0, failed: unhandled.length, skipped: 0, pending: 0 }
+  const failures = unhandled.map((error) => `outside of a test: ${firstLine([error])}`)
   const leftOut = new Map<ServiceName, { tests: number; files: Set<string> }>()
   for (const module of modules) {
-    if (module.errors().length > 0) count.failed += 1
-    for (const test of module.children.allTests()) count[test.result().state] += 1
+    const file = module.relativeModuleId
+    const noteErrors = (place: string, errors: readonly SerializedError[]): void => {
+      if (errors.length === 0) return
+      count.failed += 1
+      failures.push(`${place}: ${firstLine(errors)}`)
+    }
+    noteErrors(file, module.errors())
+    for (const test of module.children.allTests()) {
+      const { state, errors } = test.result()
+      count[state] += 1
+      if (state === 'failed') failures.push(`${file} > ${test.fullName}: ${firstLine(errors)}`)
+      if (state === 'pending') failures.push(`${file} > ${test.fullName}: never ended`)
+    }
     for (const suite of module.children.allSuites()) {
-      if (suite.errors().length > 0) count.failed += 1
+      noteErrors(`${file} > ${suite.fullName}`, suite.errors())
       for (const name of missingServers(suite)) {
         const sum = leftOut.get(name) ?? { tests: 0, files: new Set() }
         sum.tests += [...suite.children.allTests()].length
-        sum.files.add(module.relativeModuleId)
+        sum.files.add(file)
         leftOut.set(name, sum)
       }
     }
   }
-  return { passed: count.passed, failed: count.failed + count.pending, skipped: count.skipped, leftOut }
+  return { passed: count.passed, failed: count.failed + count.pending, skipped: count.skipped, failures, leftOut }
+}
+
+function firstLine(errors: readonly SerializedError[] | undefined): string {
+  return errors?.[0]?.message?.split('\n', 1)[0] ?? 'no message'
 }
 
 /** The servers for want of which this suite was left out, and not already the one around it, which hands its own down. */
@@ -41,15 +59,15 @@ function missingServers(suite: TestSuite): readonly ServiceName[] {
   return (suite.meta().missingServers ?? []).filter((name) => !counted.includes(name))
 }
 
-/** The last lines of a run: what was left out, loudly, then `N passed, N failed`. */
-export function closingLines({ passed, failed, skipped, leftOut }: Tally): string {
+/** The last lines of a run: what was left out, loudly, what failed, then `N passed, N failed`. */
+export function closingLines({ passed, failed, skipped, failures, leftOut }: Tally): string {
   const missing = [...leftOut].flatMap(([name, { tests, files }]) => [
     `  ${services[name].title}: ${plural(tests, 'test')} in ${plural(files.size, 'file')} not run`,
     `    to run them: ${services[name].howToGet}`,
   ])
   const warning = missing.length === 0 ? [] : ['', 'LEFT OUT, because real servers are missing here:', ...missing, '']
   const total = `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`
-  return `${[...warning, total].join('\n')}\n`
+  return `${[...warning, ...failures.map((failure) => `FAILED ${failure}`), total].join('\n')}\n`
 }
 
 function plural(count: number, noun: string): string {

@@ -1,0 +1,3 @@
+import { writeLoadedCode } from './loaded-code.ts'
+
+writeLoadedCode()

@@ -1,0 +1,251 @@
+import { randomInt } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import type { ReceivedEntry } from '@outbox/core/wire'
+import type { Application } from '@outbox/end-to-end/application'
+import { type BrokerAddress, type BrokerKind, createStream, lengthOf } from '@outbox/end-to-end/brokers'
+import type { RelayProcessOptions } from '@outbox/end-to-end/relay-process'
+import { type StoreAddress, type StoreName, stores } from '@outbox/end-to-end/stores'
+import {
+  type NodeChild,
+  type OwnServer,
+  spawnNode,
+  startNats,
+  startRedis,
+  startTcpProxy,
+  type TcpProxy,
+  waitFor,
+} from '@outbox/services'
+import { type DatabaseServer, startDatabase } from './databases.ts'
+import type { LoadProcessOptions } from './load-process.ts'
+import { whenThere } from './notes.ts'
+
+/** Short times, so that many faults fit into a run. What a relay that died leaves behind is taken over within the first two. */
+export const timing = Object.freeze({
+  leaseMs: 1_500,
+  pollIntervalMs: 200,
+  publishTimeoutMs: 800,
+  storeTimeoutMs: 1_000,
+  drainMs: 5_000,
+  retry: { minDelayMs: 20, maxDelayMs: 500, maxAttempts: 10 },
+})
+
+export interface LabOptions {
+  readonly store: StoreName
+  readonly publisher: BrokerKind
+  readonly relays?: number
+  readonly producers?: number
+  readonly entriesPerSecond?: number
+  /** relays are started with this environment, producers with that of their place in the list */
+  readonly relayEnvironment?: Readonly<Record<string, string>>
+  readonly producerEnvironments?: readonly Readonly<Record<string, string>>[]
+  /** of the database server */
+  readonly databaseEnvironment?: Readonly<Record<string, string>>
+  /** lines of nats-server's configuration */
+  readonly natsConfig?: string
+  readonly relayFault?: RelayProcessOptions['fault']
+  readonly special?: LoadProcessOptions['special']
+}
+
+/** One place in a fleet of processes; whoever dies there is started again. */
+interface Place {
+  child: NodeChild
+  isWanted: boolean
+}
+
+const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+/** A whole system of its own: database, broker, proxies before both, producers and relays under supervision. */
+export class Lab implements AsyncDisposable {
+  readonly options: LabOptions
+  readonly database: DatabaseServer
+  readonly databaseProxy: TcpProxy | undefined
+  readonly broker: OwnServer
+  readonly brokerProxy: TcpProxy
+  /** seen past the proxies, for whoever watches */
+  readonly shop: Application
+  readonly stream: BrokerAddress
+  /** what the broker held when it lost it on purpose */
+  readonly lostByBroker: ReceivedEntry[] = []
+  readonly #relays: Place[] = []
+  readonly #producers: Place[] = []
+  readonly #ended: NodeChild[] = []
+  #isClosing = false
+
+  private constructor(parts: {
+    readonly options: LabOptions
+    readonly database: DatabaseServer
+    readonly databaseProxy: TcpProxy | undefined
+    readonly broker: OwnServer
+    readonly brokerProxy: TcpProxy
+    readonly shop: Application
+    readonly stream: BrokerAddress
+  }) {
+    this.options = parts.options
+    this.database = parts.database
+    this.databaseProxy = parts.databaseProxy
+    this.broker = parts.broker
+    this.brokerProxy = parts.brokerProxy
+    this.shop = parts.shop
+    this.stream = parts.stream
+  }
+
+  static async open(options: LabOptions): Promise<Lab> {
+    await using stack = new AsyncDisposableStack()
+    const database = stack.use(await startDatabase(options.store, options.databaseEnvironment))
+    const databaseProxy = database.server && stack.use(await startTcpProxy(database.url))
+    const broker = stack.use(
+      options.publisher === 'redis'
+        ? await startRedis({ config: { appendonly: 'yes', appendfsync: 'always' } })
+        : await startNats({ config: options.natsConfig ?? '' }),
+    )
+    const brokerProxy = stack.use(await startTcpProxy(broker.url))
+    const shop = await stores[options.store].create(database.url)
+    const stream: BrokerAddress = { kind: options.publisher, url: broker.url, stream: 'orders' }
+    await createStream(stream)
+    stack.move()
+    return new Lab({ options, database, databaseProxy, broker, brokerProxy, shop, stream })
+  }
+
+  /** Starts everything; resolves when entries flow. */
+  async begin(): Promise<void> {
+    const { relays = 3, producers = 4 } = this.options
+    for (let index = 0; index < relays; index++) this.#relays.push(this.#place(() => this.#startRelay()))
+    for (let index = 0; index < producers; index++) this.#producers.push(this.#place(() => this.#startProducer(index)))
+    try {
+      await waitFor(async () => (await lengthOf(this.stream)) > 50, { what: 'entries to flow', timeoutMs: 120_000 })
+    } catch (error) {
+      const last = [...this.relays, ...this.producers].map((child) => child.output().split('\n').slice(-3).join('\n'))
+      throw new Error(`nothing flows; what the processes said last:\n${last.join('\n')}`, { cause: error })
+    }
+  }
+
+  get relays(): readonly NodeChild[] {
+    return this.#relays.filter(({ isWanted }) => isWanted).map(({ child }) => child)
+  }
+
+  get producers(): readonly NodeChild[] {
+    return this.#producers.map(({ child }) => child)
+  }
+
+  aRelay(): NodeChild {
+    const child = this.relays[randomInt(this.relays.length)]
+    if (!child) throw new Error('there is no relay')
+    return child
+  }
+
+  aProducer(): NodeChild {
+    const child = this.producers[randomInt(this.producers.length)]
+    if (!child) throw new Error('there is no producer')
+    return child
+  }
+
+  addRelay(): void {
+    this.#relays.push(this.#place(() => this.#startRelay()))
+  }
+
+  /** SIGTERM to one of them; resolves when it has ended, and is not started again. */
+  async removeRelay(): Promise<void> {
+    const place = this.#relays.find(({ isWanted }) => isWanted)
+    if (!place) throw new Error('there is no relay')
+    place.isWanted = false
+    const { code, signal } = await place.child.signal('SIGTERM')
+    if (code !== 0) throw new Error(`a relay ended with ${code ?? signal}:\n${place.child.output()}`)
+  }
+
+  /** No more producers; resolves with what they have told. */
+  async stopProducing(): Promise<{ readonly committed: number; readonly failed: number }> {
+    for (const place of this.#producers) place.isWanted = false
+    await Promise.all(this.producers.map((child) => child.signal('SIGTERM')))
+    const ends = this.#ended.concat(this.producers).flatMap(({ messages }) => messages.filter(isEnd))
+    return {
+      committed: ends.reduce((sum, end) => sum + end.committed, 0),
+      failed: ends.reduce((sum, end) => sum + end.failed, 0),
+    }
+  }
+
+  async drain(timeoutMs = 240_000): Promise<void> {
+    await waitFor(async () => (await whenThere(() => this.shop.outbox.stats()))?.pending === 0, {
+      what: 'the backlog to be published',
+      timeoutMs,
+    })
+  }
+
+  /** Ends all relays in an orderly way. */
+  async stopRelays(): Promise<void> {
+    for (const place of this.#relays) place.isWanted = false
+    await Promise.all(this.#relays.map(({ child }) => child.signal('SIGTERM')))
+  }
+
+  /** everything that the relays have told, those that have died as well */
+  told(kind: string): readonly Readonly<Record<string, unknown>>[] {
+    return [...this.#ended, ...this.#relays.map(({ child }) => child)].flatMap(({ messages }) =>
+      messages.filter(
+        (message): message is Readonly<Record<string, unknown>> => isRecord(message) && message['kind'] === kind,
+      ),
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true
+    const places = [...this.#relays, ...this.#producers]
+    for (const place of places) place.isWanted = false
+    await Promise.all(places.map(({ child }) => child.kill()))
+    await Promise.allSettled([this.shop[Symbol.asyncDispose]()]) // its server may be away for good
+    await this.databaseProxy?.[Symbol.asyncDispose]()
+    await this.brokerProxy[Symbol.asyncDispose]()
+    await this.database[Symbol.asyncDispose]()
+    await this.broker[Symbol.asyncDispose]()
+  }
+
+  /** the store as the processes reach it: through the proxy */
+  get #address(): StoreAddress {
+    const { url } = this.database
+    return { kind: this.options.store, url: this.databaseProxy?.through(url) ?? url }
+  }
+
+  #startRelay(): NodeChild {
+    const { relayFault: fault, relayEnvironment: env = {} } = this.options
+    const broker = { ...this.stream, url: this.brokerProxy.through(this.stream.url) }
+    const options: RelayProcessOptions = { store: this.#address, broker, relay: timing, ...(fault && { fault }) }
+    return spawnNode(
+      fileURLToPath(import.meta.resolve('@outbox/end-to-end/relay-process')),
+      [JSON.stringify(options)],
+      { env },
+    )
+  }
+
+  #startProducer(index: number): NodeChild {
+    const { entriesPerSecond = 600, producers = 4, special, producerEnvironments = [] } = this.options
+    const options: LoadProcessOptions = {
+      store: this.#address,
+      aggregates: 60,
+      entriesPerSecond: entriesPerSecond / producers,
+      ...(special && index === 0 && { special }),
+    }
+    return spawnNode(fileOf('./load-process.ts'), [JSON.stringify(options)], { env: producerEnvironments[index] ?? {} })
+  }
+
+  #place(start: () => NodeChild): Place {
+    const place: Place = { child: start(), isWanted: true }
+    void this.#supervise(place, start)
+    return place
+  }
+
+  async #supervise(place: Place, start: () => NodeChild): Promise<void> {
+    for (;;) {
+      const { child } = place
+      await child.exit
+      if (!place.isWanted || this.#isClosing) return
+      this.#ended.push(child)
+      place.child = start()
+    }
+  }
+}
+
+function isRecord(message: unknown): message is Readonly<Record<string, unknown>> {
+  return typeof message === 'object' && message !== null
+}
+
+function isEnd(message: unknown): message is { readonly committed: number; readonly failed: number } {
+  return isRecord(message) && message['kind'] === 'ended'
+}

@@ -1,0 +1,53 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { event, OutboxError } from '@outbox/core'
+import { openStore, type StoreAddress } from '@outbox/end-to-end/stores'
+
+/** What a producer process is told, as JSON in its first argument. */
+export interface LoadProcessOptions {
+  readonly store: StoreAddress
+  readonly aggregates: number
+  readonly entriesPerSecond: number
+  /** an event of this type is written once, when the process begins */
+  readonly special?: { readonly type: string; readonly payloadBytes: number }
+}
+
+const entriesPerTransaction = 5
+const options = JSON.parse(process.argv[2] ?? '{}') as LoadProcessOptions
+const application = await openStore(options.store)
+let isOver = false
+process.once('SIGTERM', () => {
+  isOver = true
+})
+process.stdin.once('end', () => process.exit(1)).resume() // whoever started it is gone
+
+const anAggregate = (): string => `order-${Math.floor(Math.random() * options.aggregates)}`
+const change = () => event('order.changed', { aggregateId: anAggregate(), payload: { note: 'x'.repeat(200) } })
+
+if (options.special) {
+  const { type, payloadBytes } = options.special
+  const payload = { note: 'x'.repeat(payloadBytes) }
+  await application.commit(event(type, { aggregateType: 'order', aggregateId: anAggregate(), payload }))
+}
+let next = performance.now()
+let committed = 0
+let failed = 0
+while (!isOver) {
+  try {
+    const receipts = await application.commit(...Array.from({ length: entriesPerTransaction }, change))
+    committed += receipts.length
+  } catch (error) {
+    // an application would try its transaction again; whether a failed one has committed, the database knows
+    failed += 1
+    if (!isPassing(error)) throw error
+    await wait(100)
+  }
+  next = Math.max(next + (1_000 * entriesPerTransaction) / options.entriesPerSecond, performance.now() - 1_000)
+  await wait(Math.max(0, next - performance.now()))
+}
+process.stdout.write(`${JSON.stringify({ kind: 'ended', committed, failed })}\n`)
+process.exit(0) // connections end with the process: the database may be away, and all is said already
+
+/** What faults do to producers: an outbox error that may pass, or whatever a driver throws while it has no server. */
+function isPassing(error: unknown): boolean {
+  return OutboxError.is(error) ? error.isRetryable : error instanceof Error
+}

@@ -1,0 +1,57 @@
+import { storeNames } from '@outbox/end-to-end/stores'
+import { publishers } from './choose.ts'
+import { faults } from './faults.ts'
+import { timing } from './lab.ts'
+import type { Result } from './run.ts'
+import { tableOf } from './table.ts'
+
+const begin = '<!-- written by `pnpm faults --page`: begin -->'
+const end = '<!-- end -->'
+
+/** The page with the figures of these runs in the place between its two marks. */
+export function withFigures(page: string, results: readonly Result[]): string {
+  const from = page.indexOf(begin)
+  const to = page.indexOf(end, from)
+  if (from < 0 || to < 0) throw new Error('the page has no place for figures')
+  return `${page.slice(0, from + begin.length)}\n\n${figuresOf(results)}\n\n${page.slice(to)}`
+}
+
+export function figuresOf(results: readonly Result[]): string {
+  return [summaryOf(results), ...(results.length === 0 ? [] : [tableOf(results)]), faultList()].join('\n\n')
+}
+
+function summaryOf(results: readonly Result[]): string {
+  if (results.length === 0) return 'No figures of this version stand here yet.'
+  const sum = (figure: (result: Result) => number): number => results.reduce((all, result) => all + figure(result), 0)
+  const dates = results.map(({ at }) => at.slice(0, 10)).sort()
+  const broken = results.filter(({ wrong }) => wrong.length > 0)
+  const unique = (texts: readonly string[]): string => [...new Set(texts)].sort().join(', ')
+  return [
+    `- ${results.length} runs, ${dates[0]} to ${dates.at(-1)}, ${Math.round(sum(({ seconds }) => seconds) / 60)} minutes in all`,
+    `- ${sum(({ entries }) => entries)} entries, ${sum(({ injected }) => injected)} faults, ${sum(({ kills }) => kills)} SIGKILLs`,
+    `- lost ${sum(({ lost }) => lost.length)}, out of order ${sum(({ outOfOrder }) => outOfOrder.length)}, leaked ${sum(({ leaked }) => leaked.length)}`,
+    `- recovered within the time of a lease and one poll, ${(timing.leaseMs + timing.pollIntervalMs) / 1_000} s: ${sum(({ timelyRecoveries }) => timelyRecoveries)} of ${sum(({ recoveries }) => recoveries)} times`,
+    `- slowest end after SIGTERM: ${(Math.max(...results.map(({ slowestStopMs }) => slowestStopMs)) / 1_000).toFixed(1)} s of ${timing.drainMs / 1_000} s`,
+    `- ${broken.length === 0 ? 'nothing is wrong with any run' : `wrong: ${broken.map(({ store, publisher, fault, wrong }) => `${store} → ${publisher}, ${fault} (${wrong.join('; ')})`).join('; ')}`}`,
+    `- ${unique(results.flatMap(({ servers }) => servers))}`,
+    `- ${unique(results.map(({ machine }) => machine))}`,
+  ].join('\n')
+}
+
+/** What each fault is, and which pairs it is not tried on, with the reason. */
+function faultList(): string {
+  const lines = faults.map(({ name, what, suits, because }) => {
+    const without = storeNames.flatMap((store) =>
+      publishers.filter((publisher) => !(suits?.(store, publisher) ?? true)).map((publisher) => ({ store, publisher })),
+    )
+    const stores = storeNames.filter(
+      (store) => without.filter((pair) => pair.store === store).length === publishers.length,
+    )
+    const brokers = publishers.filter(
+      (publisher) => without.filter((pair) => pair.publisher === publisher).length === storeNames.length,
+    )
+    const names = brokers.length > 0 ? brokers : stores
+    return `- \`${name}\`: ${what}${names.length === 0 ? '' : `. Not with ${names.join(', ')}: ${because ?? 'not possible'}`}.`
+  })
+  return `The faults:\n\n${lines.join('\n')}`
+}

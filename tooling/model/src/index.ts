@@ -1,0 +1,1 @@
+export { describeModel, type ModelOptions, type OpenedOutbox } from './describe-model.ts'

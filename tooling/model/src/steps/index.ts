@@ -1,0 +1,29 @@
+import type fc from 'fast-check'
+import type { Step } from '../step.ts'
+import { deadLetters, markPublished, upkeep } from './operators.ts'
+import { transaction } from './producers.ts'
+import { acquire, fetch, join, poll, release } from './relays.ts'
+import { settle } from './settling.ts'
+
+/** What relays and operators do, in the proportions in which histories grow interesting. */
+export const leasedSteps: readonly fc.Arbitrary<Step>[] = [
+  transaction,
+  transaction,
+  transaction,
+  join,
+  poll,
+  acquire,
+  acquire,
+  fetch,
+  fetch,
+  fetch,
+  settle,
+  settle,
+  settle,
+  release,
+  deadLetters,
+  upkeep,
+]
+
+/** The trait alone. What it does to aggregates that wait for a relay is left open, so the two are not mixed. */
+export const traitSteps: readonly fc.Arbitrary<Step>[] = [transaction, transaction, markPublished, upkeep]

@@ -1,0 +1,7 @@
+import { memoryOutbox } from '@outbox/memory'
+import { describeModel } from '../src/index.ts'
+
+describeModel('the store in memory', async () => {
+  const store = memoryOutbox()
+  return { store, transaction: store.transaction, close: async () => undefined }
+})

@@ -1,0 +1,76 @@
+/**
+ * Text that tries to be something else on its way: SQL, Lua, a subject, a header, a key, a path. All of it may stand in
+ * a name, an id or a header's value, and has to come out as it went in.
+ */
+export const hostileTexts: readonly string[] = [
+  `'; drop table outbox_entries; --`,
+  `"; drop table outbox_entries; --`,
+  `$$; drop table outbox_entries; $$`,
+  `\\'; drop table outbox_entries; --`,
+  `') or 1=1 --`,
+  `$1`,
+  `?`,
+  `:name`,
+  `@name`,
+  `%s %d %`,
+  `{"a","b"}`,
+  `\\`,
+  `\\\\"`,
+  `NULL`,
+  `null`,
+  `]] redis.call('FLUSHALL') --[[`,
+  `*`,
+  `>`,
+  `.`,
+  `..`,
+  `a..b`,
+  `$SYS.REQ.SERVER.PING`,
+  `$JS.API.STREAM.DELETE.orders`,
+  `_INBOX.>`,
+  ` `,
+  `  a  `,
+  `PUB orders 0`,
+  `__proto__`,
+  `constructor`,
+  `prototype`,
+  `toString`,
+  `hasOwnProperty`,
+  `__defineGetter__`,
+  `{aggregateId}`,
+  `{tag}`,
+  `}{`,
+  `%0d%0aNats-Rollup: all`,
+  `%`,
+  `%zz`,
+  `%C0%80`,
+  `../../etc/passwd`,
+  `{{7*7}}`,
+  `<script>alert(1)</script>`,
+  `\u202egnp.exe`, // a right-to-left override
+  `\u200b`,
+  `\ufeffa`,
+  `a\u0301`,
+  `\u00e1`,
+  `\ufffd`,
+  `\u2028`,
+  `😀`,
+  `\ud83d\udc68\u200d\ud83d\udc69`,
+  `\ufdfa`.repeat(80),
+]
+
+/** Text that no name, id or header's value may hold: it would break a log, a header or a line of a protocol. */
+export const refusedTexts: readonly (readonly [what: string, text: string])[] = [
+  ['a line break of HTTP and NATS', 'a\r\nNats-Rollup: all'],
+  ['a line feed', 'a\nb'],
+  ['a carriage return', 'a\rb'],
+  ['U+0000', 'a\u0000b'],
+  ['the separator of the hash', 'a\u001fb'],
+  ['an escape, which colours terminals', '\u001b[31m'],
+  ['a C1 control', 'a\u0085b'],
+  ['DEL', 'a\u007fb'],
+  ['a high surrogate alone', '\ud83d'],
+  ['a low surrogate alone', 'a\udc00b'],
+]
+
+/** What no error, event or log may hold; digits and letters that appear nowhere else. */
+export const canary = 'canary-7f3e9c1b'

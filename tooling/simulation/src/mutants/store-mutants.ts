@@ -1,0 +1,111 @@
+import type { Mutant } from './mutant.ts'
+
+/** Mistakes in a store. */
+export const storeMutants: readonly Mutant[] = [
+  {
+    name: 'settles without a look at the lease',
+    file: 'memory/src/settle.ts',
+    code: 'if (standing(state, settlement.entry.lease)) apply',
+    instead: 'apply',
+    within: 400,
+  },
+  {
+    name: 'takes a lease of the same partition for the one that stands',
+    file: 'memory/src/leases.ts',
+    code: 'row && row.epoch === lease.epoch && row.holder === lease.holder ? row : undefined',
+    instead: 'row?.holder ? row : undefined',
+    within: 400,
+  },
+  {
+    name: 'orders an aggregate by id',
+    file: 'memory/src/rows.ts',
+    code: '(aggregate.pending[index - 1]?.entry.sequence ?? -1) > row.entry.sequence',
+    instead: `(aggregate.pending[index - 1]?.entry.id ?? '') > row.entry.id`,
+    within: 100,
+  },
+  {
+    name: 'lends what still waits',
+    file: 'memory/src/rows.ts',
+    code: '|| aggregate.waitingUntil > now',
+    instead: '',
+    within: 100,
+  },
+  {
+    name: 'forgets to make the aggregate wait',
+    file: 'memory/src/settle.ts',
+    code: 'aggregateOf(state, row).waitingUntil = now + settlement.retryInMs',
+    instead: '',
+    within: 100,
+  },
+  {
+    name: 'lends past a dead letter that blocks',
+    file: 'memory/src/rows.ts',
+    code: `if (row.state.kind === 'dead' && row.state.blocksAggregate) return false`,
+    instead: '',
+    within: 400,
+  },
+  {
+    name: 'grants a lease that another relay holds',
+    file: 'memory/src/leases.ts',
+    code: 'if (row.holder !== null && state.relays.has(row.holder)) continue',
+    instead: '',
+    within: 400,
+  },
+  {
+    name: 'does not raise the epoch',
+    file: 'memory/src/leases.ts',
+    code: 'Math.max(row.epoch, above) + 1',
+    instead: 'Math.max(row.epoch, above, 1)',
+    within: 50,
+  },
+  {
+    name: 'evicts a relay whose beat has moved',
+    file: 'memory/src/leases.ts',
+    code: 'if (state.relays.get(holder) === beat) state.relays.delete(holder)',
+    instead: 'state.relays.delete(holder)',
+    within: 2_000,
+  },
+  {
+    name: 'counts no crash',
+    file: 'memory/src/leases.ts',
+    code: `if (row?.state.kind === 'pending') row.crashes += 1`,
+    instead: '',
+    within: 200,
+  },
+  {
+    name: 'lends a suspect in company',
+    file: 'memory/src/fetch.ts',
+    code: 'cut(suspect(prefixes) ?? prefixes, request)',
+    instead: 'cut(prefixes, request)',
+    within: 400,
+  },
+  {
+    name: 'marks entries as published when it lends them',
+    file: 'memory/src/fetch.ts',
+    code: 'return batch.flatMap((row) => {',
+    instead: `for (const row of batch) row.state = { kind: 'published', at: new Date(0), since: 0 }\n  return batch.flatMap((row) => {`,
+    within: 50,
+  },
+  {
+    name: 'drops the last settlement of a batch',
+    file: 'memory/src/settle.ts',
+    code: 'for (const settlement of request.settlements) {',
+    instead:
+      'for (const settlement of request.settlements.length > 1 ? request.settlements.slice(0, -1) : request.settlements) {',
+    within: 50,
+  },
+  {
+    name: 'requeues behind the entries that came later',
+    file: 'memory/src/dead-letters.ts',
+    code: `moveRow(state, row, { kind: 'pending' })`,
+    instead: `moveRow(state, row, { kind: 'pending' })\n    aggregateOf(state, row).pending.push(...aggregateOf(state, row).pending.splice(aggregateOf(state, row).pending.indexOf(row), 1))`,
+    within: 2_000,
+  },
+  {
+    name: 'settles an entry again that was requeued meanwhile',
+    file: 'memory/src/settle.ts',
+    code: ' || row.refused + 1 !== entry.attempt',
+    instead: '',
+    within: 2_000,
+  },
+]

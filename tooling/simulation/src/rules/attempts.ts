@@ -1,0 +1,118 @@
+import type { Facts, Violation } from './facts.ts'
+
+/** An attempt starts only while its lease is nobody else's. */
+export function attemptsAreOwned(facts: Facts): readonly Violation[] {
+  const takenAt = new Map<string, number>()
+  for (const { lease, step } of facts.takeovers) {
+    for (let epoch = 0; epoch < lease.epoch; epoch++) {
+      const key = `${lease.partition} ${epoch}`
+      if (!takenAt.has(key)) takenAt.set(key, step)
+    }
+  }
+  return [...facts.attempts.values()].flatMap((attempt) =>
+    attempt.entries.flatMap(({ id, lease }) => {
+      const step = takenAt.get(`${lease.partition} ${lease.epoch}`)
+      if (step === undefined || step > attempt.step) return []
+      const text = `${attempt.relay} published under epoch ${lease.epoch} of partition ${lease.partition}, which another relay had taken over`
+      return [{ rule: 'attempts-are-owned', text, ids: [id] }]
+    }),
+  )
+}
+
+/**
+ * An entry's attempts are never more than what it is to blame for: a refusal by the broker, or an unanswered publish
+ * after which the broker answered a probe.
+ */
+export function outagesBurnNothing(facts: Facts): readonly Violation[] {
+  const { history, plan } = facts.outcome
+  const probes = history.all('probed')
+  const blame = new Map<string, number[]>()
+  for (const { id, status, relay, step } of history.all('told')) {
+    const mayBeBlamed =
+      status === 'retry' ||
+      ((status === 'unknown' || status === 'unavailable') &&
+        (!plan.broker.probes || probes.some((probe) => probe.relay === relay && probe.step > step)))
+    if (mayBeBlamed) blame.set(id, [...(blame.get(id) ?? []), step])
+  }
+  return history.all('fetched').flatMap(({ step, entries }) =>
+    entries.flatMap(({ id, attempt }) => {
+      const since = facts.requeued.get(id)?.findLast((requeue) => requeue < step) ?? 0
+      const blamed = (blame.get(id) ?? []).filter((told) => told > since && told < step).length
+      if (attempt - 1 <= blamed) return []
+      const text = `attempt ${attempt} of an entry that can be blamed for ${blamed} failures`
+      return [{ rule: 'outages-burn-nothing', text, ids: [id] }]
+    }),
+  )
+}
+
+/** An entry is given up for what the broker said of it, or because relays died with it alone in their hands. */
+export function deathsHaveReasons(facts: Facts): readonly Violation[] {
+  const { history, plan, poison } = facts.outcome
+  const told = history.all('told')
+  return history.all('settled').flatMap(({ id, outcome, reason, step }) => {
+    if (outcome !== 'dead' || poison.get(id) === 'rejected') return []
+    const since = facts.requeued.get(id)?.findLast((requeue) => requeue < step) ?? 0
+    if (reason?.startsWith('crash:')) {
+      const losses = facts.takeovers.filter(
+        (deed) => deed.step > since && deed.step < step && deed.lost.inFlight.includes(id),
+      )
+      // the first time it may have been in company: it is under suspicion from then on
+      const alone = losses.filter(({ lost, step: at }) => wasAlone(facts, id, lost.lease.holder, at)).length
+      if (losses.length >= plan.relay.maxCrashes && alone >= plan.relay.maxCrashes - 1) return []
+      const text = `given up as deadly after ${losses.length} lost leases, ${alone} of them with nothing else in hand`
+      return [{ rule: 'deaths-have-reasons', text, ids: [id] }]
+    }
+    const failures = told.filter(
+      (deed) =>
+        deed.id === id &&
+        deed.step > since &&
+        deed.step < step &&
+        deed.status !== 'published' &&
+        deed.status !== 'notSent',
+    ).length
+    if (failures >= plan.relay.retry.maxAttempts) return []
+    return [{ rule: 'deaths-have-reasons', text: `given up after ${failures} failures: ${reason}`, ids: [id] }]
+  })
+}
+
+/** A refusal that the relay was told counts, and is not forgotten: the store hears of it before the entry is tried again. */
+export function refusalsCount(facts: Facts): readonly Violation[] {
+  const { history } = facts.outcome
+  const told = new Map<string, number>()
+  const violations: Violation[] = []
+  for (const deed of history.deeds) {
+    switch (deed.kind) {
+      case 'told':
+        if (deed.status === 'retry') told.set(deed.id, deed.step)
+        break
+      case 'settled':
+        told.delete(deed.id)
+        break
+      case 'settleFailed':
+        for (const id of deed.ids) told.delete(id)
+        break
+      case 'granted':
+        // whoever was told lost the lease
+        for (const id of deed.tookOver?.inFlight ?? []) told.delete(id)
+        break
+      case 'attempted':
+        for (const { id } of deed.entries) {
+          if (told.delete(id))
+            violations.push({ rule: 'refusals-count', text: 'a refusal was not written down', ids: [id] })
+        }
+        break
+      default:
+    }
+  }
+  return violations
+}
+
+/** Whether the relay that lost its leases then had handed nothing to its publisher but this entry, and was told nothing. */
+function wasAlone(facts: Facts, id: string, holder: string, lostAt: number): boolean {
+  const told = new Set(facts.outcome.history.all('told').map(({ attempt }) => attempt))
+  const open = [...facts.attempts.values()].filter(
+    ({ relay, attempt, step }) => holder.startsWith(`${relay} (`) && step < lostAt && !told.has(attempt),
+  )
+  const entries = open.flatMap((attempt) => attempt.entries.map((entry) => entry.id))
+  return entries.length === 1 && entries[0] === id
+}

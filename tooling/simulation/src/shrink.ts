@@ -1,0 +1,53 @@
+import type { Fault, Plan } from './plan.ts'
+
+/**
+ * Makes a plan that fails smaller, as long as it still fails: fewer faults first, then a smaller world.
+ *
+ * @param fails - whether a plan fails; asked again and again, so it should be quick
+ * @param maxTries - plans tried, at most
+ */
+export async function shrink(plan: Plan, fails: (plan: Plan) => Promise<boolean>, maxTries = 300): Promise<Plan> {
+  let smallest = plan
+  let tries = 0
+  const attempt = async (candidate: Plan): Promise<boolean> => {
+    tries += 1
+    if (tries > maxTries || !(await fails(candidate))) return false
+    smallest = candidate
+    return true
+  }
+  let hasShrunk = true
+  while (hasShrunk && tries < maxTries) {
+    hasShrunk = await withFewerFaults()
+    for (const simpler of simplerWorlds(smallest)) if (await attempt(simpler)) hasShrunk = true
+  }
+  return smallest
+
+  /** Leaves out halves, quarters, and so on, down to single faults. */
+  async function withFewerFaults(): Promise<boolean> {
+    const before = smallest.faults.length
+    for (let size = Math.ceil(before / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+      for (let from = 0; from < smallest.faults.length; ) {
+        const faults: readonly Fault[] = smallest.faults.toSpliced(from, size)
+        if (!(await attempt({ ...smallest, faults }))) from += size
+      }
+    }
+    return smallest.faults.length < before
+  }
+}
+
+function simplerWorlds(plan: Plan): readonly Plan[] {
+  const { broker, relay, poison } = plan
+  return [
+    { ...plan, entries: Math.ceil(plan.entries / 2) },
+    { ...plan, aggregates: Math.ceil(plan.aggregates / 2) },
+    { ...plan, producers: 1 },
+    { ...plan, relays: Math.max(1, plan.relays - 1) },
+    { ...plan, lateRelays: 0 },
+    { ...plan, rollbackProbability: 0 },
+    { ...plan, drift: 0 },
+    { ...plan, poison: { ...poison, deadly: 0 } },
+    { ...plan, poison: { ...poison, rejected: 0 } },
+    { ...plan, relay: { ...relay, lanes: 1 } },
+    { ...plan, broker: { ...broker, takes: 'batch' as const } },
+  ].filter((simpler) => JSON.stringify(simpler) !== JSON.stringify(plan))
+}

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest'
+import { mutants, partsWith } from '../src/mutants/index.ts'
+import { planOf } from '../src/plan.ts'
+import { explain, judge } from '../src/verdict.ts'
+
+describe('the checker has teeth: it finds', () => {
+  it.each(mutants)('$name', { timeout: 900_000 }, async (mutant) => {
+    const parts = await partsWith(mutant)
+    const { from = 1, within } = mutant
+    for (let seed = from; seed < from + within; seed++) {
+      if ((await judge(planOf(seed), parts)).violations.length > 0) return
+    }
+    expect.fail(`'${mutant.name}' was not found within ${within} seeds from ${from} on`)
+  })
+})
+
+it('tells the smallest world that shows a mistake, in words', { timeout: 900_000 }, async () => {
+  const mutant = mutants.find(({ name }) => name === 'takes what was not sent for published')
+  if (!mutant) throw new Error('the mutant of this test is gone')
+  const parts = await partsWith(mutant)
+  const seed = await firstBroken()
+  const text = await explain(seed, parts)
+
+  expect(text).toContain(`seed ${seed} breaks`)
+  expect(text).toContain(`pnpm simulate --seeds ${seed}`)
+  expect(text).toMatch(/\d+\.\d{3} s {2}lent \(fetch \d+\)/)
+  const smallest = JSON.parse(text.split('\n')[3] ?? '')
+  expect(smallest.faults.length).toBeLessThanOrEqual(planOf(seed).faults.length)
+  expect(smallest.entries).toBeLessThan(planOf(seed).entries)
+
+  async function firstBroken(): Promise<number> {
+    for (let candidate = 1; ; candidate++) {
+      const { violations } = await judge(planOf(candidate), parts)
+      if (violations.some(({ rule }) => rule === 'nothing-is-lost')) return candidate
+    }
+  }
+})
