@@ -1,0 +1,50 @@
+import type { Entrant } from './race.ts'
+
+export interface ScenarioOptions {
+  readonly rounds: number
+  /** of the rows, and of what else takes time; 1 is what the page shows */
+  readonly scale: number
+  /** see `RaceOptions` */
+  readonly isIsolated: boolean
+  readonly note: (line: string) => void
+}
+
+/** Shows that a scenario runs, and measures nothing. */
+export const smoke = Object.freeze({ rounds: 1, scale: 0.001, isIsolated: false })
+
+/** One kind of measurement. */
+export interface Scenario {
+  readonly title: string
+  /** what is measured, for the page */
+  readonly about: string
+  run(options: ScenarioOptions): Promise<readonly Heat[]>
+  goals(heats: readonly Heat[]): readonly Goal[]
+}
+
+/** Contestants that were measured side by side. */
+export interface Heat {
+  readonly name: string
+  readonly title: string
+  /** servers with their settings, rows, payloads */
+  readonly setting: string
+  readonly entrants: readonly Entrant[]
+}
+
+export interface Goal {
+  readonly goal: string
+  readonly measured: string
+  /** undefined where it could not be measured */
+  readonly isMet: boolean | undefined
+}
+
+/** Whether a ratio of two figures is at least, or at most, what was asked for. */
+export function ratioGoal(
+  goal: string,
+  [one, other]: readonly [number | undefined, number | undefined],
+  bounds: { readonly atLeast?: number; readonly atMost?: number },
+): Goal {
+  if (one === undefined || other === undefined) return { goal, measured: 'not measured', isMet: undefined }
+  const ratio = one / other
+  const isMet = ratio >= (bounds.atLeast ?? 0) && ratio <= (bounds.atMost ?? Number.POSITIVE_INFINITY)
+  return { goal, measured: `${ratio.toFixed(2)} ×`, isMet }
+}
