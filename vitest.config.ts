@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { ClosingLineReporter } from './tooling/services/src/vitest-reporter.ts'
 
@@ -8,14 +9,16 @@ export default defineConfig({
   resolve: { conditions: sourceConditions },
   ssr: { resolve: { conditions: sourceConditions } },
   test: {
-    include: ['{packages,tooling,examples}/*/test/**/*.test.ts'],
+    include: ['{packages,tooling,examples}/*/test/**/*.test.ts', 'bench/test/**/*.test.ts'],
     // for what vitest leaves to Node, and for children started with child_process.fork
     execArgv: ['--conditions=@outbox/source'],
     globalSetup: ['tooling/services/src/shared-servers.ts'],
     reporters: ['default', new ClosingLineReporter()],
+    // most tests wait for servers, processes and leases, and not for a CPU
+    maxWorkers: Math.max(3, availableParallelism()),
     // generous, because a machine may be busy: a test that hangs is named by what it waited for long before
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     teardownTimeout: 30_000,
   },
 })
