@@ -30,14 +30,25 @@ export async function openPublisher({ kind, url, stream }: BrokerAddress): Promi
     return { publisher, [Symbol.asyncDispose]: async () => undefined }
   }
   if (kind === 'redis') {
-    const client = new Redis(url, { enableOfflineQueue: false, autoResendUnfulfilledCommands: false })
+    // a connection that has gone silent is noticed within seconds, not when the system gives it up
+    const options = { enableOfflineQueue: false, autoResendUnfulfilledCommands: false, socketTimeout: 3_000 }
+    const client = new Redis(url, options)
     client.on('error', () => undefined) // the relay tells of outages; ioredis reconnects by itself
     return {
       publisher: redisPublisher({ client, stream }),
       [Symbol.asyncDispose]: async () => client.disconnect(),
     }
   }
-  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 100 })
+  const connection = await connect({
+    servers: url,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    waitOnFirstConnect: true,
+    // a connection that has gone silent is noticed within seconds, and so is one that is made into silence
+    pingInterval: 1_000,
+    maxPingOut: 2,
+    timeout: 2_000,
+  })
   const publisher = natsPublisher({ connection, subject: `${stream}.{aggregateType}.{aggregateId}` })
   return {
     publisher,

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
 import { createRelay, type RelayOptions } from '@outbox/relay'
 import { type BrokerAddress, openPublisher } from './brokers.ts'
@@ -81,6 +82,7 @@ process.once('SIGTERM', () => {
   stop.abort()
 })
 process.stdin.once('end', () => process.exit(1)).resume() // the test is gone
+tell({ kind: 'began', by: 'relay', clock: Date.now() })
 
 const application = await openStore(options.store)
 const broker = await openPublisher(options.broker)
@@ -91,7 +93,7 @@ const relay = createRelay({
   on: {
     partitions: ({ held }) => tell({ kind: 'partitions', held: held.length }),
     dead: ({ entry, reason }) => tell({ kind: 'dead', id: entry.id, reason }),
-    retry: ({ entry, isRefusal }) => tell({ kind: 'retry', id: entry.id, isRefusal }),
+    retry: ({ entry, isRefusal, error }) => tell({ kind: 'retry', id: entry.id, isRefusal, error: String(error) }),
     leasesLost: ({ partitions }) => tell({ kind: 'leasesLost', partitions }),
     settleRefused: ({ entries }) => tell({ kind: 'settleRefused', entries: entries.length }),
     destinationDown: () => tell({ kind: 'destinationDown' }),
@@ -105,6 +107,7 @@ const relay = createRelay({
 if (options.sampleEveryMs !== undefined) setInterval(tellWhatIsHeld, options.sampleEveryMs).unref()
 await relay.run({ signal: stop.signal })
 tell({ kind: 'stopped', afterMs: performance.now() - stoppedAt, stats: relay.stats() })
-await broker[Symbol.asyncDispose]()
-await application[Symbol.asyncDispose]()
+// in an outage a connection may never end: whoever asked for the end of the process gets it
+const closing = Promise.all([broker[Symbol.asyncDispose](), application[Symbol.asyncDispose]()])
+await Promise.race([closing, wait(2_000)])
 process.exit(0)

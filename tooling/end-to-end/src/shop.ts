@@ -17,7 +17,8 @@ export async function createShop(url: string, options?: PgApplicationOptions): P
 
 export function openShop(url: string, options?: PgApplicationOptions): Shop {
   const pool = new pg.Pool({ connectionString: url, max: options?.hasOneSession ? 3 : poolSize })
-  pool.on('error', () => undefined) // an idle connection that breaks is replaced; who uses one gets the error
+  pool.on('error', () => undefined) // an idle connection that breaks is replaced
+  pool.on('connect', (client) => client.on('error', () => undefined)) // and who uses one gets the error from its query
   const db = drizzle({ client: pool })
   return {
     ...pgApplication(db, () => pool.end(), options),

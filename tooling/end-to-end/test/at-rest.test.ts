@@ -6,7 +6,8 @@ import { readStream } from '../src/brokers.ts'
 import { openShop, type Shop } from '../src/shop.ts'
 import { createSystem, ofKind } from '../src/system.ts'
 
-const observedSeconds = 6
+/** long enough for the first looks, which come faster, to weigh little */
+const observedSeconds = 15
 
 async function transactions(shop: Shop): Promise<number> {
   const [row] = await shop.query(

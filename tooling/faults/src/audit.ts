@@ -14,7 +14,7 @@ export interface Audit {
 export interface Repeats {
   /** delivery began again under a newer lease */
   stepBack: number
-  /** came late, under a lease older than the newest seen of its partition */
+  /** came late, under a lease older than the newest seen of its aggregate */
   echo: number
   /** again under the same lease: a publish or a settle was not answered */
   unanswered: number

@@ -17,7 +17,7 @@ export interface Choice {
   readonly fault?: readonly string[] | undefined
 }
 
-/** Every pair under every fault that suits it, as far as chosen. */
+/** Every pair under every fault that suits it, as far as chosen, whether or not this machine has what it needs. */
 export function casesOf(choice: Choice): readonly Case[] {
   const isChosen = (names: readonly string[] | undefined, name: string): boolean => names?.includes(name) ?? true
   return storeNames
@@ -27,10 +27,7 @@ export function casesOf(choice: Choice): readonly Case[] {
         .filter((publisher) => isChosen(choice.publisher, publisher))
         .flatMap((publisher) =>
           faults
-            .filter(
-              ({ name, suits, isPossible = true }) =>
-                isPossible && isChosen(choice.fault, name) && (suits?.(store, publisher) ?? true),
-            )
+            .filter(({ name, suits }) => isChosen(choice.fault, name) && (suits?.(store, publisher) ?? true))
             .map((fault) => ({ store, publisher, fault })),
         ),
     )

@@ -10,7 +10,7 @@ import {
   startPostgres,
 } from '@outbox/services'
 import { execa } from 'execa'
-import { createConnection } from 'mysql2/promise'
+import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import pg from 'pg'
 
 /** A database that may be broken. */
@@ -47,9 +47,21 @@ export const storesWithReadOnly: ReadonlySet<StoreName> = new Set([
   'postgres-log',
   'postgres-js',
   'mysql',
+  'mariadb',
 ] as const)
-export const storesWithLocks: ReadonlySet<StoreName> = new Set(['postgres', 'postgres-js', 'mysql', 'mariadb'] as const)
-export const storesWithData: ReadonlySet<StoreName> = new Set(['postgres', 'postgres-js', 'mariadb'] as const)
+export const storesWithLocks: ReadonlySet<StoreName> = new Set([
+  'postgres',
+  'postgres-log',
+  'postgres-js',
+  'mysql',
+  'mariadb',
+] as const)
+export const storesWithData: ReadonlySet<StoreName> = new Set([
+  'postgres',
+  'postgres-log',
+  'postgres-js',
+  'mariadb',
+] as const)
 
 /** @param environment - added to the server's own; only PostgreSQL takes one */
 export async function startDatabase(
@@ -65,7 +77,7 @@ export async function startDatabase(
         setReadOnly: (isReadOnly) => setPostgresReadOnly(server.url, isReadOnly),
         dataDirectory: join(server.directory, 'data'),
         holdSnapshot: () => holdPostgresSnapshot(server.url),
-        lockTables: () => lockPostgresTables(server.url),
+        lockTables: () => lockPostgresTables(server.url, store === 'postgres-log' ? 'outbox_log' : 'outbox_entries'),
       })
     }
     case 'mysql': {
@@ -84,8 +96,10 @@ export async function startDatabase(
     }
     case 'mariadb': {
       const server = await startMariadb()
-      const { url } = await createMysqlDatabase(server.url)
+      const database = await createMysqlDatabase(server.url)
+      const url = await asOwnUser(server.url, database)
       return onServer(server, url, {
+        setReadOnly: (isReadOnly) => onMysql(server.url, `set global read_only = ${isReadOnly ? 'on' : 'off'}`),
         dataDirectory: join(server.directory, 'data'),
         holdSnapshot: () => holdMysqlSnapshot(url),
         lockTables: () => lockMysqlTables(url),
@@ -151,11 +165,11 @@ async function holdPostgresSnapshot(url: string): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: () => client.end() }
 }
 
-async function lockPostgresTables(url: string): Promise<TableLock> {
+async function lockPostgresTables(url: string, entries: 'outbox_entries' | 'outbox_log'): Promise<TableLock> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   await client.query('begin')
-  await client.query('lock table outbox_entries, committed in access exclusive mode')
+  await client.query(`lock table ${entries}, committed in access exclusive mode`)
   return {
     async waiting() {
       const { rowCount } = await client.query(`select from pg_stat_activity where wait_event_type = 'Lock'`)
@@ -170,11 +184,8 @@ async function lockMysqlTables(url: string): Promise<TableLock> {
   await connection.query('lock tables outbox_entries write, committed write')
   return {
     async waiting() {
-      const [rows] = await connection.query('show processlist')
-      // as: what mysql2 gives for a statement that returns rows
-      return (rows as readonly { readonly State: string | null }[]).filter(({ State }) =>
-        State?.startsWith('Waiting for table'),
-      ).length
+      const [rows] = await connection.query<RowDataPacket[]>('show processlist')
+      return rows.filter(({ State }) => String(State).startsWith('Waiting for table')).length
     },
     [Symbol.asyncDispose]: () => connection.end(),
   }
@@ -184,6 +195,17 @@ async function onMysql(url: string, ...statements: readonly string[]): Promise<v
   const connection = await createConnection(url)
   for (const statement of statements) await connection.query(statement)
   await connection.end()
+}
+
+/** The database's URL for a user who is not above `read_only`, as root is. */
+async function asOwnUser(
+  serverUrl: string,
+  { name, url }: { readonly name: string; readonly url: string },
+): Promise<string> {
+  await onMysql(serverUrl, 'create user shop', `grant all on ${name}.* to shop`)
+  const own = new URL(url)
+  own.username = 'shop'
+  return own.href
 }
 
 async function holdMysqlSnapshot(url: string): Promise<AsyncDisposable> {

@@ -1,3 +1,4 @@
+import type { ReceivedEntry } from '@outbox/core/wire'
 import type { BrokerKind } from '@outbox/end-to-end/brokers'
 import type { StoreName } from '@outbox/end-to-end/stores'
 import { brokerFaults } from './faults/broker.ts'
@@ -21,8 +22,12 @@ export interface Fault {
   readonly lab?: (publisher: BrokerKind) => Partial<LabOptions>
   /** nothing may arrive twice */
   readonly isClean?: boolean
-  /** dead letters that there must be in the end; default none */
+  /** dead letters that there must be in the end, each after refusals or deaths; default none, and no refusal either */
   readonly deadLetters?: number
+  /** processes end themselves by SIGKILL */
+  readonly isDeadly?: boolean
+  /** whether anything shows, when all is over, that the fault struck; default: `inflict` has seen to that */
+  readonly struck?: (lab: Lab, stream: readonly ReceivedEntry[]) => boolean
   /** breaks things and mends them, and lets `notes` time each recovery; `rounds`: how often, where that has a meaning */
   readonly inflict: (lab: Lab, notes: Notes, rounds: number) => Promise<void>
 }

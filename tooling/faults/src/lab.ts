@@ -6,6 +6,7 @@ import { type BrokerAddress, type BrokerKind, createStream, lengthOf } from '@ou
 import type { RelayProcessOptions } from '@outbox/end-to-end/relay-process'
 import { type StoreAddress, type StoreName, stores } from '@outbox/end-to-end/stores'
 import {
+  type ChildExit,
   type NodeChild,
   type OwnServer,
   spawnNode,
@@ -35,8 +36,8 @@ export interface LabOptions {
   readonly relays?: number
   readonly producers?: number
   readonly entriesPerSecond?: number
-  /** relays are started with this environment, producers with that of their place in the list */
-  readonly relayEnvironment?: Readonly<Record<string, string>>
+  /** each relay and each producer is started with the environment of its place in the list */
+  readonly relayEnvironments?: readonly Readonly<Record<string, string>>[]
   readonly producerEnvironments?: readonly Readonly<Record<string, string>>[]
   /** of the database server */
   readonly databaseEnvironment?: Readonly<Record<string, string>>
@@ -50,6 +51,13 @@ export interface LabOptions {
 interface Place {
   child: NodeChild
   isWanted: boolean
+}
+
+/** A process that ended though nobody had told it to. */
+export interface Death {
+  readonly end: ChildExit
+  /** the last of what it printed */
+  readonly said: string
 }
 
 const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
@@ -69,6 +77,8 @@ export class Lab implements AsyncDisposable {
   readonly #relays: Place[] = []
   readonly #producers: Place[] = []
   readonly #ended: NodeChild[] = []
+  readonly #killed = new Set<unknown>()
+  readonly #deaths: Death[] = []
   #isClosing = false
 
   private constructor(parts: {
@@ -109,7 +119,7 @@ export class Lab implements AsyncDisposable {
   /** Starts everything; resolves when entries flow. */
   async begin(): Promise<void> {
     const { relays = 3, producers = 4 } = this.options
-    for (let index = 0; index < relays; index++) this.#relays.push(this.#place(() => this.#startRelay()))
+    for (let index = 0; index < relays; index++) this.addRelay()
     for (let index = 0; index < producers; index++) this.#producers.push(this.#place(() => this.#startProducer(index)))
     try {
       await waitFor(async () => (await lengthOf(this.stream)) > 50, { what: 'entries to flow', timeoutMs: 120_000 })
@@ -140,27 +150,28 @@ export class Lab implements AsyncDisposable {
   }
 
   addRelay(): void {
-    this.#relays.push(this.#place(() => this.#startRelay()))
+    const index = this.#relays.length
+    this.#relays.push(this.#place(() => this.#startRelay(index)))
   }
 
-  /** SIGTERM to one of them; resolves when it has ended, and is not started again. */
+  /** SIGKILL to one of the processes or servers, on purpose. */
+  async kill(victim: { kill(): Promise<unknown> }): Promise<void> {
+    this.#killed.add(victim)
+    await victim.kill()
+  }
+
+  /** SIGTERM to one that has been at work; resolves when it has ended, and is not started again. */
   async removeRelay(): Promise<void> {
-    const place = this.#relays.find(({ isWanted }) => isWanted)
-    if (!place) throw new Error('there is no relay')
+    const isAtWork = ({ isWanted, child }: Place): boolean => isWanted && child.messages.some(isAboutPartitions)
+    const place = await waitFor(() => this.#relays.find(isAtWork), { what: 'a relay to work', timeoutMs: 60_000 })
     place.isWanted = false
-    const { code, signal } = await place.child.signal('SIGTERM')
-    if (code !== 0) throw new Error(`a relay ended with ${code ?? signal}:\n${place.child.output()}`)
+    const end = await place.child.signal('SIGTERM')
+    if (end.code !== 0) throw new Error(`a relay ended with ${end.code ?? end.signal}:\n${place.child.output()}`)
   }
 
-  /** No more producers; resolves with what they have told. */
-  async stopProducing(): Promise<{ readonly committed: number; readonly failed: number }> {
-    for (const place of this.#producers) place.isWanted = false
-    await Promise.all(this.producers.map((child) => child.signal('SIGTERM')))
-    const ends = this.#ended.concat(this.producers).flatMap(({ messages }) => messages.filter(isEnd))
-    return {
-      committed: ends.reduce((sum, end) => sum + end.committed, 0),
-      failed: ends.reduce((sum, end) => sum + end.failed, 0),
-    }
+  /** No more producers. */
+  async stopProducing(): Promise<void> {
+    await this.#end(this.#producers)
   }
 
   async drain(timeoutMs = 240_000): Promise<void> {
@@ -172,13 +183,18 @@ export class Lab implements AsyncDisposable {
 
   /** Ends all relays in an orderly way. */
   async stopRelays(): Promise<void> {
-    for (const place of this.#relays) place.isWanted = false
-    await Promise.all(this.#relays.map(({ child }) => child.signal('SIGTERM')))
+    await this.#end(this.#relays)
   }
 
-  /** everything that the relays have told, those that have died as well */
+  /** Processes that ended by themselves, or by a signal that nobody sent on purpose. */
+  get deaths(): readonly Death[] {
+    return this.#deaths
+  }
+
+  /** everything that relays and producers have told, those that have died as well */
   told(kind: string): readonly Readonly<Record<string, unknown>>[] {
-    return [...this.#ended, ...this.#relays.map(({ child }) => child)].flatMap(({ messages }) =>
+    const places = [...this.#relays, ...this.#producers]
+    return [...this.#ended, ...places.map(({ child }) => child)].flatMap(({ messages }) =>
       messages.filter(
         (message): message is Readonly<Record<string, unknown>> => isRecord(message) && message['kind'] === kind,
       ),
@@ -203,14 +219,14 @@ export class Lab implements AsyncDisposable {
     return { kind: this.options.store, url: this.databaseProxy?.through(url) ?? url }
   }
 
-  #startRelay(): NodeChild {
-    const { relayFault: fault, relayEnvironment: env = {} } = this.options
+  #startRelay(index: number): NodeChild {
+    const { relayFault: fault, relayEnvironments: environments = [] } = this.options
     const broker = { ...this.stream, url: this.brokerProxy.through(this.stream.url) }
     const options: RelayProcessOptions = { store: this.#address, broker, relay: timing, ...(fault && { fault }) }
     return spawnNode(
       fileURLToPath(import.meta.resolve('@outbox/end-to-end/relay-process')),
       [JSON.stringify(options)],
-      { env },
+      { env: environments[index % environments.length] ?? {} },
     )
   }
 
@@ -218,7 +234,7 @@ export class Lab implements AsyncDisposable {
     const { entriesPerSecond = 600, producers = 4, special, producerEnvironments = [] } = this.options
     const options: LoadProcessOptions = {
       store: this.#address,
-      aggregates: 60,
+      aggregates: 600,
       entriesPerSecond: entriesPerSecond / producers,
       ...(special && index === 0 && { special }),
     }
@@ -234,18 +250,35 @@ export class Lab implements AsyncDisposable {
   async #supervise(place: Place, start: () => NodeChild): Promise<void> {
     for (;;) {
       const { child } = place
-      await child.exit
+      const end = await child.exit
       if (!place.isWanted || this.#isClosing) return
       this.#ended.push(child)
+      if (!this.#killed.has(child)) this.#deaths.push(deathOf(child, end))
       place.child = start()
     }
   }
+
+  /** SIGTERM to all of them; who was still loading does not hear it, and just ends. */
+  async #end(places: readonly Place[]): Promise<void> {
+    const wanted = places.filter(({ isWanted }) => isWanted)
+    for (const place of wanted) place.isWanted = false
+    await Promise.all(
+      wanted.map(async ({ child }) => {
+        const end = await child.signal('SIGTERM')
+        if (end.code !== 0 && end.signal !== 'SIGTERM') this.#deaths.push(deathOf(child, end))
+      }),
+    )
+  }
+}
+
+function deathOf(child: NodeChild, end: ChildExit): Death {
+  return { end, said: child.output().split('\n').slice(-25).join('\n') }
+}
+
+function isAboutPartitions(message: unknown): boolean {
+  return isRecord(message) && message['kind'] === 'partitions'
 }
 
 function isRecord(message: unknown): message is Readonly<Record<string, unknown>> {
   return typeof message === 'object' && message !== null
-}
-
-function isEnd(message: unknown): message is { readonly committed: number; readonly failed: number } {
-  return isRecord(message) && message['kind'] === 'ended'
 }

@@ -4,7 +4,7 @@ import { type Case, casesOf, sliceOf } from './choose.ts'
 import { faults } from './faults.ts'
 import { withFigures } from './page.ts'
 import { isDone, merged, readResults, writeResults } from './record.ts'
-import { type Result, runFault } from './run.ts'
+import { failed, type Result, runFault } from './run.ts'
 import { tableOf } from './table.ts'
 
 const usage = `pnpm faults [--store NAME] [--publisher redis|nats] [--fault NAME] [--slice] [--rounds N] [--json FILE] [--resume FILE] [--minutes N] [--list]
@@ -45,7 +45,8 @@ const rounds = Number(values.rounds ?? (values.slice ? '2' : '5'))
 const minutes = Number(values.minutes)
 const file = values.resume ?? values.json
 const before = values.resume === undefined ? [] : await readResults(values.resume)
-const wanted = values.slice ? sliceOf(casesOf(values)) : casesOf(values)
+const possible = casesOf(values).filter(({ fault: { isPossible = true } }) => isPossible)
+const wanted = values.slice ? sliceOf(possible) : possible
 if (wanted.length === 0 || positionals.length > 0 || !Number.isSafeInteger(rounds) || rounds < 1 || !(minutes > 0)) {
   process.stderr.write(`nothing to do\n${usage}\n`)
   process.exit(2)
@@ -79,14 +80,16 @@ ${sum(({ injected }) => injected)} faults, ${sum(({ kills }) => kills)} SIGKILLs
 ${wanted.length - chosen.length} stood there before, ${left} left; ${((performance.now() - began) / 60_000).toFixed(1)} minutes`)
 process.exit(broken === 0 ? 0 : 1)
 
-/** @returns what is wrong; a run that comes to no result is broken too */
+/** @returns what is wrong */
 async function run({ store, publisher, fault }: Case): Promise<readonly string[]> {
   try {
     const result = await runFault(store, publisher, fault, rounds)
     results.push(result)
     return result.wrong
   } catch (error) {
-    return [`the run failed: ${error instanceof Error ? error.message : String(error)}`]
+    const result = failed(store, publisher, fault, error instanceof Error ? error.message : String(error))
+    results.push(result)
+    return result.wrong
   }
 }
 

@@ -1,7 +1,8 @@
 import { storeNames } from '@outbox/end-to-end/stores'
-import { publishers } from './choose.ts'
+import { casesOf, publishers } from './choose.ts'
 import { faults } from './faults.ts'
 import { timing } from './lab.ts'
+import { nameOf } from './record.ts'
 import type { Result } from './run.ts'
 import { tableOf } from './table.ts'
 
@@ -24,18 +25,28 @@ function summaryOf(results: readonly Result[]): string {
   if (results.length === 0) return 'No figures of this version stand here yet.'
   const sum = (figure: (result: Result) => number): number => results.reduce((all, result) => all + figure(result), 0)
   const dates = results.map(({ at }) => at.slice(0, 10)).sort()
+  const cases = casesOf({})
+  const missing = cases.filter(
+    (one) => !results.some((result) => nameOf(result) === nameOf({ ...one, fault: one.fault.name })),
+  )
   const broken = results.filter(({ wrong }) => wrong.length > 0)
   const unique = (texts: readonly string[]): string => [...new Set(texts)].sort().join(', ')
   return [
-    `- ${results.length} runs, ${dates[0]} to ${dates.at(-1)}, ${Math.round(sum(({ seconds }) => seconds) / 60)} minutes in all`,
-    `- ${sum(({ entries }) => entries)} entries, ${sum(({ injected }) => injected)} faults, ${sum(({ kills }) => kills)} SIGKILLs`,
+    `- ${results.length} of ${cases.length} runs, ${dates[0]} to ${dates.at(-1)}, ${Math.round(sum(({ seconds }) => seconds) / 60)} minutes in all`,
+    `- ${sum(({ entries }) => entries)} entries, ${sum(({ injected }) => injected)} faults, ${sum(({ kills }) => kills)} SIGKILLs, ${Math.round(sum(({ entriesPerSecond, seconds }) => entriesPerSecond * seconds) / sum(({ seconds }) => seconds))} entries per second committed under load`,
     `- lost ${sum(({ lost }) => lost.length)}, out of order ${sum(({ outOfOrder }) => outOfOrder.length)}, leaked ${sum(({ leaked }) => leaked.length)}`,
     `- recovered within the time of a lease and one poll, ${(timing.leaseMs + timing.pollIntervalMs) / 1_000} s: ${sum(({ timelyRecoveries }) => timelyRecoveries)} of ${sum(({ recoveries }) => recoveries)} times`,
     `- slowest end after SIGTERM: ${(Math.max(...results.map(({ slowestStopMs }) => slowestStopMs)) / 1_000).toFixed(1)} s of ${timing.drainMs / 1_000} s`,
     `- ${broken.length === 0 ? 'nothing is wrong with any run' : `wrong: ${broken.map(({ store, publisher, fault, wrong }) => `${store} → ${publisher}, ${fault} (${wrong.join('; ')})`).join('; ')}`}`,
+    ...(missing.length === 0 ? [] : [`- not run: ${countsOf(missing.map(({ fault }) => fault.name))}`]),
     `- ${unique(results.flatMap(({ servers }) => servers))}`,
     `- ${unique(results.map(({ machine }) => machine))}`,
   ].join('\n')
+}
+
+/** Each name with how often it is there. */
+function countsOf(names: readonly string[]): string {
+  return [...new Set(names)].map((name) => `${name} (${names.filter((one) => one === name).length})`).join(', ')
 }
 
 /** What each fault is, and which pairs it is not tried on, with the reason. */

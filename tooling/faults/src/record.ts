@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import type { Result } from './run.ts'
 
-type Named = Pick<Result, 'store' | 'publisher' | 'fault'>
+export type Named = Pick<Result, 'store' | 'publisher' | 'fault'>
 
-const nameOf = ({ store, publisher, fault }: Named): string => `${store} ${publisher} ${fault}`
+/** Tells runs apart. */
+export const nameOf = ({ store, publisher, fault }: Named): string => `${store} ${publisher} ${fault}`
 
 /** The runs of a file, as `writeResults` left them; none if there is no such file. */
 export async function readResults(file: string): Promise<readonly Result[]> {

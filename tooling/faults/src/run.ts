@@ -1,7 +1,9 @@
 import { cpus, release, totalmem, type } from 'node:os'
+import type { ReceivedEntry } from '@outbox/core/wire'
 import type { BrokerKind } from '@outbox/end-to-end/brokers'
 import { readStream } from '@outbox/end-to-end/brokers'
 import type { StoreName } from '@outbox/end-to-end/stores'
+import type { RelayStats } from '@outbox/relay'
 import { type Audit, audit } from './audit.ts'
 import type { Fault } from './faults.ts'
 import { Lab, timing } from './lab.ts'
@@ -12,6 +14,10 @@ export interface Result extends Audit {
   readonly store: StoreName
   readonly publisher: BrokerKind
   readonly fault: string
+  /** committed per second while the fault was at work */
+  readonly entriesPerSecond: number
+  /** entries that a broker had already and did not store again, as told by relays that ended in an orderly way */
+  readonly dropped: number
   readonly injected: number
   /** of these, and of what else the fault ended: SIGKILLs */
   readonly kills: number
@@ -39,20 +45,26 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
   await using lab = await Lab.open({ store, publisher, ...fault.lab?.(publisher) })
   const notes = new Notes()
   await lab.begin()
+  const loadBegan = performance.now()
+  const committedBefore = (await lab.shop.committed()).length
   await fault.inflict(lab, notes, rounds)
   await lab.stopProducing()
+  const loadSeconds = (performance.now() - loadBegan) / 1_000
   await lab.drain()
   await lab.stopRelays()
   const committed = await lab.shop.committed()
   const letters = await lab.shop.outbox.deadLetters.list({ limit: 1_000 })
   const stream = [...lab.lostByBroker, ...(await readStream(lab.stream))]
   const found = audit(committed, stream, new Set(letters.map(({ entry }) => entry.id)), notes.excused)
+  const dropped = sumOf(lab, 'duplicates')
   const recoveries = notes.recoveriesMs.toSorted((a, b) => a - b)
   return {
     ...found,
     store,
     publisher,
     fault: fault.name,
+    entriesPerSecond: Math.max(0, committed.length - committedBefore) / loadSeconds,
+    dropped,
     injected: notes.injected,
     kills: notes.kills,
     at,
@@ -66,8 +78,39 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
     timelyRecoveries: recoveries.filter((ms) => ms <= timing.leaseMs + timing.pollIntervalMs).length,
     slowestStopMs: slowestStopMs(lab),
     seconds: (performance.now() - began) / 1_000,
-    wrong: wrongIn(found, fault, lab),
+    wrong: wrongIn({ found, dropped, fault, lab, stream, kills: notes.kills }),
   }
+}
+
+/** A run that came to no result. */
+export function failed(store: StoreName, publisher: BrokerKind, fault: Fault, why: string): Result {
+  return {
+    ...audit([], [], new Set()),
+    store,
+    publisher,
+    fault: fault.name,
+    entriesPerSecond: 0,
+    dropped: 0,
+    injected: 0,
+    kills: 0,
+    at: new Date().toISOString(),
+    servers: [],
+    machine: machine(),
+    medianRecoveryMs: 0,
+    worstRecoveryMs: 0,
+    recoveries: 0,
+    timelyRecoveries: 0,
+    slowestStopMs: 0,
+    seconds: 0,
+    wrong: [`no result: ${why}`],
+  }
+}
+
+/** Over all relays that ended in an orderly way. */
+function sumOf(lab: Lab, counter: 'duplicates' | 'settlesRefused'): number {
+  // as: written by `relay-process.ts`
+  const all = lab.told('stopped').map(({ stats }) => stats as RelayStats)
+  return all.reduce((sum, stats) => sum + stats[counter], 0)
 }
 
 function machine(): string {
@@ -83,18 +126,59 @@ function slowestStopMs(lab: Lab): number {
   return Math.max(0, ...lab.told('stopped').map(({ afterMs }) => Number(afterMs)))
 }
 
-function wrongIn(found: Audit, fault: Fault, lab: Lab): readonly string[] {
-  const repeated = found.repeats.echo + found.repeats.stepBack + found.repeats.unanswered
+interface Findings {
+  readonly found: Audit
+  readonly dropped: number
+  readonly fault: Fault
+  readonly lab: Lab
+  readonly stream: readonly ReceivedEntry[]
+  readonly kills: number
+}
+
+function wrongIn(findings: Findings): readonly string[] {
+  const { found, fault, lab, stream } = findings
+  const { lost, leaked, outOfOrder, dead } = found
   const errors = lab.told('error')
   const stopMs = slowestStopMs(lab)
+  const deadLetters = fault.deadLetters ?? 0
+  const refusals = lab.told('retry').filter(({ isRefusal, error }) => isRefusal === true && !isUnanswered(error))
+  const deaths = lab.deaths.filter(({ end }) => !(fault.isDeadly && end.signal === 'SIGKILL'))
   return [
-    found.lost.length > 0 && `${found.lost.length} lost: ${found.lost.slice(0, 3).join(', ')}`,
-    found.leaked.length > 0 && `${found.leaked.length} leaked: ${found.leaked.slice(0, 3).join(', ')}`,
-    found.outOfOrder.length > 0 &&
-      `${found.outOfOrder.length} out of order: ${found.outOfOrder.slice(0, 3).join(', ')}`,
-    found.dead !== (fault.deadLetters ?? 0) && `${found.dead} dead letters instead of ${fault.deadLetters ?? 0}`,
-    fault.isClean === true && repeated > 0 && `${repeated} repeats, though nothing broke`,
+    lost.length > 0 && `${lost.length} lost: ${lost.slice(0, 3).join(', ')}`,
+    leaked.length > 0 && `${leaked.length} leaked: ${leaked.slice(0, 3).join(', ')}`,
+    outOfOrder.length > 0 && `${outOfOrder.length} out of order: ${outOfOrder.slice(0, 3).join(', ')}`,
+    dead !== deadLetters && `${dead} dead letters instead of ${deadLetters}`,
+    deadLetters === 0 &&
+      refusals.length > 0 &&
+      `${refusals.length} attempts counted, though the broker refused nothing: ${JSON.stringify(refusals[0])}`,
+    deaths[0] && `${deaths.length} processes ended by themselves (${JSON.stringify(deaths[0])})`,
     stopMs > timing.drainMs + stopGraceMs && `a relay took ${Math.round(stopMs)} ms to end`,
     errors.length > 0 && `a relay told of a defect: ${JSON.stringify(errors[0])}`,
-  ].filter((text): text is string => text !== false)
+    fault.struck?.(lab, stream) === false && 'nothing shows that the fault struck',
+    ...repeatsIn(findings),
+  ].filter((text): text is string => typeof text === 'string')
+}
+
+/** A publish that nobody answered, of a broker that answers otherwise, counts as an attempt: a slow machine has such. */
+function isUnanswered(error: unknown): boolean {
+  return /before the broker answered|got no answer/.test(String(error))
+}
+
+/** What relays tell of, whenever an entry may have to be published again. */
+const causes = ['leasesLost', 'settleRefused', 'storeDown', 'destinationDown']
+
+function repeatsIn({ found: { repeats }, dropped, fault, lab, kills }: Findings): readonly (string | false)[] {
+  const stored = repeats.echo + repeats.stepBack + repeats.unanswered
+  const hasCause =
+    kills > 0 ||
+    fault.isDeadly === true ||
+    causes.some((kind) => lab.told(kind).length > 0) ||
+    lab.told('retry').some(({ isRefusal }) => isRefusal === false)
+  const refused = sumOf(lab, 'settlesRefused')
+  return [
+    stored + dropped > 0 && !hasCause && `${stored} repeats stored and ${dropped} dropped, without a cause`,
+    fault.isClean === true &&
+      stored + dropped + refused > 0 &&
+      `${stored} repeats stored, ${dropped} dropped and ${refused} settles refused, though nothing broke`,
+  ]
 }

@@ -17,6 +17,8 @@ const one: Result = {
   outOfOrder: [],
   dead: 0,
   repeats: { stepBack: 1, echo: 0, unanswered: 0 },
+  entriesPerSecond: 500,
+  dropped: 0,
   injected: 4,
   kills: 4,
   at: '2026-01-01T00:00:00.000Z',

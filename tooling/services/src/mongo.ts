@@ -17,8 +17,8 @@ export async function startMongo({
   ...wanted
 }: StartMongoOptions = {}): Promise<OwnServer> {
   return launch({
-    title: 'MongoDB',
-    version: 'DocumentDB',
+    title: 'DocumentDB',
+    version: 'in place of MongoDB',
     program: programOf('mongo', wanted),
     programArguments: (port, directory) => [
       ...['--port', String(port), '--dir', directory, ...options],

@@ -55,6 +55,8 @@ export function spawnNode(file: string, args: readonly string[] = [], options: S
     ...(options.cwd ? { cwd: options.cwd } : {}),
     reject: false,
     buffer: false,
+    // a process that does not end when it is told to is for the test to find, and not to be killed unseen
+    forceKillAfterDelay: false,
     // dies with this process when it exits in an orderly way; the standard input tells it of the other ways
     cleanup: true,
   })

@@ -24,17 +24,19 @@ export interface TcpProxy extends AsyncDisposable {
   hold(): void
   /** Lets requests reach the server and holds its answers; `heal` delivers them. */
   holdAnswers(): void
-  /** Keeps connections open and throws away all that is sent, both ways, for good. */
+  /** Keeps connections open and throws away all that is sent, both ways; those there are never pass anything again. */
   blackHole(): void
   /** Delays every piece of data by so many milliseconds, each way. */
   delay(delayMs: number): void
-  /** Lets everything through again, what was held first. */
+  /** Lets everything through again, what was held first; but connections that were in a black hole stay there. */
   heal(): void
 }
 
 interface Pipe {
   readonly client: Socket
   readonly server: Socket
+  /** in a black hole */
+  isLost: boolean
   /** delivers what is held, in order */
   flush(): void
 }
@@ -59,11 +61,12 @@ export async function startTcpProxy(url: string): Promise<TcpProxy> {
     client.on('data', (data) => {
       bytesFromClients += data.length
     })
-    const flushRequests = forward(client, server, () => ({ flow: requests, delayMs }))
-    const flushAnswers = forward(server, client, () => ({ flow: answers, delayMs }))
+    const flushRequests = forward(client, server, () => ({ flow: pipe.isLost ? 'drop' : requests, delayMs }))
+    const flushAnswers = forward(server, client, () => ({ flow: pipe.isLost ? 'drop' : answers, delayMs }))
     const pipe: Pipe = {
       client,
       server,
+      isLost: requests === 'drop',
       flush: () => {
         flushRequests()
         flushAnswers()
@@ -109,7 +112,10 @@ export async function startTcpProxy(url: string): Promise<TcpProxy> {
     },
     hold: () => set('hold', 'hold'),
     holdAnswers: () => set('pass', 'hold'),
-    blackHole: () => set('drop', 'drop'),
+    blackHole: () => {
+      set('drop', 'drop')
+      for (const pipe of pipes) pipe.isLost = true
+    },
     delay: (milliseconds) => {
       delayMs = milliseconds
     },

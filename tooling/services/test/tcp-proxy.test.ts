@@ -105,14 +105,19 @@ describe('a proxy', () => {
     await waitFor(() => received === 'ab', { what: 'the answer' })
   })
 
-  it('loses what falls into a black hole', async () => {
+  it('loses what falls into a black hole, and the connection with it', async () => {
     proxy.blackHole()
     client.write('b')
     await waitFor(() => proxy.bytesFromClients === 2, { what: 'the request to reach the proxy' })
     proxy.heal()
     client.write('c')
-    await waitFor(() => received === 'ac', { what: 'the later answer' })
-    expect(echo.heard.join('')).toBe('ac')
+    await waitFor(() => proxy.bytesFromClients === 3, { what: 'the next request to reach the proxy' })
+    const another = connect({ host: proxy.host, port: proxy.port })
+    another.write('d')
+    await once(another, 'data')
+    another.destroy()
+    expect(echo.heard.join('')).toBe('ad')
+    expect(received).toBe('a')
   })
 
   it('delays data, each way', async () => {

@@ -14,7 +14,7 @@ const always = (): boolean => true
 const hasServer = ({ database }: Lab): boolean => database.server !== undefined
 
 const troubles: readonly Trouble[] = [
-  { name: 'relay SIGKILL', suits: always, inflict: async (lab) => void (await lab.aRelay().kill()) },
+  { name: 'relay SIGKILL', suits: always, inflict: async (lab) => void (await lab.kill(lab.aRelay())) },
   {
     name: 'relay SIGSTOP',
     suits: always,
@@ -35,7 +35,7 @@ const troubles: readonly Trouble[] = [
       await lab.removeRelay()
     },
   },
-  { name: 'producer SIGKILL', suits: always, inflict: async (lab) => void (await lab.aProducer().kill()) },
+  { name: 'producer SIGKILL', suits: always, inflict: async (lab) => void (await lab.kill(lab.aProducer())) },
   { name: 'broker restart', suits: always, inflict: (lab) => lab.broker.restart() },
   {
     name: 'broker SIGKILL',

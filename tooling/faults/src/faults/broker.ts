@@ -8,14 +8,25 @@ import type { TcpProxy } from '@outbox/services'
 import { Redis } from 'ioredis'
 import type { Fault } from '../faults.ts'
 import { type Lab, timing } from '../lab.ts'
+import { strike, tells } from '../struck.ts'
 
-function network(name: string, what: string, breakIt: (proxy: TcpProxy) => void, forMs: number): Fault {
+/** What relays tell of a broker that does not take or does not answer. */
+const isMissed = tells('destinationDown', 'retry')
+
+function network(
+  name: string,
+  what: string,
+  breakIt: (proxy: TcpProxy) => void,
+  forMs: number,
+  more: Pick<Fault, 'struck'> = {},
+): Fault {
   return {
+    ...more,
     name: `broker-${name}`,
     what: `the way to the broker ${what}`,
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
-        breakIt(lab.brokerProxy)
+        strike(lab.brokerProxy, breakIt)
         await wait(forMs)
         lab.brokerProxy.heal()
         await notes.recovery(lab)
@@ -30,9 +41,10 @@ export const brokerFaults: readonly Fault[] = [
   {
     name: 'broker-sigkill',
     what: 'the broker is killed (SIGKILL) and starts again',
+    struck: isMissed,
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
-        await notes.kill(lab.broker)
+        await notes.kill(lab, lab.broker)
         await wait(500)
         await lab.broker.restart()
         await notes.recovery(lab)
@@ -42,16 +54,20 @@ export const brokerFaults: readonly Fault[] = [
   network('reset', 'is reset', (proxy) => proxy.reset(), 50),
   network(
     'black-hole',
-    'swallows everything, and connections stay open',
+    'swallows everything; connections stay open, and pass nothing ever after',
     (proxy) => proxy.blackHole(),
     2 * timing.leaseMs,
+    { struck: isMissed },
   ),
-  network('half-open', 'delivers requests and no answers', (proxy) => proxy.holdAnswers(), timing.leaseMs),
+  network('half-open', 'delivers requests and no answers', (proxy) => proxy.holdAnswers(), timing.leaseMs, {
+    struck: isMissed,
+  }),
   network('slow', 'takes 150 ms longer, each way', (proxy) => proxy.delay(150), 3_000),
-  network('refused', 'is closed for a while', (proxy) => proxy.refuse(), 2_000),
+  network('refused', 'is closed for a while', (proxy) => proxy.refuse(), 2_000, { struck: isMissed }),
   {
     name: 'broker-lost-acks',
     what: 'the broker stores messages, and its acknowledgements are lost',
+    struck: isMissed,
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
         lab.brokerProxy.holdAnswers()
@@ -65,6 +81,7 @@ export const brokerFaults: readonly Fault[] = [
   {
     name: 'broker-full',
     what: 'the broker has no room for a while',
+    struck: tells('destinationDown'),
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
         await setRoom(lab, 'none')
@@ -77,6 +94,7 @@ export const brokerFaults: readonly Fault[] = [
   {
     name: 'broker-no-permission',
     what: 'the relay may not write to the stream for a while',
+    struck: tells('destinationDown'),
     lab: (publisher) => (publisher === 'nats' ? { natsConfig: natsConfig('may write') } : {}),
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
@@ -90,6 +108,7 @@ export const brokerFaults: readonly Fault[] = [
   {
     name: 'stream-deleted',
     what: 'the stream is deleted, and made again two seconds later',
+    struck: ({ lostByBroker }) => lostByBroker.length > 0,
     async inflict(lab, notes) {
       lab.lostByBroker.push(...(await deleteStream(lab)))
       await wait(2_000)

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Fault } from '../faults.ts'
 import { timing } from '../lab.ts'
+import { strike, tells } from '../struck.ts'
 
 /** What happens to the processes themselves, and to their clocks. */
 export const processFaults: readonly Fault[] = [
@@ -10,7 +11,7 @@ export const processFaults: readonly Fault[] = [
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < 2 * rounds; round++) {
         await wait(200 + 600 * Math.random())
-        await notes.kill(lab.aRelay())
+        await notes.kill(lab, lab.aRelay())
         await notes.recovery(lab)
       }
     },
@@ -18,6 +19,7 @@ export const processFaults: readonly Fault[] = [
   {
     name: 'relay-sigstop',
     what: 'a relay is stopped (SIGSTOP) for longer than its lease, and goes on',
+    struck: tells('leasesLost'),
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
         const relay = lab.aRelay()
@@ -41,8 +43,26 @@ export const processFaults: readonly Fault[] = [
     },
   },
   {
+    name: 'sigterm-in-outage',
+    what: 'a relay is told to end (SIGTERM) while the way to the broker, or to the database, swallows everything',
+    struck: tells('destinationDown', 'storeDown'),
+    async inflict(lab, notes, rounds) {
+      const proxies = [lab.brokerProxy, ...(lab.databaseProxy ? [lab.databaseProxy] : [])]
+      for (let round = 0; round < rounds; round++) {
+        const proxy = proxies[round % proxies.length] ?? lab.brokerProxy
+        strike(proxy, () => proxy.blackHole())
+        await wait(timing.leaseMs)
+        lab.addRelay()
+        await lab.removeRelay()
+        proxy.reset()
+        proxy.heal()
+        await notes.recovery(lab)
+      }
+    },
+  },
+  {
     name: 'relays-come-and-go',
-    what: 'relays join and leave all the time, 1 to 6 of them',
+    what: 'relays join and leave all the time, 3 to 6 of them',
     isClean: true,
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
@@ -59,7 +79,7 @@ export const processFaults: readonly Fault[] = [
     lab: () => ({ relays: 20 }),
     async inflict(lab, notes) {
       await wait(3_000)
-      await Promise.all(lab.relays.slice(0, 5).map((relay) => notes.kill(relay)))
+      await Promise.all(lab.relays.slice(0, 5).map((relay) => notes.kill(lab, relay)))
       await notes.recovery(lab)
     },
   },
@@ -69,7 +89,7 @@ export const processFaults: readonly Fault[] = [
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < 2 * rounds; round++) {
         await wait(300 * Math.random())
-        await notes.kill(lab.aProducer())
+        await notes.kill(lab, lab.aProducer())
         await notes.recovery(lab)
       }
     },
@@ -82,6 +102,7 @@ export const processFaults: readonly Fault[] = [
       relayFault: { kind: 'die', eventType: 'order.deadly' },
     }),
     deadLetters: 1,
+    isDeadly: true,
     async inflict(lab, notes) {
       const deadline = performance.now() + 90_000
       while ((await lab.shop.outbox.stats()).dead === 0) {
