@@ -1,5 +1,6 @@
 import type { SQLTagStore } from 'node:sqlite'
 import type { DueEntry, FetchRequest } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { clearNotes, sourceOf, standing } from './leases.ts'
 import { lentContent, number, type Row } from './rows.ts'
 
@@ -22,13 +23,13 @@ export function fetch(sql: SQLTagStore, request: FetchRequest): readonly DueEntr
  * one, and so on; within that, the oldest aggregate of every partition, then the second oldest, and so on. So neither
  * an aggregate nor a partition keeps others out, and wherever it is cut off, prefixes by sequence are left.
  *
- * An entry that relays may have died of ends its aggregate's prefix; as the head, it comes before all others.
+ * An entry that relays died with twice ends its aggregate's prefix; as the head, it comes before all others.
  */
 function candidates(sql: SQLTagStore, partitions: readonly number[], request: FetchRequest): Row[] {
   return sql.all`
     WITH queued AS (
       SELECT position, partition, row_number() OVER queue AS place, first_value(position) OVER queue AS head,
-        total(crashes > 0) OVER queue AS suspects
+        total(crashes >= ${suspectAt}) OVER queue AS suspects
       FROM outbox_due WHERE partition IN (SELECT value FROM json_each(${JSON.stringify(partitions)}))
       WINDOW queue AS (PARTITION BY aggregate_type, aggregate_id ORDER BY sequence)
     ), ranked AS (

@@ -53,7 +53,7 @@ export interface DueEntry extends EntryContent {
   readonly source: string
   /** 1 at the first try; counts the tries that the broker refused, not outages */
   readonly attempt: number
-  /** how often a relay died while this entry was in its hands; above 0 it is lent alone */
+  /** how often a relay died while this entry was in its hands; from 2 on it is lent alone */
   readonly crashes: number
   /** what the broker deduplicates on: the id, and after n requeues `id#n` */
   readonly deduplicationId: string

@@ -195,7 +195,7 @@ export interface LeasedSource extends OutboxSource {
    * For each aggregate it lends a prefix, by sequence, of all its pending entries that were committed when the read
    * began: nothing if the aggregate waits or is blocked. Entries of one aggregate stand in ascending sequence.
    * Aggregates come oldest first; one aggregate, or one partition, does not keep the others out of the batch. An
-   * entry with `crashes` above 0 is lent alone, before others. Stale leases lend nothing.
+   * entry with two `crashes` or more is lent alone, before others. Stale leases lend nothing.
    */
   fetch(request: FetchRequest): Promise<readonly DueEntry[]>
 

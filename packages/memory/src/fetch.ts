@@ -1,5 +1,5 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
-import { deduplicationIdOf } from '@outbox/core/adapter'
+import { deduplicationIdOf, suspectAt } from '@outbox/core/adapter'
 import { standing } from './leases.ts'
 import { byPosition, isDue } from './rows.ts'
 import type { Row, State } from './state.ts'
@@ -45,13 +45,13 @@ function duePrefixes(state: State, partitions: ReadonlySet<number>, limitPerAggr
 /** An entry that a relay may have died of ends the prefix before it, so that it comes to be its aggregate's head. */
 function prefixOf(pending: readonly Row[], limitPerAggregate: number): Row[] {
   const prefix = pending.slice(0, limitPerAggregate)
-  const suspectAt = prefix.findIndex((row, index) => index > 0 && row.crashes > 0)
-  return suspectAt < 0 ? prefix : prefix.slice(0, suspectAt)
+  const end = prefix.findIndex((row, index) => index > 0 && row.crashes >= suspectAt)
+  return end < 0 ? prefix : prefix.slice(0, end)
 }
 
 /** The oldest head that a relay may have died of, to be lent alone. */
 function suspect(prefixes: readonly Row[][]): readonly Row[][] | undefined {
-  const heads = prefixes.flatMap((prefix) => prefix.slice(0, 1)).filter((head) => head.crashes > 0)
+  const heads = prefixes.flatMap((prefix) => prefix.slice(0, 1)).filter((head) => head.crashes >= suspectAt)
   const oldest = heads.sort(byPosition)[0]
   return oldest && [[oldest]]
 }

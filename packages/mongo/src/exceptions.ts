@@ -1,3 +1,4 @@
+import { suspectAt } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { inScan } from './entries.ts'
 import { back, type Met, met, metFields, oneByOne } from './fronts.ts'
@@ -38,7 +39,7 @@ export async function exceptionsIn(
     { $project: { ...metFields, kind: { $literal: kind } } },
   ]
   const found = await oneByOne((pipeline) => database.aggregate('entries', pipeline), names.entries, [
-    of('suspect', { crashes: { $gt: 0 }, state: 'pending' }, 1),
+    of('suspect', { crashes: { $gte: suspectAt }, state: 'pending' }, 1),
     of('hold', { holdsUntil: { $gt: now } }, 1),
     of('aside', { state: 'pending', asideUntil: { $gt: inScan } }, fewAside),
   ])

@@ -1,5 +1,5 @@
 import type { FetchRequest } from '@outbox/core'
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, suspectAt } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { aggregateNameOf, lentFields } from './entries.ts'
 import { oneByOne } from './fronts.ts'
@@ -65,7 +65,7 @@ export async function beginnings(
     for (const { key } of some) {
       const [head, ...others] = pending.get(key) ?? []
       // found out about since the suspects were looked for: it goes alone all the same
-      if (head && head.crashes > 0) return [{ taken: [head], next: others[0] }]
+      if (head && head.crashes >= suspectAt) return [{ taken: [head], next: others[0] }]
       const beginning = take(pending.get(key) ?? [], request.limitPerAggregate, room)
       if (beginning.taken.length > 0) found.push(beginning)
     }
@@ -194,7 +194,7 @@ function take(pending: readonly Place[], limitPerAggregate: number, room: Room):
   const taken: Place[] = []
   for (const entry of pending) {
     const isTooLarge = !room.isEmpty && entry.payloadBytes > room.bytes
-    const isSuspect = taken.length > 0 && entry.crashes > 0
+    const isSuspect = taken.length > 0 && entry.crashes >= suspectAt
     if (room.entries === 0 || taken.length >= limitPerAggregate || isTooLarge || isSuspect)
       return { taken, next: entry }
     taken.push(entry)

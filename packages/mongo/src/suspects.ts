@@ -1,5 +1,5 @@
 import type { Lease } from '@outbox/core'
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, suspectAt } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { aggregateNameOf } from './entries.ts'
 import { holds } from './fronts.ts'
@@ -12,7 +12,7 @@ const atOnce = 8
 /**
  * The oldest entry that a relay may have died of, if it is the head of its aggregate and due: it is lent alone.
  *
- * Plan: the index `suspect` is nearly always empty.
+ * Plan: the index `suspect`, of what has crashes, is nearly always empty.
  */
 export async function oldestSuspect(
   context: Context,
@@ -23,7 +23,7 @@ export async function oldestSuspect(
   const partitions = leases.map(({ partition }) => partition)
   const seen = new Set<string>()
   for (let behind: Document = {}; ; ) {
-    const filter = { partition: { $in: partitions }, crashes: { $gt: 0 }, state: 'pending', ...behind }
+    const filter = { partition: { $in: partitions }, crashes: { $gte: suspectAt }, state: 'pending', ...behind }
     const projection = { partition: 1, aggregate: 1, position: 1 }
     const sort = { position: 1, _id: 1 }
     const page = await database.find('entries', filter, { projection, sort, limit: pageSize })
@@ -42,7 +42,7 @@ export async function oldestSuspect(
       for (const { key } of some) {
         const { head, next } = first.get(key) ?? {}
         // what stands behind it may be aside: the relay may have died before it put that back
-        if (head && head.crashes > 0) return { taken: [head], next }
+        if (head && head.crashes >= suspectAt) return { taken: [head], next }
       }
     }
     const last = page.at(-1)

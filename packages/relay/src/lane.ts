@@ -1,4 +1,5 @@
 import { type DueEntry, type Lease, permanent, type Settlement } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import type { Breaker } from './breaker.ts'
 import type { RelayContext } from './context.ts'
 import type { Counters } from './counters.ts'
@@ -149,7 +150,7 @@ export class Lane {
     isAlone: boolean,
     abort: AbortSignal,
   ): Promise<Cycle> {
-    this.#mustBeAlone = entries.some(({ crashes }) => crashes > 0)
+    this.#mustBeAlone = entries.some(({ crashes }) => crashes >= suspectAt)
     if (isAlone || !this.#mustBeAlone) return this.#work(entries, borrowed, abort)
     this.#context.leases.drop(await this.#settle(borrowed, []))
     return 'busy'

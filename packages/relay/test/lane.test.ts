@@ -62,7 +62,7 @@ describe('a lane', () => {
         const lease = request.leases.find(({ partition }) => partition % 2 === 0)
         if (!isThere || isGone || !lease) return world.store.fetch(request)
         isGone = true
-        return [dueEntry({ lease, crashes: 1 })]
+        return [dueEntry({ lease, crashes: 2 })]
       },
     }
     const { relay } = world.relay(broker, { store, lanes: 2 })

@@ -165,15 +165,14 @@ function isUnanswered(error: unknown): boolean {
 }
 
 /** What relays tell of, whenever an entry may have to be published again. */
-const causes = ['leasesLost', 'settleRefused', 'storeDown', 'destinationDown']
+const causes = ['leasesLost', 'settleRefused', 'storeDown', 'destinationDown', 'retry']
 
 function repeatsIn({ found: { repeats }, dropped, fault, lab, kills }: Findings): readonly (string | false)[] {
   const stored = repeats.echo + repeats.stepBack + repeats.unanswered
   const hasCause =
     kills > 0 ||
     fault.isDeadly === true ||
-    causes.some((kind) => lab.told(kind).length > 0) ||
-    lab.told('retry').some(({ isRefusal }) => isRefusal === false)
+    causes.some((kind) => lab.told(kind).length > 0)
   const refused = sumOf(lab, 'settlesRefused')
   return [
     stored + dropped > 0 && !hasCause && `${stored} repeats stored and ${dropped} dropped, without a cause`,

@@ -1,4 +1,5 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { cut } from '../shared/cut.ts'
 import { distinctLeases, leaseKey, standingCondition } from './fence.ts'
 import { lend } from './lend.ts'
@@ -63,7 +64,7 @@ async function fetchOnce(session: Session, names: Names, request: FetchRequest):
   const candidates = candidatesFrom(met, represented, request.limit)
   const found = await prefixes(session, names, request, candidates)
   // a suspect that became due since it was looked for is lent alone, next time
-  const unsuspected = found.map((prefix) => (prefix[0] && prefix[0].crashes > 0 ? [] : prefix))
+  const unsuspected = found.map((prefix) => (prefix[0] && prefix[0].crashes >= suspectAt ? [] : prefix))
   return { entries: await lend(session, names, request, leases, notes, cut(unsuspected, request)), parked }
 }
 

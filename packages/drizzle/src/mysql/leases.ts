@@ -1,4 +1,5 @@
 import { type CallOptions, type Lease, type LeasedSource, OutboxError, type Poll, partitionCount } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { now } from './content.ts'
 import { standingCondition } from './fence.ts'
 import { by, byKey } from './indexes.ts'
@@ -143,7 +144,8 @@ left join json_table(l.in_flight, '$[*]' columns (position bigint unsigned path 
 -- whoever had these in hand never said what became of them; a released lease has no such notes
 left join ${entries} e ${byKey} on e.position = noted.position and e.state = 'pending'
 set l.holder = ${textLiteral(holder)}, l.epoch = greatest(l.epoch, claim.above) + 1, l.in_flight = '[]',
-  e.crashes = e.crashes + 1, e.place = 'suspect'
+  -- the place first: it goes by the crashes that there were before
+  e.place = if(e.crashes >= ${suspectAt - 1}, 'suspect', e.place), e.crashes = e.crashes + 1
 where ${isMember(textLiteral(holder))} = 1 and (l.holder is null or ${isMember('l.holder')} = 0)`,
     request,
   )

@@ -1,4 +1,5 @@
 import { type DueEntry, type FetchRequest, partitionCount } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { lentColumns, lentContent } from './content.ts'
 import { leaseValues, standingLeases } from './fence.ts'
 import { type Beside, suspects } from './log/beside.ts'
@@ -264,7 +265,7 @@ batch as materialized (
       select *,
         -- the limit above cuts off the end of a beginning; this holds even if the planner joined in another order
         row_number() over of_aggregate = nth as is_beginning,
-        bool_or(is_behind_log or (crashes > 0 and ${beside?.hasCompany ? 'true' : 'nth > 1'})) over of_aggregate as is_behind
+        bool_or(is_behind_log or (crashes >= ${suspectAt} and ${beside?.hasCompany ? 'true' : 'nth > 1'})) over of_aggregate as is_behind
       from beginnings
       window of_aggregate as (partition by place order by nth rows unbounded preceding)
     ) beginning

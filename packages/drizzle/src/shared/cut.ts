@@ -1,4 +1,5 @@
 import type { FetchRequest } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 
 /** What the cut needs to know of an entry. */
 export interface Cuttable {
@@ -24,7 +25,7 @@ export function cut<Place extends Cuttable>(
   while (open.length > 0 && count < limit) {
     open = open.filter(({ prefix, taken }) => {
       const place = prefix[taken.length]
-      if (!place || count >= limit || (place.crashes > 0 && taken.length > 0)) return false
+      if (!place || count >= limit || (place.crashes >= suspectAt && taken.length > 0)) return false
       if (count > 0 && bytes + place.payloadBytes > maxBytes) return false
       taken.push(place)
       count += 1

@@ -1,5 +1,5 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, suspectAt } from '@outbox/core/adapter'
 import { type Cuttable, cut } from '../shared/cut.ts'
 import { contentColumns, lentContentOf } from './content.ts'
 import { publishedAbove } from './late.ts'
@@ -43,12 +43,12 @@ export function* fetch(names: TableNames, given: FetchRequest): Steps<Batch> {
 /**
  * The oldest entry that a relay may have died of, if it is the head of its aggregate and due: it is lent alone.
  *
- * Plan: the index of suspects is nearly always empty.
+ * Plan: the index of what has crashes is nearly always empty; its condition has to be there word for word.
  */
 function* oldestSuspect({ entries, aggregates }: TableNames, partitions: readonly number[]): Steps<number | undefined> {
   const [row] = yield* query(
     `SELECT e.position FROM ${entries} e
-     WHERE e.crashes > 0 AND e.${isPending} AND e.partition IN (SELECT value FROM json_each(?))
+     WHERE e.crashes > 0 AND e.crashes >= ${suspectAt} AND e.${isPending} AND e.partition IN (SELECT value FROM json_each(?))
        AND NOT EXISTS (
          SELECT 1 FROM ${aggregates} a
          WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id

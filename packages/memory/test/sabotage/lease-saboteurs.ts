@@ -37,6 +37,16 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     caughtBy: ['crashes.alone'],
   },
   {
+    breaks: 'an entry is lent alone after one crash',
+    sabotage: (store) => ({
+      fetch: async (request) => {
+        const batch = await store.fetch(request)
+        return batch.some(({ crashes }) => crashes > 0) ? batch.slice(0, 1) : batch
+      },
+    }),
+    caughtBy: ['crashes.in-company'],
+  },
+  {
     breaks: 'a crash is forgotten once it was lent',
     sabotage: (store) => ({
       fetch: async (request) => (await store.fetch(request)).map((entry) => ({ ...entry, crashes: 0 })),

@@ -1,3 +1,4 @@
+import { suspectAt } from '@outbox/core/adapter'
 import type { Names } from '../names.ts'
 import { pendingStates } from '../states.ts'
 import { isPassed, standsAside } from './cursor.ts'
@@ -8,7 +9,7 @@ export interface Beside {
   readonly isBehind: (e: string) => string
   /** SQL: the log has passed a higher sequence than the entry `e` has */
   readonly isBelowPassed: (e: string) => string
-  /** something of the log is in the batch: an entry with a crash must not join it */
+  /** something of the log is in the batch: a suspect must not join it */
   readonly hasCompany: boolean
 }
 
@@ -46,7 +47,7 @@ export function suspectOf(names: Names, beside: Beside = besideLog(names, false)
 
 export function suspects({ entries, aggregates }: Names, beside: Beside | undefined): string {
   return `select e.aggregate_type, e.aggregate_id
-  from fence join ${entries} e on e.partition = fence.partition and e.crashes > 0 and e.state in ${pendingStates}
+  from fence join ${entries} e on e.partition = fence.partition and e.crashes >= ${suspectAt} and e.state in ${pendingStates}
   where not exists (
       select from ${entries} earlier
       where earlier.aggregate_type = e.aggregate_type and earlier.aggregate_id = e.aggregate_id
