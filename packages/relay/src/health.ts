@@ -1,36 +1,49 @@
-import { type CallOptions, type Clock, OutboxError, type StoreStats, systemClock } from '@outbox/core'
-import { progressOf } from './counters.ts'
-import type { Relay, RelayStats } from './relay.ts'
-import { pause } from './time.ts'
+import {
+  type CallOptions,
+  type Clock,
+  OutboxError,
+  type PartitionStats,
+  type StoreStats,
+  systemClock,
+} from '@outbox/core'
+import { pause } from './pause.ts'
+import type { Relay } from './relay.ts'
+import { stillnessOf } from './stillness.ts'
 
 /** How a relay does: for a platform's probes, and for people. */
 export interface RelayHealth {
   /** false: it does not go on by itself; start another */
   readonly isLive: boolean
-  /** nothing is amiss: what is due leaves */
+  /** nothing is amiss: what is due leaves; a partition that dead letters may hold up does not make it false */
   readonly isReady: boolean
-  /** entries are overdue, and nothing has left for as long */
+  /** a partition has an overdue entry, and nothing has left it for as long */
   readonly isStalled: boolean
   /** what is amiss, one sentence each; holds no payload and no secret */
   readonly reasons: readonly string[]
 }
 
-/** Entries are overdue, and nothing leaves. */
+/** Partitions have overdue entries, and nothing leaves them. */
 export interface Stall {
-  /** on the database's clock */
+  /** those that stand still, ascending */
+  readonly partitions: readonly number[]
+  /** on the database's clock, of all that is pending in them */
   readonly oldestPendingAgeMs: number
+  /** for how long nothing has left any of them, as far as the checks saw */
   readonly stillForMs: number
-  /** what stands in the way as far as can be seen from here, one sentence each; holds no payload and no secret */
+  /** as the check gives them, the stall among them */
   readonly reasons: readonly string[]
 }
 
 export interface HealthOptions {
-  readonly relay: Pick<Relay, 'stats'>
+  readonly relay: Pick<Relay, 'stats' | 'on'>
   /** asked for its backlog at each check; without it nothing is ever called stalled */
-  readonly store?: { stats(options?: CallOptions): Promise<StoreStats> }
-  /** how old the oldest pending entry may be while nothing leaves, default 60,000 ms */
+  readonly store?: { stats(options?: CallOptions): Promise<Pick<StoreStats, 'partitions'>> }
+  /** how old a partition's oldest pending entry may be while nothing leaves the partition, default 60,000 ms */
   readonly stalledAfterMs?: number
-  /** called by the check that finds a stall first, once until something leaves; what it throws rejects the check */
+  /**
+   * Called by the check that finds a stall, once until no partition stands still, however many join it meanwhile. A
+   * partition with dead letters is told apart, once until it has caught up. What it throws rejects the check.
+   */
   readonly onStalled?: (stall: Stall) => void
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
   readonly stuckAfterMs?: number
@@ -46,51 +59,52 @@ export interface HealthCheck {
 }
 
 /**
- * Watches a relay that was started: each check compares what it finds with the checks before.
+ * Watches a relay that was started, for as long as that lives: each check compares what it finds with the checks before.
+ *
+ * A relay answers for the partitions that no other relay holds: its own, and those that nobody takes. One of them is
+ * stalled when its oldest pending entry is older than `stalledAfterMs`, and for as long no entry of it was published
+ * here or became a dead letter. That time begins with the first check that finds something pending, anew when a dead
+ * letter is requeued or discarded, and after an outage of the database. Pending is also what waits for another try, or
+ * behind a dead letter.
  *
  * It has no timer of its own but that of `watch`: check a few times per `stalledAfterMs` at least. An outage of
  * database or broker leaves the relay live, since it goes on by itself.
  */
 export function relayHealth(options: HealthOptions): HealthCheck {
   const { relay, store, stalledAfterMs = 60_000, stuckAfterMs = 60_000, onStalled, clock = systemClock } = options
+  const lookAt = stillnessOf(relay, clock, stalledAfterMs)
   let wellAt = clock.monotonic()
-  let movedAt = wellAt
-  let moved = -1
-  let isStallTold = false
 
   const check = async (call?: CallOptions): Promise<RelayHealth> => {
+    const backlog = await backlogOf(store, call)
     const now = clock.monotonic()
     const stats = relay.stats()
     if (stats.mayPublish || stats.isStoreDown) wellAt = now
-    if (progressOf(stats) !== moved) {
-      movedAt = now
-      isStallTold = false
-    }
-    moved = progressOf(stats)
-    const backlog = await backlogOf(store, call)
-    const stillForMs = now - movedAt
-    const oldestPendingAgeMs = backlog === 'away' ? 0 : (backlog?.oldestPendingAgeMs ?? 0)
     const isStuck = now - wellAt >= stuckAfterMs
-    const isStalled = oldestPendingAgeMs >= stalledAfterMs && stillForMs >= stalledAfterMs
-    const amiss = [
-      ...(stats.state === 'running' ? [] : [`The relay is ${stats.state}.`]),
-      ...(stats.isStoreDown || backlog === 'away' ? ['The database is away.'] : []),
+    const { stalled, isNews, ...ages } = lookAt(backlog ?? [], stats.heldElsewhere)
+    const partitions = stalled.map(({ partition }) => partition)
+    const blocked = stalled.filter(({ dead }) => dead > 0).map(({ partition }) => partition)
+    const outages = [
+      ...(stats.state !== 'running' ? [`The relay is ${stats.state}.`] : []),
+      ...(stats.isStoreDown || !backlog ? ['The database is away.'] : []),
       ...stats.destinationsDown.map((name) => `'${name}' is away.`),
       ...(isStuck ? [`The relay has held no lease for ${seconds(now - wellAt)}, though the database answers.`] : []),
     ]
-    const stall = [
-      `Nothing has left for ${seconds(stillForMs)}; the oldest pending entry is ${seconds(oldestPendingAgeMs)} old.`,
+    const reasons = [
+      ...outages,
+      ...(partitions.length > 0
+        ? [
+            `Nothing has left partition ${partitions} for ${seconds(ages.stillForMs)}; the oldest entry is ${seconds(ages.oldestPendingAgeMs)} old.`,
+          ]
+        : []),
+      ...(blocked.length > 0 ? [`Dead letters may hold up partition ${blocked}.`] : []),
     ]
-    const inTheWay = isStalled ? [...amiss, ...inTheWayOf(backlog, stats)] : amiss
-    if (isStalled && !isStallTold) {
-      isStallTold = true
-      onStalled?.({ oldestPendingAgeMs, stillForMs, reasons: inTheWay })
-    }
+    if (isNews) onStalled?.({ partitions, ...ages, reasons })
     return {
       isLive: stats.state !== 'stopped' && !isStuck,
-      isReady: amiss.length === 0 && !isStalled,
-      isStalled,
-      reasons: isStalled ? [...stall, ...inTheWay] : amiss,
+      isReady: outages.length === 0 && blocked.length === partitions.length,
+      isStalled: partitions.length > 0,
+      reasons,
     }
   }
 
@@ -105,28 +119,15 @@ export function relayHealth(options: HealthOptions): HealthCheck {
   }
 }
 
-/** What the backlog shows beside outages. */
-function inTheWayOf(backlog: StoreStats | 'away' | undefined, { partitions }: RelayStats): readonly string[] {
-  if (backlog === undefined || backlog === 'away') return []
-  const oldest = backlog.partitions.find(({ oldestPendingAgeMs }) => oldestPendingAgeMs === backlog.oldestPendingAgeMs)
-  return [
-    ...(partitions === 0 ? ['This relay holds no partition: another one should do the work.'] : []),
-    ...(oldest && oldest.dead > 0
-      ? [
-          `Partition ${oldest.partition}, where the oldest stands, has dead letters: ${oldest.dead}. With onDead: 'block' they hold up their aggregates.`,
-        ]
-      : []),
-  ]
-}
-
+/** @returns undefined: the database is away */
 async function backlogOf(
   store: HealthOptions['store'],
   options: CallOptions | undefined,
-): Promise<StoreStats | 'away' | undefined> {
+): Promise<readonly PartitionStats[] | undefined> {
   try {
-    return await store?.stats(options)
+    return (await store?.stats(options))?.partitions ?? []
   } catch (error) {
-    if (OutboxError.is(error) && error.isRetryable) return 'away'
+    if (OutboxError.is(error) && error.isRetryable) return undefined
     throw error
   }
 }

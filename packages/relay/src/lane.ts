@@ -7,11 +7,12 @@ import { decide } from './decide.ts'
 import type { Destinations } from './destinations.ts'
 import type { Leases } from './leases.ts'
 import { retryFrom } from './options.ts'
+import { pause } from './pause.ts'
 import { type Attempt, attemptOf, Publishing } from './publishing.ts'
 import type { RetryOptions } from './retry.ts'
 import { Setbacks } from './setbacks.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
-import { Bell, pause } from './time.ts'
+import { Bell } from './time.ts'
 import type { Turns } from './turns.ts'
 
 /** After an empty fetch the lane looks again by itself: what woke it may not have been committed yet. */

@@ -53,6 +53,8 @@ export class Leases {
   readonly #above = new Map<number, number>()
   /** leases granted so far */
   grants = 0
+  /** partitions that other living relays held at the last look */
+  heldElsewhere: readonly number[] = []
   #holder: string | undefined
   #deadline = never
   /** when the last poll of this membership was answered */
@@ -204,6 +206,9 @@ export class Leases {
       this.#now - since >= leaseMs ? { holder, beat } : [],
     )
     const live = poll.relays.map(({ holder }) => holder).filter((name) => !evict.some(({ holder }) => holder === name))
+    this.heldElsewhere = poll.leases.flatMap(({ partition, holder }) =>
+      holder !== self && live.includes(holder ?? '') ? partition : [],
+    )
     const share = shareOf(live.sort().indexOf(self), live.length)
     await this.#handOver(share, self)
     const claims = inPreferredOrder(freeLeases(poll.leases, live), share)

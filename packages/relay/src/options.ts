@@ -168,14 +168,11 @@ function requireNumbers(prefix: string, settings: object, byDefault: object): vo
     const value = given.get(name)
     if (typeof number !== 'number') continue
     const isTime = name.endsWith('Ms')
-    const isFine = isTime ? isTimerMs(value) : Number.isSafeInteger(value) && Number(value) > 0
+    const isFine =
+      typeof value === 'number' && value >= 1 && (isTime ? value <= maxTimerMs : Number.isSafeInteger(value))
     const instead = isTime ? `milliseconds, from 1 to ${maxTimerMs}` : 'a whole number from 1 on'
     if (!isFine) throw notValid(prefix + name, value, instead)
   }
-}
-
-function isTimerMs(value: unknown): boolean {
-  return typeof value === 'number' && value >= 1 && value <= maxTimerMs
 }
 
 function withoutUndefined<Options extends object>(options: Options): Partial<Options> {

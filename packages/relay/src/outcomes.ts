@@ -43,7 +43,6 @@ export async function outcomesOf(
 }
 
 /** A publisher is somebody's own code: its answers are looked at before they become settlements. */
-function isOutcome(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || !('status' in value)) return false
-  return typeof value.status === 'string' && Object.hasOwn(statuses, value.status)
+function isOutcome(value: { readonly status?: unknown } | null | undefined): boolean {
+  return typeof value?.status === 'string' && Object.hasOwn(statuses, value.status)
 }

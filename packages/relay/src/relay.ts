@@ -29,6 +29,8 @@ export interface RelayStats extends Readonly<Counters> {
   readonly state: State
   /** partitions held now, of 64 */
   readonly partitions: number
+  /** partitions that other living relays held at this one's last look, ascending: no business of this one's */
+  readonly heldElsewhere: readonly number[]
   /** the leases were renewed so lately that a publish may start */
   readonly mayPublish: boolean
   readonly isStoreDown: boolean
@@ -130,14 +132,14 @@ class StoreRelay implements Relay {
   }
 
   stats(): RelayStats {
-    const down = this.#destinations.all.filter(({ isOpen }) => isOpen)
     return {
       ...this.#counters,
       state: this.#state,
       partitions: this.#leases.held.length,
+      heldElsewhere: this.#leases.heldElsewhere,
       mayPublish: this.#leases.mayPublish(),
       isStoreDown: this.#calls.isDown,
-      destinationsDown: down.map(({ publisher }) => publisher.name),
+      destinationsDown: this.#destinations.all.flatMap(({ isOpen, publisher }) => (isOpen ? publisher.name : [])),
     }
   }
 
@@ -175,11 +177,11 @@ class StoreRelay implements Relay {
     const before = { ...this.#counters }
     const abort = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal
     const isIdle = await this.#begin('ticking', 'tick', () => this.#tick(abort))
-    const { published, retried, dead } = this.#counters
+    const after = this.#counters
     return {
-      published: published - before.published,
-      retried: retried - before.retried,
-      dead: dead - before.dead,
+      published: after.published - before.published,
+      retried: after.retried - before.retried,
+      dead: after.dead - before.dead,
       isIdle,
     }
   }

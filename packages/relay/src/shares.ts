@@ -27,5 +27,5 @@ export function inPreferredOrder<Item extends { readonly partition: number }>(
 
 /** Leases that anybody may claim: unheld, or held by one who is not among the `live` relays. */
 export function freeLeases(leases: readonly LeaseState[], live: readonly string[]): readonly LeaseState[] {
-  return leases.filter(({ holder }) => holder === null || !live.includes(holder))
+  return leases.filter(({ holder }) => !live.includes(holder ?? ''))
 }

@@ -61,7 +61,7 @@ export class StoreCalls {
   }
 
   #open(): Promise<RelayStore> {
-    this.#store ??= open(this.#given, this.#context.settings.clock)
+    this.#store ??= open(this.#given, this.#context)
     return this.#store
   }
 }
@@ -71,10 +71,10 @@ export function isLeased(store: LeasedSource | OutboxSource): store is LeasedSou
 }
 
 /** Most stores have leases: what stands in for them is loaded only where it is needed. */
-async function open(store: LeasedSource | OutboxSource, clock: RelayContext['settings']['clock']): Promise<RelayStore> {
+async function open(store: LeasedSource | OutboxSource, context: RelayContext): Promise<RelayStore> {
   if (isLeased(store)) return store
   const { UnleasedStore } = await import('./unleased.ts')
-  return new UnleasedStore(store, clock)
+  return new UnleasedStore(store, context)
 }
 
 /** What a call ends with that the relay's end cut short: no defect, and no mistake in the set-up. */

@@ -2,7 +2,7 @@ import type { RelayContext } from './context.ts'
 import { type Counters, progressOf } from './counters.ts'
 import type { Lane } from './lane.ts'
 import type { Leases } from './leases.ts'
-import { pause } from './time.ts'
+import { pause } from './pause.ts'
 
 /** After so many looks that find work due and get none of it, a tick ends. */
 const maxIdleLooks = 2

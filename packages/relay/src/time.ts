@@ -1,4 +1,5 @@
 import { type Clock, unavailable } from '@outbox/core'
+import { whenOver } from './pause.ts'
 
 /** A promise and its ends. */
 export interface Deferred<T> {
@@ -15,16 +16,6 @@ export function deferred<T>(): Deferred<T> {
     reject = no
   })
   return { promise, resolve, reject }
-}
-
-/** Calls back after `delayMs`, or when `signal` aborts if that is sooner; the returned function takes it back. */
-function whenOver(clock: Clock, delayMs: number, signal: AbortSignal, callback: () => void): () => void {
-  const cancel = clock.schedule(callback, delayMs)
-  signal.addEventListener('abort', callback, { once: true })
-  return () => {
-    cancel()
-    signal.removeEventListener('abort', callback)
-  }
 }
 
 export interface TimeLimit {
@@ -51,7 +42,6 @@ export async function within<T>(
   const gaveUp = deferred<never>()
   const giveUp = (): void => gaveUp.reject(controller.signal.reason)
   let cancel = whenOver(clock, timeoutMs, abort, () => {
-    cancel()
     controller.abort(
       abort.aborted ? abort.reason : unavailable(`'${system}' did not answer within ${timeoutMs} ms.`, { system }),
     )
@@ -63,15 +53,6 @@ export async function within<T>(
   } finally {
     cancel()
   }
-}
-
-/** Waits `delayMs`, or until `signal` aborts. */
-export async function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  const over = deferred<void>()
-  const cancel = whenOver(clock, delayMs, signal, () => over.resolve())
-  await over.promise
-  cancel()
 }
 
 /**

@@ -1,5 +1,4 @@
 import {
-  type Clock,
   type DueEntry,
   type Lease,
   type OutboxEntry,
@@ -8,34 +7,46 @@ import {
   type Settlement,
 } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
+import type { RelayContext } from './context.ts'
 import type { RelayStore } from './store-calls.ts'
+
+/** How many entries are read at once, at most, to find one that is due behind those that are not. */
+const maxWindow = 10_000
 
 /** What is known of an entry that could not be published; in memory, for as long as this relay lives. */
 interface Trouble {
-  refused: number
-  isDead: boolean
+  readonly refused: number
+  readonly isDead: boolean
+  /** monotonic time until which its aggregate waits; infinity: it is a dead letter that blocks it */
+  readonly until: number
 }
 
 /**
  * Lets the relay work with a store that has only the three methods of the trait.
  *
  * All that a leased store keeps in the database is kept here instead: attempts, waits and dead letters are forgotten
- * when the relay ends, and a dead letter is tried again after the next start. There are no leases: two relays at once
- * would publish everything twice, so there must be one. Order per aggregate holds as far as `fetchUnpublished` returns
- * an aggregate's entries by sequence.
+ * when the relay ends, and a dead letter is tried again after the next start. What is no longer among the unpublished is
+ * forgotten too: a dead letter that was marked as published blocks nothing. There are no leases: two relays at once would
+ * publish everything twice, so there must be one. Order per aggregate holds as far as `fetchUnpublished` returns an
+ * aggregate's entries by sequence.
+ *
+ * What waits or is dead stands before all that came later, and is read with it. At most 10,000 entries are read at once
+ * (`batchSize`, if that is more), so memory is bounded whatever the backlog: while that many of the oldest wait or are
+ * dead, nothing behind them leaves, and a `warning` says so.
  */
 export class UnleasedStore implements RelayStore {
   readonly #source: OutboxSource
-  readonly #clock: Clock
+  readonly #context: RelayContext
   readonly #trouble = new Map<string, Trouble>()
-  /** aggregate → monotonic time until which it waits; infinity: a dead letter blocks it */
-  readonly #waiting = new Map<string, number>()
   /** there is nobody to share with: what is claimed is granted */
   readonly #granted = new Set<number>()
+  /** entries that were not due at the last look: the next one reads past as many from the start */
+  #passed = 0
+  #isBlocked = false
 
-  constructor(source: OutboxSource, clock: Clock) {
+  constructor(source: OutboxSource, context: RelayContext) {
     this.#source = source
-    this.#clock = clock
+    this.#context = context
   }
 
   async check(): Promise<void> {}
@@ -93,33 +104,59 @@ export class UnleasedStore implements RelayStore {
   }
 
   #note(settlement: Settlement): void {
-    const { entry } = settlement
-    const key = aggregateKey(entry)
-    if (settlement.outcome === 'published') {
+    const { entry, outcome } = settlement
+    if (outcome === 'published') {
       this.#trouble.delete(entry.id)
-      this.#waiting.delete(key)
-    } else if (settlement.outcome === 'retry') {
-      this.#trouble.set(entry.id, { refused: entry.attempt - (settlement.isRefusal ? 0 : 1), isDead: false })
-      this.#waiting.set(key, this.#clock.monotonic() + settlement.retryInMs)
+    } else if (outcome === 'retry') {
+      const refused = entry.attempt - (settlement.isRefusal ? 0 : 1)
+      this.#trouble.set(entry.id, { refused, isDead: false, until: this.#now + settlement.retryInMs })
     } else {
-      this.#trouble.set(entry.id, { refused: entry.attempt, isDead: true })
-      if (settlement.blocksAggregate) this.#waiting.set(key, Number.POSITIVE_INFINITY)
-      else this.#waiting.delete(key)
+      const until = settlement.blocksAggregate ? Number.POSITIVE_INFINITY : this.#now
+      this.#trouble.set(entry.id, { refused: entry.attempt, isDead: true, until })
     }
   }
 
-  /** Entries that are due, each aggregate by sequence: looks past those that are dead or wait. */
+  get #now(): number {
+    return this.#context.settings.clock.monotonic()
+  }
+
+  /** Entries that are due, each aggregate by sequence: looks past those that are dead or wait, as far as it may. */
   async #due(limit: number, signal: AbortSignal | undefined): Promise<readonly OutboxEntry[]> {
-    for (let window = limit; ; window *= 2) {
+    const most = Math.max(limit, maxWindow)
+    for (let window = limit + this.#passed; ; window *= 2) {
+      window = Math.min(window, most)
+      const troubled = [...this.#trouble.keys()]
       const entries = await this.#source.fetchUnpublished(window, signal ? { signal } : {})
-      const due = bySequence(entries.filter((entry) => this.#isDue(entry)))
-      if (due.length >= limit || entries.length < window) return due
+      const due = this.#dueAmong(entries)
+      const isAll = entries.length < window
+      this.#passed = entries.length - due.length
+      if (isAll) this.#forget(troubled, entries)
+      if (due.length < limit && !isAll && window < most) continue
+      this.#tell(due.length === 0 && !isAll, window)
+      return due
     }
   }
 
-  #isDue(entry: OutboxEntry): boolean {
-    if (this.#trouble.get(entry.id)?.isDead) return false
-    return (this.#waiting.get(aggregateKey(entry)) ?? Number.NEGATIVE_INFINITY) <= this.#clock.monotonic()
+  #dueAmong(entries: readonly OutboxEntry[]): readonly OutboxEntry[] {
+    const now = this.#now
+    const heads = entries.filter(({ id }) => (this.#trouble.get(id)?.until ?? now) > now)
+    const waiting = new Set(heads.map(aggregateKey))
+    return bySequence(entries.filter((e) => !this.#trouble.get(e.id)?.isDead && !waiting.has(aggregateKey(e))))
+  }
+
+  /** Those of `troubled`, known before the read began, that are not among the unpublished any more. */
+  #forget(troubled: readonly string[], unpublished: readonly OutboxEntry[]): void {
+    const ids = new Set(unpublished.map(({ id }) => id))
+    for (const id of troubled) if (!ids.has(id)) this.#trouble.delete(id)
+  }
+
+  /** Says once that nothing can be seen past what is not due. */
+  #tell(isBlocked: boolean, window: number): void {
+    if (isBlocked && !this.#isBlocked) {
+      const message = `The ${window} oldest unpublished entries wait or are dead letters; the relay looks no further, and nothing behind them leaves.`
+      this.#context.events.emit('warning', { message })
+    }
+    this.#isBlocked = isBlocked
   }
 
   #lend(entry: OutboxEntry, lease: Lease): DueEntry {

@@ -1,9 +1,10 @@
-import { OutboxError } from '@outbox/core'
-import { recordingPublisher } from '@outbox/memory'
+import { type LeasedSource, OutboxError, type PartitionStats, partitionOf } from '@outbox/core'
+import { type PublisherScript, recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { type HealthCheck, type RelayHealth, relayHealth, type Stall } from '../src/health.ts'
+import type { Relay } from '../src/index.ts'
 import { storeAway } from './store-probe.ts'
-import { type TestRelay, World } from './world.ts'
+import { names, type TestRelay, World } from './world.ts'
 
 const well: RelayHealth = { isLive: true, isReady: true, isStalled: false, reasons: [] }
 
@@ -62,78 +63,268 @@ describe('a relay', () => {
   })
 })
 
-describe('a backlog', () => {
-  test('is stalled when it is old and nothing leaves; what waits in a queue that moves is not', async () => {
-    const broker = recordingPublisher(({ aggregateId }) =>
-      aggregateId === 'poison' ? { status: 'reject', error: new Error('never') } : undefined,
-    )
-    const { world, health, relay } = await started(broker, { onDead: 'block' })
-    await world.enqueue('poison', 'poison')
-    for (let i = 0; i < 5; i++) {
-      await world.enqueue('fine')
-      await world.clock.advance(30_000)
-      expect(await health.check()).toEqual(well)
+const refused = new Error('not now')
+const patient = { maxAttempts: 1_000 }
+/** Two aggregates of one partition, and one of another. */
+const [stuck, neighbour, stranger] = acquaintances()
+
+describe('a partition', () => {
+  test('is stalled when its oldest is old and nothing leaves it, though entries leave others', async () => {
+    const broker = recordingPublisher(refusing(stuck))
+    const { world, health, relay } = await started(broker, { retry: patient })
+    await world.enqueue(stuck)
+    for (let i = 0; i < 6; i++) {
+      await world.enqueue(stranger)
+      expect(await checked(world, health, 10_000)).toEqual(i < 5 ? well : expect.anything())
     }
-    await world.clock.advance(60_000)
+    expect(relay.stats()).toMatchObject({ published: 6, dead: 0 })
+    expect(relay.stats().retried).toBeGreaterThan(5)
     expect(await health.check()).toEqual({
-      ...well,
+      isLive: true,
       isReady: false,
       isStalled: true,
+      reasons: [`Nothing has left partition ${partitionOf('order', stuck)} for 60 s; the oldest entry is 60 s old.`],
+    })
+    await relay.stop()
+  })
+
+  test('is not stalled while others pass one that waits', async () => {
+    const broker = recordingPublisher(refusing(stuck))
+    const { world, health, relay } = await started(broker, { retry: patient })
+    await world.enqueue(stuck)
+    for (let i = 0; i < 10; i++) {
+      await world.enqueue(neighbour)
+      expect(await checked(world, health, 30_000)).toEqual(well)
+    }
+    await relay.stop()
+  })
+
+  test('moves when what cannot leave becomes a dead letter', async () => {
+    const broker = recordingPublisher(refusing(stuck))
+    const { world, health, relay } = await started(broker, { retry: { maxAttempts: 1 } })
+    for (let i = 0; i < 3; i++) await world.enqueue(...names('others', 2), stuck)
+    expect(await checked(world, health, 300_000)).toEqual(well)
+    expect(relay.stats().dead).toBe(3)
+    await relay.stop()
+  })
+
+  test('that another relay holds is the business of that one', async () => {
+    const world = new World()
+    const broken = world.relay(
+      recordingPublisher(() => ({ status: 'retry', error: refused })),
+      { retry: patient },
+    )
+    const fine = world.relay(recordingPublisher(), { retry: patient })
+    await broken.relay.start()
+    await fine.relay.start()
+    await world.clock.advanceUntil(() => fine.relay.stats().partitions === 32)
+    await world.clock.advance(2_000)
+    const healthOf = ({ relay }: TestRelay): HealthCheck =>
+      relayHealth({ relay, store: world.store, clock: world.clock })
+    await world.enqueue(...names('a', 200))
+    expect(await checked(world, healthOf(broken), 60_000)).toMatchObject({ isReady: false, isStalled: true })
+    expect(await checked(world, healthOf(fine), 60_000)).toEqual(well)
+    await broken.relay.stop()
+    await fine.relay.stop()
+  })
+
+  test.each(['no lease', 'the lease of a relay that is gone'])(
+    "that nobody takes, with %s, is all's business",
+    async (lease) => {
+      const world = new World()
+      const lost = partitionOf('order', stuck)
+      const store: LeasedSource = {
+        ...world.store,
+        async poll(request) {
+          const poll = await world.store.poll(request)
+          const others = poll.leases.filter(({ partition }) => partition !== lost)
+          const gone = lease === 'no lease' ? [] : [{ partition: lost, epoch: 1, holder: 'gone' }]
+          return { ...poll, leases: [...others, ...gone] }
+        },
+      }
+      const relays = [1, 2].map(() => world.relay(recordingPublisher(), { store }).relay)
+      for (const relay of relays) await relay.start()
+      await world.enqueue(stuck)
+      for (const relay of relays) {
+        const health = relayHealth({ relay, store: world.store, clock: world.clock })
+        expect(await checked(world, health, 60_000)).toMatchObject({
+          isReady: false,
+          isStalled: true,
+          reasons: [expect.stringContaining(`Nothing has left partition ${lost} for 60 s`)],
+        })
+      }
+      for (const relay of relays) await relay.stop()
+    },
+  )
+
+  test('is told by a relay that has no partitions yet, too', async () => {
+    const world = new World()
+    const { relay } = world.relay(recordingPublisher())
+    await world.enqueue(stuck)
+    const health = relayHealth({ relay, store: world.store, clock: world.clock, stuckAfterMs: 600_000 })
+    expect(await checked(world, health, 60_000)).toMatchObject({
+      isStalled: true,
+      reasons: ['The relay is idle.', expect.stringMatching(/^Nothing has left/)],
+    })
+  })
+
+  test('that comes from another relay has its time anew', async () => {
+    const world = new World()
+    const refuse = recordingPublisher(() => ({ status: 'retry', error: refused }))
+    const [first, second] = [world.relay(refuse, { retry: patient }), world.relay(refuse, { retry: patient })]
+    await first.relay.start()
+    await world.clock.advance(2_000)
+    await second.relay.start()
+    await world.clock.advance(10_000)
+    const health = relayHealth({ relay: second.relay, store: world.store, clock: world.clock })
+    const ofFirst = names('a', 99).find((id) => second.relay.stats().heldElsewhere.includes(partitionOf('order', id)))
+    await world.enqueue(ofFirst ?? '')
+    expect(await checked(world, health, 600_000)).toEqual(well)
+    await first.relay.stop()
+    await world.clock.advanceUntil(() => second.relay.stats().heldElsewhere.length === 0)
+    expect(await checked(world, health, 50_000)).toEqual(well)
+    expect(await checked(world, health, 10_000)).toMatchObject({ isStalled: true })
+    await second.relay.stop()
+  })
+
+  test('has its time anew when something old is requeued', async () => {
+    const { world, health, relay, probe } = await started(recordingPublisher(rejectingOnce(stuck)))
+    await world.enqueue(stuck)
+    await checked(world, health, 600_000)
+    probe.goAway() // what is requeued is still there when it is looked at
+    await world.store.deadLetters.requeueAll({})
+    expect(await health.check()).toMatchObject({ isStalled: false })
+    probe.comeBack()
+    expect(await checked(world, health, 60_000)).toEqual(well)
+    expect(world.store.isEmpty).toBe(true)
+    await relay.stop()
+  })
+
+  test('is not stalled while its oldest is young, whoever moves it', async () => {
+    const { world, relay } = await started()
+    const health = seeing(world, relay, () => ({ pending: 5, dead: 0, oldestPendingAgeMs: 59_000 }))
+    expect(await checked(world, health, 600_000)).toEqual(well)
+    await relay.stop()
+  })
+
+  test('has its time anew when something is committed late, beside dead letters', async () => {
+    const { world, relay } = await started()
+    let isCommitted = false
+    const health = seeing(world, relay, () =>
+      isCommitted
+        ? { pending: 1, dead: 1, oldestPendingAgeMs: 600_000 }
+        : { pending: 0, dead: 1, oldestPendingAgeMs: null },
+    )
+    await checked(world, health, 600_000)
+    isCommitted = true
+    expect(await checked(world, health, 50_000)).toEqual(well)
+    expect(await checked(world, health, 10_000)).toMatchObject({ isStalled: true })
+    await relay.stop()
+  })
+})
+
+describe('an aggregate behind a dead letter', () => {
+  const rejecting = recordingPublisher(({ aggregateId }) =>
+    aggregateId === stuck ? { status: 'reject', error: refused } : undefined,
+  )
+
+  test('shows as a stall where nothing else leaves, and leaves the relay ready', async () => {
+    const { world, health, relay } = await started(rejecting, { onDead: 'block' })
+    await world.enqueue(stuck, stuck)
+    const partition = partitionOf('order', stuck)
+    expect(await checked(world, health, 600_000)).toEqual({
+      ...well,
+      isStalled: true,
       reasons: [
-        'Nothing has left for 60 s; the oldest pending entry is 210 s old.',
-        expect.stringMatching(/^Partition \d+, where the oldest stands, has dead letters: 1\./),
+        `Nothing has left partition ${partition} for 590 s; the oldest entry is 600 s old.`,
+        `Dead letters may hold up partition ${partition}.`,
       ],
     })
     await relay.stop()
   })
 
-  test('that is stalled is told once, with what stands in the way, until something leaves again', async () => {
+  test('hides no partition that stands still without dead letters', async () => {
+    const broker = recordingPublisher(({ aggregateId }) =>
+      aggregateId === stuck ? { status: 'reject', error: refused } : { status: 'retry', error: refused },
+    )
+    const { world, relay, health, stalls } = await started(broker, { onDead: 'block', retry: patient })
+    await world.enqueue(stuck, stuck)
+    await checked(world, health, 90_000)
+    await world.enqueue(stranger)
+    expect(await checked(world, health, 90_000)).toMatchObject({ isStalled: true, isReady: false })
+    const of = (id: string): number => partitionOf('order', id)
+    expect(stalls.map(({ partitions }) => partitions)).toEqual([
+      [of(stuck)],
+      [of(stuck), of(stranger)].sort((a, b) => a - b),
+    ])
+    expect(stalls[1]).toMatchObject({ oldestPendingAgeMs: 150_000, stillForMs: 60_000 })
+    await relay.stop()
+  })
+
+  test('is told once, however often others of its partition leave, until it goes on', async () => {
+    const { world, relay, health, stalls } = await started(rejecting, { onDead: 'block' })
+    await world.enqueue(stuck, stuck)
+    for (let i = 0; i < 5; i++) {
+      await world.enqueue(neighbour)
+      await checked(world, health, 120_000)
+    }
+    expect(stalls).toHaveLength(1)
+    await world.store.deadLetters.discardAll({})
+    await checked(world, health, 120_000)
+    expect(stalls).toHaveLength(1)
+    await world.enqueue(stuck, stuck)
+    await checked(world, health, 120_000)
+    expect(stalls).toHaveLength(2)
+    await relay.stop()
+  })
+})
+
+describe('a stall', () => {
+  test('is told once, with what stands in the way, until something leaves again', async () => {
     const error = new OutboxError('unavailable', 'gone', { system: 'broker' })
     let isAway = true
     const broker = recordingPublisher(() => (isAway ? { status: 'unavailable', error } : undefined), { name: 'orders' })
     const probe = (): Promise<void> => (isAway ? Promise.reject(error) : Promise.resolve())
-    const { world, relay } = await started({ ...broker, probe })
-    const stalls: Stall[] = []
-    const onStalled = (stall: Stall): void => void stalls.push(stall)
-    const health = relayHealth({ relay, store: world.store, clock: world.clock, onStalled })
+    const { world, relay, health, stalls } = await started({ ...broker, probe })
     const stop = new AbortController()
+    await world.enqueue(stuck)
     const watching = health.watch({ signal: stop.signal })
-    await world.enqueue('a')
     await world.clock.advance(59_000)
     expect(stalls).toEqual([])
-    await world.clock.advance(120_000)
-    expect(stalls).toEqual([{ oldestPendingAgeMs: 60_000, stillForMs: 60_000, reasons: ["'orders' is away."] }])
+    await world.clock.advance(21_000)
+    const partition = partitionOf('order', stuck)
+    expect(stalls).toEqual([
+      {
+        partitions: [partition],
+        oldestPendingAgeMs: 60_000,
+        stillForMs: 60_000,
+        reasons: [
+          "'orders' is away.",
+          `Nothing has left partition ${partition} for 60 s; the oldest entry is 60 s old.`,
+        ],
+      },
+    ])
+    for (const id of names('more', 10)) {
+      await world.enqueue(id)
+      await world.clock.advance(30_000)
+    }
+    await world.clock.advance(60_000)
+    expect(stalls).toHaveLength(1)
     isAway = false
     await world.clock.advance(20_000)
     expect(world.store.isEmpty).toBe(true)
     isAway = true
-    await world.enqueue('b')
+    await world.enqueue(stranger)
     await world.clock.advance(90_000)
-    expect(stalls).toHaveLength(2)
+    expect(stalls.map(({ partitions }) => partitions)).toEqual([[partition], [partitionOf('order', stranger)]])
     await relay.stop()
     stop.abort()
     await watching
     expect(world.clock.pending).toBe(0)
   })
+})
 
-  test('is told by a relay without partitions, too', async () => {
-    const world = new World()
-    const { relay } = world.relay(recordingPublisher())
-    await world.enqueue('a')
-    const health = relayHealth({ relay, store: world.store, clock: world.clock, stuckAfterMs: 600_000 })
-    await world.clock.advance(60_000)
-    await health.check()
-    await world.clock.advance(60_000)
-    expect(await health.check()).toMatchObject({
-      isStalled: true,
-      reasons: [
-        expect.stringMatching(/^Nothing has left/),
-        'The relay is idle.',
-        'This relay holds no partition: another one should do the work.',
-      ],
-    })
-  })
-
+describe('a backlog', () => {
   test('that the database does not tell is an outage; a defect of its query is told as such', async () => {
     const world = new World()
     const { relay } = world.relay(recordingPublisher())
@@ -147,14 +338,53 @@ describe('a backlog', () => {
   })
 })
 
+/** The health of a relay that is shown these figures of one partition. */
+function seeing({ clock }: World, relay: Relay, figures: () => Omit<PartitionStats, 'partition'>): HealthCheck {
+  return relayHealth({ relay, clock, store: { stats: async () => ({ partitions: [{ partition: 7, ...figures() }] }) } })
+}
+
+/** Refuses one aggregate, for now. */
+function refusing(aggregate: string): PublisherScript {
+  return ({ aggregateId }) => (aggregateId === aggregate ? { status: 'retry', error: refused } : undefined)
+}
+
+/** Refuses one aggregate's first entry for good. */
+function rejectingOnce(aggregate: string): PublisherScript {
+  let isFirst = true
+  return ({ aggregateId }) => {
+    if (aggregateId !== aggregate || !isFirst) return undefined
+    isFirst = false
+    return { status: 'reject', error: refused }
+  }
+}
+
+/** Checks every ten seconds, at the beginning and the end too. */
+async function checked({ clock }: World, health: HealthCheck, ms: number): Promise<RelayHealth> {
+  for (let atMs = 0; atMs < ms; atMs += 10_000) {
+    await health.check()
+    await clock.advance(10_000)
+  }
+  return health.check()
+}
+
+function acquaintances(): readonly [string, string, string] {
+  const of = (id: string): number => partitionOf('order', id)
+  const others = names('other', 999)
+  const neighbour = others.find((id) => of(id) === of('stuck')) ?? ''
+  const stranger = others.find((id) => of(id) !== of('stuck')) ?? ''
+  return ['stuck', neighbour, stranger]
+}
+
 async function started(
   broker: Parameters<World['relay']>[0] = recordingPublisher(),
   options: Parameters<World['relay']>[1] = {},
-): Promise<TestRelay & { readonly world: World; readonly health: HealthCheck }> {
+): Promise<TestRelay & { readonly world: World; readonly health: HealthCheck; readonly stalls: readonly Stall[] }> {
   const world = new World()
   const test = world.relay(broker, options)
-  const health = relayHealth({ relay: test.relay, store: world.store, clock: world.clock })
+  const stalls: Stall[] = []
+  const onStalled = (stall: Stall): void => void stalls.push(stall)
+  const health = relayHealth({ relay: test.relay, store: world.store, clock: world.clock, onStalled })
   await test.relay.start()
   await world.clock.advance(2_000)
-  return { ...test, world, health }
+  return { ...test, world, health, stalls }
 }

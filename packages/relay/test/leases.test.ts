@@ -49,6 +49,7 @@ describe('n relays', () => {
     const held = relays.map(({ relay }) => relay.stats().partitions)
     expect(held.filter((count) => count === 1)).toHaveLength(64)
     expect(held.filter((count) => count === 0)).toHaveLength(1)
+    expect(relays.map(({ relay }) => relay.stats().heldElsewhere.length)).toEqual(held.map((count) => 64 - count))
     await stopped(world, relays.slice(0, 1))
     await world.clock.advance(10_000)
     expect(relays.slice(1).map(({ relay }) => relay.stats().partitions)).toEqual(Array(64).fill(1))

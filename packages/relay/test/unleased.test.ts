@@ -1,20 +1,30 @@
-import { OutboxError, type OutboxSource } from '@outbox/core'
+import { type OutboxEntry, OutboxError, type OutboxSource } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { named, names, World } from './world.ts'
 
-/** A store with the three methods of the trait and no more, and the limits that were asked for. */
-function threeMethods({ store }: World): OutboxSource & { readonly limits: number[]; isAway: boolean } {
+interface ThreeMethods extends OutboxSource {
+  /** the limits that were asked for */
+  readonly limits: number[]
+  isAway: boolean
+  /** aggregates that somebody took out of it */
+  readonly hidden: Set<string>
+}
+
+/** A store with the three methods of the trait and no more. */
+function threeMethods({ store }: World): ThreeMethods {
   const away = (): void => {
     if (three.isAway) throw new OutboxError('unavailable', 'gone', { system: 'database' })
   }
   const three = {
     limits: [] as number[],
     isAway: false,
+    hidden: new Set<string>(),
     async fetchUnpublished(limit: number) {
       away()
       three.limits.push(limit)
-      return store.fetchUnpublished(limit)
+      const entries = await store.fetchUnpublished(1_000_000)
+      return entries.filter(({ aggregateId }) => !three.hidden.has(aggregateId)).slice(0, limit)
     },
     async markPublished(ids: readonly string[]) {
       away()
@@ -71,6 +81,21 @@ describe('a store with three methods', () => {
     await relay.stop()
   })
 
+  test('counts no attempt of an entry whose destination is away', async () => {
+    const world = new World()
+    let isAway = true
+    const broker = recordingPublisher(() => (isAway ? { status: 'unknown', error } : undefined))
+    const probe = (): Promise<void> => (isAway ? Promise.reject(error) : Promise.resolve())
+    const { relay, journal } = world.relay({ ...broker, probe }, { store: threeMethods(world) })
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advanceUntil(() => journal.count('retry') === 1)
+    isAway = false
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(broker.sent.map(({ attempt }) => attempt)).toEqual([1, 1])
+    await relay.stop()
+  })
+
   test.each(['skip', 'block'] as const)('has dead letters: the aggregate follows the policy %s', async (onDead) => {
     const world = new World()
     const broker = recordingPublisher(({ aggregateId, sequence }) =>
@@ -98,7 +123,111 @@ describe('a store with three methods', () => {
     await world.enqueue(...names('stuck', 50), 'free')
     await relay.start()
     await world.clock.advanceUntil(() => broker.published.length === 1, 10_000)
+    await world.clock.advance(10_000)
     expect(broker.published.map(named)).toEqual(['free 1'])
+    expect(broker.sent).toHaveLength(51)
+    await relay.stop()
+  })
+
+  test('is read once a look, however many wait', async () => {
+    const world = new World()
+    const broker = recordingPublisher(({ aggregateId }) =>
+      aggregateId.startsWith('dead') ? { status: 'reject', error } : undefined,
+    )
+    const three = threeMethods(world)
+    const { relay, journal } = world.relay(broker, { store: three })
+    await world.enqueue(...names('dead', 50))
+    await relay.start()
+    await world.clock.advance(30_000)
+    three.limits.length = 0
+    await world.clock.advance(100_000)
+    expect(new Set(three.limits)).toEqual(new Set([51]))
+    expect(three.limits.length).toBeLessThan(112)
+    expect(journal.count('warning')).toBe(0)
+    await relay.stop()
+  })
+
+  test('is read 10,000 entries far and no further, which is told, until what is in front has gone', async () => {
+    const world = new World()
+    const broker = recordingPublisher(({ aggregateId }) =>
+      aggregateId === 'blocked' ? { status: 'reject', error } : undefined,
+    )
+    const three = threeMethods(world)
+    const { relay, journal } = world.relay(broker, { store: three, onDead: 'block' })
+    await world.enqueue(...Array<string>(9_999).fill('blocked'), 'seen')
+    await relay.start()
+    await world.clock.advanceUntil(() => broker.published.length === 1)
+    await world.enqueue('blocked', 'unseen')
+    await world.clock.advance(60_000)
+    expect(broker.published.map(named)).toEqual(['seen 1'])
+    expect(Math.max(...three.limits)).toBe(10_000)
+    expect(journal.of('warning').map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^The 10000 oldest unpublished entries wait or are dead letters/),
+    ])
+    three.hidden.add('blocked')
+    await world.clock.advanceUntil(() => broker.published.length === 2)
+    expect(broker.published.map(named)).toEqual(['seen 1', 'unseen 1'])
+    await relay.stop()
+  })
+
+  test('frees an aggregate when the dead letter that blocks it is marked as published', async () => {
+    const world = new World()
+    const broker = recordingPublisher(({ sequence }) => (sequence === 1 ? { status: 'reject', error } : undefined))
+    const three = threeMethods(world)
+    const { relay, journal } = world.relay(broker, { store: three, onDead: 'block' })
+    await world.enqueue('a', 'a')
+    await relay.start()
+    await world.clock.advance(10_000)
+    expect(broker.sent.map(named)).toEqual(['a 1'])
+    await three.markPublished(journal.of('dead').map(({ entry }) => entry.id))
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(broker.sent.map(named)).toEqual(['a 1', 'a 2'])
+    await relay.stop()
+  })
+
+  test('is remembered nothing of that it does not show any more', async () => {
+    const world = new World()
+    const broker = recordingPublisher(({ aggregateId }) =>
+      aggregateId === 'dead' ? { status: 'reject', error } : undefined,
+    )
+    const three = threeMethods(world)
+    const { relay, journal } = world.relay(broker, { store: three })
+    await world.enqueue('dead', 'fine')
+    await relay.start()
+    await world.clock.advance(10_000)
+    three.hidden.add('dead')
+    await world.clock.advance(10_000)
+    three.hidden.clear()
+    await world.clock.advance(10_000)
+    expect(journal.of('dead').map(({ entry }) => `${named(entry)} #${entry.attempt}`)).toEqual([
+      'dead 1 #1',
+      'dead 1 #1',
+    ])
+    await relay.stop()
+  })
+
+  test('is not believed about what came after it was asked', async () => {
+    const world = new World()
+    const broker = recordingPublisher(() => ({ status: 'reject', error }))
+    const three = threeMethods(world)
+    let isReading = false
+    const slowly = async (limit: number): Promise<readonly OutboxEntry[]> => {
+      const entries = await three.fetchUnpublished(limit)
+      isReading = limit === 1
+      if (isReading) await new Promise<void>((resolve) => world.clock.schedule(resolve, 500))
+      return entries
+    }
+    const { relay, journal } = world.relay(broker, { store: { ...three, fetchUnpublished: slowly } })
+    await relay.start()
+    await world.clock.advance(10_000)
+    isReading = false
+    await world.clock.advanceUntil(() => isReading)
+    await world.enqueue('a')
+    relay.wake()
+    await world.clock.advance(100)
+    expect(journal.count('dead')).toBe(1)
+    await world.clock.advance(10_000)
+    expect(journal.count('dead')).toBe(1)
     await relay.stop()
   })
 
