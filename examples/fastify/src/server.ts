@@ -20,7 +20,7 @@ const pool = new Pool({ connectionString: process.env['DATABASE_URL'] })
 pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
 resources.defer(() => pool.end())
 const db = drizzle({ client: pool })
-const redis = new Redis(process.env['REDIS_URL'] ?? '')
+const redis = new Redis(process.env['REDIS_URL'] ?? '', { socketTimeout: 10_000 })
 redis.on('error', (error) => console.error(`Redis: ${error.message}`))
 resources.defer(() => redis.disconnect())
 

@@ -58,7 +58,10 @@ async function openSchema(schema: string, opening: AsyncDisposableStack): Promis
 }
 
 async function connectRedis(opening: AsyncDisposableStack): Promise<Redis> {
-  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
+  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', {
+    lazyConnect: true,
+    socketTimeout: 10_000,
+  })
   redis.on('error', (error) => console.error(`Redis: ${error.message}`))
   opening.defer(() => redis.disconnect())
   await redis.connect() // now, so that a wrong address is told at once

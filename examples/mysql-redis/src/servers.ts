@@ -38,7 +38,10 @@ export async function openServers(): Promise<Servers> {
   await createSeats(db)
   await createTakings(db)
 
-  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
+  const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', {
+    lazyConnect: true,
+    socketTimeout: 10_000,
+  })
   redis.on('error', (error) => console.error(`Redis: ${error.message}`))
   opening.defer(() => redis.disconnect())
   await redis.connect() // now, so that a wrong address is told at once

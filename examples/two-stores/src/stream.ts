@@ -18,7 +18,10 @@ export class Stream implements AsyncDisposable {
   }
 
   static async open(): Promise<Stream> {
-    const client = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', { lazyConnect: true })
+    const client = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', {
+      lazyConnect: true,
+      socketTimeout: 10_000,
+    })
     client.on('error', (error) => console.error(`Redis: ${error.message}`))
     await client.connect() // now, so that a wrong address is told at once
     return new Stream(client)

@@ -1,4 +1,4 @@
-import { type PublishOutcome, permanent, unavailable } from '@outbox/core'
+import { OutboxError, type PublishOutcome, permanent, unavailable } from '@outbox/core'
 import type { Answer } from './replies.ts'
 
 /** What JetStream says about one published message. */
@@ -66,10 +66,7 @@ export function outcomeWithoutReply(
     case 'noResponders':
       return { status: 'unavailable', error: unavailable(noStream(subject, system), { system }) }
     case 'forbidden':
-      return {
-        status: 'retry',
-        error: failure(`${system}: the NATS user may not publish to '${subject}'.`, answer.error),
-      }
+      return { status: 'unavailable', error: forbiddenSubject(subject, system, answer.error) }
     case 'notConnected':
       return { status: 'unavailable', error: answer.error }
     case 'abandoned':
@@ -79,6 +76,16 @@ export function outcomeWithoutReply(
     case 'unanswered':
       return { status: 'unknown', error: answer.error }
   }
+}
+
+/** What the user may not do, and a person has to allow. */
+export function forbiddenSubject(subject: string, system: string, cause?: unknown): OutboxError<'setup-required'> {
+  return new OutboxError(
+    'setup-required',
+    `${system}: the NATS user may not publish to '${subject}'. Allow it in the user's permissions.`,
+    { missing: [`permission to publish to ${subject}`] },
+    cause === undefined ? undefined : { cause },
+  )
 }
 
 /** What a message for a subject that nobody listens on comes back with. */

@@ -16,6 +16,8 @@ export interface AtomicBatchesOptions {
   readonly replies: Replies
   /** may throw for an entry that cannot be sent */
   readonly compose: (entry: DueEntry, batchHeaders: ReadonlyMap<string, string>) => OutgoingMessage
+  /** told of one entry of each batch that is stored */
+  readonly noteTaken: (entry: DueEntry, message: OutgoingMessage) => void
   /** the other way to publish: per aggregate, one message at a time */
   readonly oneByOne: (entries: readonly DueEntry[], signal: AbortSignal) => Promise<readonly PublishOutcome[]>
 }
@@ -83,7 +85,7 @@ async function publishBatch(
 async function sendBatch(
   entries: readonly DueEntry[],
   signal: AbortSignal,
-  { connection, replies, compose }: AtomicBatchesOptions,
+  { connection, replies, compose, noteTaken }: AtomicBatchesOptions,
 ): Promise<BatchAnswer> {
   if (signal.aborted || replies.fault() !== undefined) return { kind: 'notStored' }
   const id = randomUUID()
@@ -93,8 +95,8 @@ async function sendBatch(
   } catch {
     return { kind: 'notStored' } // one by one it is told whose fault it is
   }
-  const last = messages.at(-1)
-  if (!last) return { kind: 'notStored' }
+  const [last, lastEntry] = [messages.at(-1), entries.at(-1)]
+  if (!last || !lastEntry) return { kind: 'notStored' }
   try {
     for (const { subject, data, headers } of messages.slice(0, -1)) connection.publish(subject, data, { headers })
   } catch {
@@ -102,7 +104,9 @@ async function sendBatch(
   }
   const answer = await replies.ask(last, signal)
   if (answer.kind === 'unanswered') return answer
-  return { kind: answer.kind === 'reply' && isWhole(answer.data, entries.length) ? 'stored' : 'notStored' }
+  if (answer.kind !== 'reply' || !isWhole(answer.data, entries.length)) return { kind: 'notStored' }
+  noteTaken(lastEntry, last)
+  return { kind: 'stored' }
 }
 
 function batchHeaders(id: string, sequence: number, isLast: boolean): ReadonlyMap<string, string> {

@@ -24,6 +24,11 @@ export class BoundedMap<Key, Value> {
     if (!oldest.done) this.#values.delete(oldest.value)
   }
 
+  /** All that is remembered, what was used least recently first. */
+  get values(): readonly Value[] {
+    return [...this.#values.values()]
+  }
+
   delete(key: Key): void {
     this.#values.delete(key)
   }

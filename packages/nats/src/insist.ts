@@ -1,4 +1,4 @@
-import type { Clock, PublishOutcome } from '@outbox/core'
+import { type Clock, OutboxError, type PublishOutcome } from '@outbox/core'
 
 /** Pauses before a message that nobody took is sent again, milliseconds: a stream that only changes its leader has one by then. */
 const pausesMs = Object.freeze([50, 250])
@@ -23,7 +23,7 @@ export async function insist(
 ): Promise<PublishOutcome> {
   let outcome = await send()
   for (const pauseMs of pausesMs) {
-    if (outcome.status !== 'unavailable' || !isConnected()) break
+    if (outcome.status !== 'unavailable' || isForbidden(outcome.error) || !isConnected()) break
     await pause(pauseMs, clock, signal)
     if (signal.aborted) return outcome
     outcome = await send()
@@ -32,6 +32,11 @@ export async function insist(
   const second = await send()
   // any other answer is about the second message alone
   return second.status === 'published' || second.status === 'fenced' ? second : outcome
+}
+
+/** Waits for a person, and not for a leader. */
+function isForbidden(error: unknown): boolean {
+  return OutboxError.is(error, 'setup-required')
 }
 
 /** Ends early when the signal aborts. */

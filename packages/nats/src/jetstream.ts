@@ -1,5 +1,5 @@
-import { OutboxError, unavailable } from '@outbox/core'
-import { isRecord, jsonFrom, noStream } from './answers.ts'
+import { type OutboxError, unavailable } from '@outbox/core'
+import { forbiddenSubject, isRecord, jsonFrom, noStream } from './answers.ts'
 import type { Replies } from './replies.ts'
 
 /** What the server said to a request of JetStream's API, when it refused it. */
@@ -39,12 +39,7 @@ export class JetStreamApi {
       case 'noResponders':
         return { kind: 'absent' }
       case 'forbidden':
-        throw new OutboxError(
-          'setup-required',
-          `${system}: the NATS user may not publish to '${subject}', which check, probe and fence use. Allow it in the user's permissions.`,
-          { missing: [`permission to publish to ${subject}`] },
-          { cause: answer.error },
-        )
+        throw forbiddenSubject(subject, system, answer.error)
       case 'notConnected':
       case 'abandoned':
       case 'notSent':
@@ -59,11 +54,13 @@ export class JetStreamApi {
   /**
    * Sends a message without a body on a subject of the user's own, and waits for any reply.
    *
-   * @throws {OutboxError} `unavailable` when nobody takes it, or nobody answers; a subject that is forbidden fails nothing
+   * @returns false where the server forbids it
+   * @throws {OutboxError} `unavailable` when nobody takes it, or nobody answers
    */
-  async requireReply(subject: string, headers: object, signal: AbortSignal): Promise<void> {
+  async mayPublish(subject: string, headers: object, signal: AbortSignal): Promise<boolean> {
     const answer = await this.#replies.ask({ subject, data: noBytes, headers }, signal)
-    if (answer.kind === 'reply' || answer.kind === 'forbidden') return
+    if (answer.kind === 'reply') return true
+    if (answer.kind === 'forbidden') return false
     signal.throwIfAborted()
     const system = this.#system
     if (answer.kind === 'noResponders') throw unavailable(noStream(subject, system), { system })

@@ -2,20 +2,21 @@ import { unavailable } from '@outbox/core'
 import type { FullStreams } from './full-streams.ts'
 import type { JetStreamApi } from './jetstream.ts'
 import type { NatsSettings } from './options.ts'
-import type { SilentSubjects } from './silent-subjects.ts'
+import type { TroubledSubjects } from './troubled-subjects.ts'
 
 /**
  * Asks whether publishing makes sense: JetStream answers, a stream is there, one that was silent takes messages again,
- * and one that was full has room.
+ * what was forbidden is allowed, and a stream that was full has room.
  *
- * One subject that no stream takes fails no probe: that is its entries' own trouble, and they become dead letters.
+ * One subject that no stream takes, or that alone is forbidden, fails no probe: that is its entries' own trouble, and
+ * they become dead letters.
  *
- * @throws {OutboxError} `unavailable` when not
+ * @throws {OutboxError} `unavailable` when not, or `setup-required` where waiting does not help
  */
 export async function probeStreams(
   { stream, template, name: system }: NatsSettings,
   api: JetStreamApi,
-  { fullStreams, silentSubjects }: { readonly fullStreams: FullStreams; readonly silentSubjects: SilentSubjects },
+  { fullStreams, troubledSubjects }: { readonly fullStreams: FullStreams; readonly troubledSubjects: TroubledSubjects },
   signal: AbortSignal,
 ): Promise<void> {
   if (stream !== undefined || template === undefined) {
@@ -26,6 +27,6 @@ export async function probeStreams(
     const names = await api.streamNames(template.wildcard, signal)
     if (names.length === 0) throw unavailable(`${system}: no stream takes '${template.wildcard}'.`, { system })
   }
-  await silentSubjects.requireTakers(api, signal)
+  await troubledSubjects.requireTakers(signal)
   await fullStreams.requireRoom(api, signal)
 }

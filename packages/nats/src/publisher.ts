@@ -11,10 +11,10 @@ import { messageOf, type OutgoingMessage } from './message.ts'
 import { type NatsPublisherOptions, settingsFrom } from './options.ts'
 import { probeStreams } from './probe.ts'
 import { Replies } from './replies.ts'
-import { SilentSubjects } from './silent-subjects.ts'
 import { StreamFinder } from './stream-finder.ts'
 import { checkedSubject } from './subject.ts'
 import { addFenceHeaders, SubjectFence } from './subject-fence.ts'
+import { TroubledSubjects } from './troubled-subjects.ts'
 
 /** Room for the headers of an ordinary message, in bytes; each message is measured exactly when it is written. */
 const headerRoomBytes = 1024
@@ -53,7 +53,6 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   const api = new JetStreamApi(replies, { prefix: settings.apiPrefix, system })
   const streams = new StreamFinder(api, { stream, wildcard: settings.template?.wildcard, system })
   const fullStreams = new FullStreams(system)
-  const silentSubjects = new SilentSubjects()
   const conclude = (acknowledgement: Acknowledgement, { subject, bytes }: OutgoingMessage): PublishOutcome => {
     fullStreams.note(acknowledgement, bytes)
     return outcomeOfAcknowledgement(acknowledgement, subject, system)
@@ -62,6 +61,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     settings.fence === 'subject'
       ? new SubjectFence({ replies, api, streams, cacheSize: settings.fenceCacheSize, system, conclude })
       : undefined
+  const troubledSubjects = new TroubledSubjects(api, { fence, system, clock })
   let dedupeWindowMs: number | undefined
 
   const compose = (entry: DueEntry, batchHeaders: ReadonlyMap<string, string> = new Map()): OutgoingMessage => {
@@ -71,6 +71,9 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     requireSize(message, connection, system)
     return message
   }
+
+  const noteTaken = ({ aggregateType }: DueEntry, { subject }: OutgoingMessage): void =>
+    troubledSubjects.noteTaken(aggregateType, subject)
 
   const sendOne = async (entry: DueEntry, signal: AbortSignal): Promise<PublishOutcome> => {
     let message: OutgoingMessage
@@ -84,7 +87,8 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
       signal,
       isConnected: () => replies.fault() === undefined,
     })
-    if (outcome.status === 'unavailable' || outcome.status === 'unknown') silentSubjects.note(message.subject)
+    if (outcome.status === 'published') noteTaken(entry, message)
+    if (outcome.status === 'unavailable' || outcome.status === 'unknown') troubledSubjects.note(message.subject)
     return outcome
   }
 
@@ -135,7 +139,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     publish: (entries, { signal }) =>
       settings.batch === 'none'
         ? oneByOne(entries, signal)
-        : publishInBatches(entries, signal, { connection, replies, compose, oneByOne }),
+        : publishInBatches(entries, signal, { connection, replies, compose, noteTaken, oneByOne }),
 
     async check({ retryHorizonMs, signal = new AbortController().signal }) {
       const found = await checkSetup(settings, replies, api, { retryHorizonMs, signal })
@@ -144,7 +148,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     },
 
     probe: ({ signal = new AbortController().signal }) =>
-      probeStreams(settings, api, { fullStreams, silentSubjects }, signal),
+      probeStreams(settings, api, { fullStreams, troubledSubjects }, signal),
 
     close,
     [Symbol.asyncDispose]: close,

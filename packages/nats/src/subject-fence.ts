@@ -73,6 +73,11 @@ export class SubjectFence {
     return { status: 'retry', error: new Error(text) }
   }
 
+  /** Reads what a first write to the subject reads. @throws {OutboxError} `setup-required`, or `unavailable` */
+  async requireLook(stream: string, subject: string, signal: AbortSignal): Promise<void> {
+    await this.#messageOf(stream, { last_by_subj: subject }, signal)
+  }
+
   #fromMemory(entry: DueEntry, subject: string): Finding | undefined {
     const known = this.#lastKnown.get(aggregateKey(entry))
     if (!known) return undefined
@@ -173,7 +178,8 @@ function fencedBy({ epoch }: StoredMessage): PublishOutcome {
 /** Nothing was sent when a look at the subject fails. */
 function outcomeOfLook(error: unknown, signal: AbortSignal): PublishOutcome {
   if (signal.aborted) return { status: 'notSent' }
-  return OutboxError.is(error, 'unavailable') ? { status: 'unavailable', error } : { status: 'retry', error }
+  const isOutage = OutboxError.is(error, 'unavailable') || OutboxError.is(error, 'setup-required')
+  return { status: isOutage ? 'unavailable' : 'retry', error }
 }
 
 /** The headers by which a later look tells who wrote a message. */

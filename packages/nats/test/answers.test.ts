@@ -62,7 +62,7 @@ describe('what is no answer of JetStream', () => {
 
   it.each([
     [{ kind: 'noResponders' }, 'unavailable'],
-    [{ kind: 'forbidden', error }, 'retry'],
+    [{ kind: 'forbidden', error }, 'unavailable'],
     [{ kind: 'notConnected', error }, 'unavailable'],
     [{ kind: 'abandoned', error }, 'notSent'],
     [{ kind: 'unanswered', error }, 'unknown'],

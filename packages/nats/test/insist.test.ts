@@ -1,4 +1,4 @@
-import type { Clock, PublishOutcome } from '@outbox/core'
+import { type Clock, OutboxError, type PublishOutcome } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
 import { insist } from '../src/insist.ts'
 
@@ -35,6 +35,12 @@ describe('a message is sent again', () => {
   it('when nobody took it, until somebody does', async () => {
     expect(await insistOn([unavailable, published])).toEqual({ outcome: published, sent: 2, pausesMs: [50] })
     expect(await insistOn([unavailable, unavailable, retry])).toEqual({ outcome: retry, sent: 3, pausesMs: [50, 250] })
+  })
+
+  it('but not where it was forbidden', async () => {
+    const error = new OutboxError('setup-required', 'not allowed', { missing: ['permission'] })
+    const forbidden: PublishOutcome = { status: 'unavailable', error }
+    expect(await insistOn([forbidden, published])).toEqual({ outcome: forbidden, sent: 1, pausesMs: [] })
   })
 
   it('when nobody took it, three times in all', async () => {

@@ -25,7 +25,7 @@ export const servers: readonly {
 export const batchingServer = {
   name: 'nats-server, 2.12 or later',
   need: { own: 'nats', atLeast: '2.12' },
-  start: (): Promise<OwnServer> => startNats({ atLeast: '2.12' }),
+  start: (options: StartNatsOptions = {}): Promise<OwnServer> => startNats({ ...options, atLeast: '2.12' }),
 } as const
 
 export interface TestConnectOptions {

@@ -36,6 +36,11 @@ export function scriptCall(
   }
 }
 
+/** Asks whether the stream takes entries: see the script's head. Its keys are of an outbox and an entry without a name. */
+export function probeCall(keys: StreamKeys): ScriptCall {
+  return { keys: [keys.stream, keys.fence(''), keys.seen('')], args: ['probe'] }
+}
+
 /**
  * What the script said of each entry, in order.
  *

@@ -1,5 +1,5 @@
 import { OutboxError } from '@outbox/core'
-import type { RedisArgument } from './client.ts'
+import { connectionOptions, type RedisArgument } from './client.ts'
 import { errorFromCommand, isReply } from './errors.ts'
 import type { StreamKeys } from './keys.ts'
 import type { RedisSettings } from './options.ts'
@@ -9,6 +9,9 @@ import { orAborted, probe } from './probe.ts'
 const oldestVersion = '6.2'
 /** where WAITAOF came */
 const oldestFsyncVersion = '7.2'
+
+/** A connection may be without data for so long while a command is under way, milliseconds: enough for any answer. */
+const advisedSocketTimeoutMs = 10_000
 
 interface Check {
   readonly settings: RedisSettings
@@ -28,7 +31,7 @@ export async function checkSetup(
   streams: readonly StreamKeys[],
   { retryHorizonMs, signal }: { readonly retryHorizonMs: number; readonly signal?: AbortSignal },
 ): Promise<readonly string[]> {
-  const { client, name, stream, dedupeWindowMs } = settings
+  const { client, name, dedupeWindowMs } = settings
   const warnings: string[] = []
   const check: Check = {
     settings,
@@ -41,8 +44,7 @@ export async function checkSetup(
   checkClient(check)
   try {
     // whether it can acknowledge is asked when it must: first it should be told what keeps it from that for ever
-    await probe({ ...settings, acknowledge: undefined }, streams, signal)
-    if (typeof stream === 'string') await checkStream(stream, check)
+    await probe({ ...settings, acknowledge: undefined }, { streams, written: streams, isTrialDue: false }, signal)
     await checkServer(check)
   } catch (error) {
     signal?.throwIfAborted()
@@ -56,10 +58,17 @@ export async function checkSetup(
   return warnings
 }
 
-function checkClient({ settings: { client }, require, warn }: Check): void {
+function checkClient({ settings: { client, acknowledge }, require, warn }: Check): void {
   const { autoResendUnfulfilledCommands, maxRetriesPerRequest, retryStrategy } = client.options
   require(client.status !==
     'end', 'the client is closed, or its retryStrategy gave up: pass one that stays, `new Redis()`')
+  if (connectionOptions(client).socketTimeout === undefined) {
+    const advised = `{ socketTimeout: ${Math.max(advisedSocketTimeoutMs, 2 * (acknowledge?.timeoutMs ?? 0))} }`
+    const attentive = client.isCluster ? `new Cluster([…], { redisOptions: ${advised} })` : `new Redis(${advised})`
+    warn(
+      `the client waits up to a quarter of an hour on a connection that went silent, and the probe with it; write \`${attentive}\`, or more, if the client has blocking commands that take longer`,
+    )
+  }
   if (client.isCluster) return
   if ('retryStrategy' in client.options && typeof retryStrategy !== 'function') {
     warn('the client never connects again once its connection is lost: leave retryStrategy out')
@@ -69,17 +78,6 @@ function checkClient({ settings: { client }, require, warn }: Check): void {
       'with maxRetriesPerRequest: null the client keeps what was not answered for as long as the server is away, and sends it again after; write `new Redis({ maxRetriesPerRequest: null, autoResendUnfulfilledCommands: false })`',
     )
   }
-}
-
-async function checkStream(stream: string, { ask, require, settings: { name } }: Check): Promise<void> {
-  let type: unknown
-  try {
-    type = await ask('type', stream)
-  } catch (error) {
-    throw errorFromCommand(error, name)
-  }
-  require(type === 'none' ||
-    type === 'stream', `the key '${stream}' holds a ${String(type)}, not a stream: name another`)
 }
 
 async function checkServer(check: Check): Promise<void> {

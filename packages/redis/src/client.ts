@@ -3,13 +3,20 @@ import { type OutboxError, unavailable } from '@outbox/core'
 /** An argument of a command. */
 export type RedisArgument = string | number
 
+/** What the publisher reads of the options of one connection. */
+interface ConnectionOptions {
+  readonly commandTimeout?: number | undefined
+  readonly socketTimeout?: number | undefined
+}
+
 /** What the publisher reads of the client's own options. All are optional: a client without them is trusted. */
-export interface RedisClientOptions {
+export interface RedisClientOptions extends ConnectionOptions {
   readonly keyPrefix?: string | undefined
   readonly autoResendUnfulfilledCommands?: boolean | undefined
   readonly maxRetriesPerRequest?: number | null | undefined
   readonly retryStrategy?: unknown
-  readonly commandTimeout?: number | undefined
+  /** of a `Cluster`: what its connections to the nodes have */
+  readonly redisOptions?: ConnectionOptions | undefined
 }
 
 /**
@@ -26,6 +33,11 @@ export interface RedisClient {
   pipeline(commands: unknown[][]): { exec(): Promise<[error: Error | null, reply: unknown][] | null> }
   on(event: string, listener: () => void): unknown
   off(event: string, listener: () => void): unknown
+}
+
+/** The options of each connection to a server. */
+export function connectionOptions({ isCluster, options }: RedisClient): ConnectionOptions {
+  return isCluster ? (options.redisOptions ?? {}) : options
 }
 
 /** How long a connection that is being made is waited for, milliseconds: well below a relay's publish time-out. */

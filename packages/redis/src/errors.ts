@@ -6,7 +6,7 @@ export type Failure = Extract<PublishOutcome, { readonly error: unknown }>
 interface Rule {
   /** what the server's reply begins with, or holds */
   readonly pattern: RegExp
-  readonly status: 'retry' | 'reject' | 'unavailable'
+  readonly status: 'retry' | 'reject' | 'unavailable' | 'setUp' | 'stream'
   /** what a person may do */
   readonly advice: string
 }
@@ -15,8 +15,9 @@ interface Rule {
  * What a reply of the server means for an entry. The first rule that fits counts; without one it is `retry`.
  *
  * `unavailable`: the server as a whole cannot take writes now, so no entry is to blame; the probe, a write that
- * changes nothing, fails with the same reply for as long as that lasts. `retry`: only this stream is concerned.
- * `reject`: no later try can succeed.
+ * changes nothing, fails with the same reply for as long as that lasts. `setUp`: the same, until a person mends it.
+ * `stream`: a person has to mend it, and only this stream is concerned, or all are: `retry` until `withOutage` knows.
+ * `retry`: this try failed. `reject`: no later try can succeed.
  */
 const rules: readonly Rule[] = [
   { pattern: /^OOM\b/, status: 'unavailable', advice: 'it has reached maxmemory: raise it, or trim streams' },
@@ -43,11 +44,16 @@ const rules: readonly Rule[] = [
   },
   { pattern: /max number of clients/, status: 'unavailable', advice: 'it has reached maxclients' },
   {
-    pattern: /^NOPERM\b|ACL failure|user executing the script can't run/,
-    status: 'retry',
-    advice: 'the ACL user lacks a command or a key that the README lists',
+    pattern: /permissions to access|user executing the script can't access/,
+    status: 'stream',
+    advice: 'the ACL user lacks a key that the README lists',
   },
-  { pattern: /^WRONGTYPE\b/, status: 'retry', advice: 'the key is there and is no stream: rename one of the two' },
+  {
+    pattern: /^NOPERM\b|ACL failure|user executing the script can't run/,
+    status: 'setUp',
+    advice: 'the ACL user lacks a command that the README lists',
+  },
+  { pattern: /^WRONGTYPE\b/, status: 'stream', advice: 'the key is there and is no stream: rename one of the two' },
   { pattern: /^CROSSSLOT\b/, status: 'retry', advice: 'a proxy before it does not know {tags} in keys' },
   {
     pattern: /too large to be stored|exceeds maximum allowed size/,
@@ -58,16 +64,49 @@ const rules: readonly Rule[] = [
 
 /** The meaning of an error that the server answered with: nothing was written for the entry. */
 export function failureFromReply(message: string, system: string): Failure {
-  const rule = rules.find(({ pattern }) => pattern.test(message))
+  const rule = ruleFor(message)
   const text = `Redis refused: ${message}${rule ? ` (${rule.advice})` : ''}`
   switch (rule?.status) {
     case 'unavailable':
       return { status: 'unavailable', error: unavailable(text, { system }) }
+    case 'setUp':
+      return { status: 'unavailable', error: setUpRequired(text) }
+    case 'stream':
+      return { status: 'retry', error: setUpRequired(text) }
     case 'reject':
       return { status: 'reject', error: permanent(text, { system }) }
     default:
       return { status: 'retry', error: new Error(text) }
   }
+}
+
+/**
+ * Makes refusals of a stream an outage, until the probe says otherwise, if it is the only stream, or no other took
+ * anything. With a neighbour that took entries just now, they are its own entries' trouble.
+ */
+export function withOutage(
+  outcomes: readonly PublishOutcome[],
+  { isOnlyStream }: { readonly isOnlyStream: boolean },
+): readonly PublishOutcome[] {
+  if (!isOnlyStream && outcomes.some(({ status }) => status === 'published')) return outcomes
+  return outcomes.map((outcome) =>
+    outcome.status === 'retry' && OutboxError.is(outcome.error, 'setup-required')
+      ? { status: 'unavailable', error: outcome.error }
+      : outcome,
+  )
+}
+
+/** Whether the server answered that it does not take writes to this stream, and may take them to others. */
+export function concernsOneStream(error: unknown): error is Error {
+  return isReply(error) && ruleFor(error.message)?.status === 'stream'
+}
+
+function setUpRequired(text: string): OutboxError<'setup-required'> {
+  return new OutboxError('setup-required', text, { missing: [text] })
+}
+
+function ruleFor(message: string): Rule | undefined {
+  return rules.find(({ pattern }) => pattern.test(message))
 }
 
 /**

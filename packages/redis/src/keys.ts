@@ -7,8 +7,6 @@ export interface StreamKeys {
   fence(source: string): string
   /** exists while a repeat of this id is dropped */
   seen(deduplicationId: string): string
-  /** never exists: what the probe tries to write to */
-  readonly probe: string
 }
 
 /**
@@ -39,7 +37,6 @@ export function streamKeys(stream: string, keyPrefix = ''): StreamKeys {
     stream,
     fence: (source) => `${base}:fence:${source}`,
     seen: (deduplicationId) => `${base}:seen:${deduplicationId}`,
-    probe: `${base}:probe`,
   }
 }
 

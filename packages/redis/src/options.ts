@@ -1,5 +1,5 @@
 import { type DueEntry, OutboxError } from '@outbox/core'
-import type { RedisClient } from './client.ts'
+import { connectionOptions, type RedisClient } from './client.ts'
 import { streamKeys } from './keys.ts'
 
 /** How an entry stands in the stream: plain fields, CloudEvents 1.0 attributes as fields, or one CloudEvent as JSON. */
@@ -96,12 +96,14 @@ function requireAcknowledge({ replicas, fsync, timeoutMs }: Acknowledge, client:
     throw invalid('acknowledge.replicas', "is missing: fsync 'all' needs to know how many replicas are all")
   }
   requireCount('acknowledge.timeoutMs', timeoutMs, 'milliseconds')
-  const { commandTimeout } = client.options
-  if (typeof commandTimeout === 'number' && commandTimeout <= timeoutMs) {
-    throw invalid(
-      'acknowledge.timeoutMs',
-      `is ${timeoutMs}, and the client gives up after commandTimeout, ${commandTimeout} ms: raise that above it`,
-    )
+  const { commandTimeout, socketTimeout } = connectionOptions(client)
+  for (const [option, limitMs] of Object.entries({ commandTimeout, socketTimeout })) {
+    if (typeof limitMs === 'number' && limitMs <= timeoutMs) {
+      throw invalid(
+        'acknowledge.timeoutMs',
+        `is ${timeoutMs}, and the client gives up after ${option}, ${limitMs} ms: raise that above it`,
+      )
+    }
   }
 }
 

@@ -1,30 +1,31 @@
 import { OutboxError, unavailable } from '@outbox/core'
-import { callAcknowledged } from './acknowledge.ts'
-import { becomesReady, notConnected, type RedisArgument } from './client.ts'
-import { errorFromCommand, isReply } from './errors.ts'
+import { probeCall } from './call.ts'
+import { becomesReady, notConnected } from './client.ts'
+import { concernsOneStream, errorFromCommand, isReply } from './errors.ts'
 import type { StreamKeys } from './keys.ts'
 import type { RedisSettings } from './options.ts'
+import { runScript } from './run-script.ts'
 
-/**
- * A write that does nothing: the key never exists.
- *
- * In a script, and of two keys, as the real write is: while a slot moves from one node of a cluster to another, a
- * command of one key is served, and one of several is not.
- */
-const probeScript = "return redis.pcall('SET', KEYS[2], '1', 'XX')"
+export interface ProbedStreams {
+  /** none: whether the server answers at all */
+  readonly streams: readonly StreamKeys[]
+  /** streams that took entries before: what one of `streams` meets and not all of these is its entries' own trouble */
+  readonly written: readonly StreamKeys[]
+  /** whether a refusal is let pass where none took entries before, so that one stream does not stop others for ever */
+  readonly isTrialDue: boolean
+}
 
 /**
  * Resolves when the server could take a write to these streams now, and acknowledge it as asked. Changes nothing.
  *
- * A PING succeeds on a server that is full, a replica, or without the cluster's slot in question: entries would burn
- * their attempts on it. The probe is refused just as the real write would be.
+ * A PING succeeds on a server that is full, a replica, without the cluster's slot in question, or forbidden to write
+ * to: entries would burn their attempts on it. The probe is refused just as the real write would be.
  *
- * @param streams - none: whether the server answers at all
  * @throws {OutboxError} `unavailable`, or `setup-required` where waiting does not help
  */
 export async function probe(
   settings: RedisSettings,
-  streams: readonly StreamKeys[],
+  probed: ProbedStreams,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { client, name } = settings
@@ -32,9 +33,11 @@ export async function probe(
     signal?.throwIfAborted()
     throw notConnected(client, name)
   }
-  const asked = streams.length === 0 ? [client.call('ping', [])] : streams.map((keys) => probeStream(keys, settings))
   try {
-    await orAborted(Promise.all(asked), signal)
+    await orAborted(
+      probed.streams.length === 0 ? client.call('ping', []) : probeStreams(probed, settings, signal),
+      signal,
+    )
   } catch (error) {
     signal?.throwIfAborted()
     if (OutboxError.is(error)) throw error
@@ -43,17 +46,46 @@ export async function probe(
   }
 }
 
-async function probeStream(keys: StreamKeys, { client, name, acknowledge }: RedisSettings): Promise<void> {
-  const script: [string, ...RedisArgument[]] = [probeScript, 2, keys.stream, keys.probe]
-  // by itself first: in a cluster this one is redirected, and the client learns where the stream is now
-  await client.call('eval', script)
-  if (acknowledge === undefined) return
-  const { shortfall } = await callAcknowledged(client, ['eval', ...script], acknowledge)
-  if (shortfall !== undefined) {
-    throw unavailable(`'${name}': Redis takes writes and cannot acknowledge them as asked: ${shortfall}`, {
-      system: name,
-    })
+async function probeStreams(
+  { streams, written, isTrialDue }: ProbedStreams,
+  settings: RedisSettings,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const refusalsOf = (asked: readonly StreamKeys[]): Promise<(Error | undefined)[]> =>
+    Promise.all(asked.map((keys) => refusalOf(keys, settings, signal)))
+  const refusal = (await refusalsOf(streams)).find((each) => each !== undefined)
+  if (refusal === undefined) return
+  const others = await refusalsOf(written)
+  const isOutage = others.length === 0 ? !isTrialDue : others.every((each) => each !== undefined)
+  if (isOutage) throw refusal
+}
+
+/** The server's answer that it does not take writes to this very stream; undefined if it does. @throws any other */
+async function refusalOf(
+  keys: StreamKeys,
+  settings: RedisSettings,
+  signal: AbortSignal | undefined,
+): Promise<Error | undefined> {
+  try {
+    await probeStream(keys, settings, signal)
+    return undefined
+  } catch (error) {
+    if (concernsOneStream(error)) return error
+    throw error
   }
+}
+
+async function probeStream(keys: StreamKeys, settings: RedisSettings, signal: AbortSignal | undefined): Promise<void> {
+  const { name } = settings
+  const { shortfall } = await runScript(probeCall(keys), settings, {
+    get hasHappened() {
+      return signal?.aborted === true
+    },
+  })
+  if (shortfall === undefined) return
+  throw unavailable(`'${name}': Redis takes writes and cannot acknowledge them as asked: ${shortfall}`, {
+    system: name,
+  })
 }
 
 function notOneServer(name: string): OutboxError<'setup-required'> {

@@ -1,8 +1,9 @@
-import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent, systemClock } from '@outbox/core'
 import { aggregateKey, groupByAggregate } from '@outbox/core/adapter'
 import { scriptCall } from './call.ts'
 import { checkSetup } from './check.ts'
 import { becomesReady, notConnected } from './client.ts'
+import { withOutage } from './errors.ts'
 import { type Interruption, watchForInterruption } from './interruption.ts'
 import { type StreamKeys, streamKeys } from './keys.ts'
 import { type RedisPublisherOptions, type RedisSettings, settingsFrom } from './options.ts'
@@ -41,7 +42,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
     return keysOf(streamName).stream
   }
   const fixed = typeof stream === 'string' ? [keysOf(stream)] : undefined
-  const troubled = new TroubledStreams()
+  const troubled = new TroubledStreams(systemClock)
 
   return {
     name,
@@ -49,6 +50,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
 
     async publish(entries, { signal }) {
       const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
+      const groups: Group[] = []
       let aggregates = groupByAggregate(entries)
       if (!(await becomesReady(client, signal))) {
         if (!signal.aborted) outcomes.fill({ status: 'unavailable', error: notConnected(client, name) })
@@ -61,30 +63,36 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
           for (const { index, error } of wave.unroutable) {
             outcomes[index] = { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
           }
+          groups.push(...wave.groups)
           await Promise.all(
-            wave.groups.map(async (group) => {
-              const keys = keysOf(group.stream)
-              await sendGroup(group, keys, entries, outcomes, settings, interruption)
-              troubled.note(
-                keys,
-                group.indexes.map((index) => outcomes[index]),
-              )
-            }),
+            wave.groups.map((group) =>
+              sendGroup(group, keysOf(group.stream), entries, outcomes, settings, interruption),
+            ),
           )
           aggregates = remaining(aggregates, wave, outcomes)
         }
       } finally {
         interruption.dispose()
       }
-      return stoppedAtFailure(entries, outcomes)
+      const judged = withOutage(outcomes, { isOnlyStream: fixed !== undefined })
+      for (const { stream: name, indexes } of groups) {
+        troubled.note(
+          keysOf(name),
+          indexes.map((index) => judged[index]),
+        )
+      }
+      return stoppedAtFailure(entries, judged)
     },
 
     check: (call) => checkSetup(settings, fixed ?? [], call),
 
     async probe({ signal }) {
-      const streams = fixed ?? troubled.all
-      await probe(settings, streams, signal)
-      troubled.forget(streams)
+      const { all, written, isTrialDue } = troubled
+      const probed = fixed
+        ? { streams: fixed, written: fixed, isTrialDue: false }
+        : { streams: all, written, isTrialDue }
+      await probe(settings, probed, signal)
+      troubled.forget(probed.streams)
     },
   }
 }

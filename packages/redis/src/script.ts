@@ -1,5 +1,5 @@
 /**
- * Writes one batch to one stream, atomically as seen by everybody else.
+ * Writes one batch to one stream, atomically as seen by everybody else; or asks whether it could.
  *
  * KEYS: the stream · the fence hash · one key per entry, which says that its id was seen.
  * ARGV: the dedupe window in milliseconds · the length to trim to, or '' · '1' to leave a mark for WAIT, or '' · then
@@ -7,6 +7,9 @@
  *
  * Returns one text per entry: `added`, `duplicate`, `skipped` (an earlier entry of its aggregate failed),
  * `fenced EPOCH`, `failed ERROR`; and one more for the mark.
+ *
+ * With `probe` as its only argument, and one key of an entry, it changes nothing, and returns `willing` or the error
+ * that an entry would meet.
  *
  * Every command that can fail goes through pcall: an error that left the script would hide what was written before it.
  * XADD comes before the id is recorded. The other way round, an XADD that fails (memory full, key of another type)
@@ -58,6 +61,31 @@ local function add(seen, first, count)
   redis.pcall('SET', seen, '1', 'PX', window)
   return 'added'
 end
+
+-- Every command that an entry needs, in a form that reads, or that is refused for its arguments. A server looks at
+-- these last: any other error is what the entry would meet. SET is among them, though an entry goes through without
+-- it: what was not answered is about to be repeated, and its repeat would not be dropped.
+local function unwillingness(seen)
+  local commands = {
+    { { 'HGET', fence, '0' } },
+    { { 'HSET', fence, '0', '0', '0' }, 'wrong number of arguments' },
+    { { 'EXISTS', seen } },
+    { { 'XADD', stream, '0-0', '0', '0' }, 'greater than 0-0' },
+    { { 'SET', seen, '1', 'PX', '0' }, 'invalid expire' },
+  }
+  for _, asked in ipairs(commands) do
+    local reply = redis.pcall(unpack(asked[1]))
+    local refused = failure(reply)
+    if refused and not (asked[2] and string.find(refused, asked[2], 1, true)) then return reply end
+  end
+  -- XADD looks at the id before it looks at the key. Who may not ask for the type learns nothing of it.
+  local kind = redis.pcall('TYPE', stream).ok
+  if kind and kind ~= 'none' and kind ~= 'stream' then
+    return redis.error_reply("WRONGTYPE the key '" .. stream .. "' holds a " .. kind .. ', not a stream')
+  end
+end
+
+if window == 'probe' then return unwillingness(KEYS[3]) or 'willing' end
 
 local results, stopped = {}, {}
 local at = 4

@@ -116,6 +116,19 @@ for (const library of clients) {
       expect(await arrivals(direct, 'orders')).toEqual(['1/3'])
     })
 
+    it('and went silent for good is replaced, by a client with socketTimeout, also while it connects', async () => {
+      const client = await proxied({ autoResendUnfulfilledCommands: false, socketTimeout: 200 })
+      await warmUp(client)
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      proxy.blackHole()
+      expect(await statuses(publisher, [dueEntry()])).toEqual(['unknown'])
+      await waitFor(() => client.status === 'connect', { what: 'the client to connect into the black hole' })
+      proxy.heal()
+      await waitFor(() => client.status === 'ready', { what: 'the client to find a way around the black hole' })
+      await publisher.probe?.({})
+      expect(await statuses(publisher, [dueEntry()])).toEqual(['published'])
+    })
+
     it('aborting ends a publish at once: what was sent is unknown, what was not is not sent', async () => {
       const client = await proxied()
       await warmUp(client)

@@ -1,6 +1,6 @@
-import { OutboxError } from '@outbox/core'
+import { OutboxError, type PublishOutcome } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
-import { failureFromCommand, failureFromReply } from '../src/errors.ts'
+import { concernsOneStream, errorFromCommand, failureFromCommand, failureFromReply, withOutage } from '../src/errors.ts'
 
 class ReplyError extends Error {
   override name = 'ReplyError'
@@ -24,8 +24,12 @@ describe('what an error means for an entry', () => {
     ['ERR Protocol error: unauthenticated multibulk length', 'unavailable'],
     ['ERR Protocol error: unauthenticated bulk length', 'unavailable'],
     ['ERR max number of clients reached', 'unavailable'],
-    ["NOPERM User app has no permissions to run the 'xadd' command", 'retry'],
-    ["ERR ACL failure in script: User app has no permissions to run the 'xadd' command", 'retry'],
+    ["NOPERM User app has no permissions to run the 'evalsha' command", 'unavailable'],
+    ["NOPERM this user has no permissions to run the 'evalsha' command", 'unavailable'],
+    ["ERR ACL failure in script: User app has no permissions to run the 'xadd' command", 'unavailable'],
+    ["ERR The user executing the script can't run this command or subcommand", 'unavailable'],
+    ['NOPERM No permissions to access a key', 'retry'],
+    ['NOPERM this user has no permissions to access one of the keys used as arguments', 'retry'],
     ['WRONGTYPE Operation against a key holding the wrong kind of value', 'retry'],
     ["CROSSSLOT Keys in request don't hash to the same slot", 'retry'],
     ['ERR something that nobody has seen yet', 'retry'],
@@ -65,6 +69,37 @@ describe('what an error means for an entry', () => {
       expect(reported).toBeInstanceOf(Error)
       expect(reported).not.toHaveProperty('cause')
       expect(reported).not.toHaveProperty('command')
+    }
+  })
+
+  it.each([
+    ['NOPERM No permissions to access a key', true],
+    ['NOPERM this user has no permissions to access one of the keys used as arguments', true],
+    ["ERR The user executing the script can't access at least one of the keys mentioned in the command", true],
+    ['WRONGTYPE Operation against a key holding the wrong kind of value', true],
+    ["NOPERM User app has no permissions to run the 'evalsha' command", false],
+    ["ERR The user executing the script can't run this command or subcommand", false],
+    ['OOM command not allowed', false],
+  ])('that %j is about one stream: %s', (message, isAboutOne) => {
+    expect(concernsOneStream(new ReplyError(message))).toBe(isAboutOne)
+    expect(concernsOneStream(new Error(message))).toBe(false)
+  })
+
+  it('a refusal of a stream is an outage where it is the only one, or none took anything', () => {
+    const refused = failureFromReply('WRONGTYPE no', 'redis')
+    const odd: PublishOutcome = { status: 'retry', error: new Error('odd') }
+    const published: PublishOutcome = { status: 'published' }
+    const outage = { status: 'unavailable', error: refused.error }
+    expect(withOutage([refused, odd], { isOnlyStream: false })).toEqual([outage, odd])
+    expect(withOutage([refused, published], { isOnlyStream: false })).toEqual([refused, published])
+    expect(withOutage([refused, published], { isOnlyStream: true })).toEqual([outage, published])
+  })
+
+  it('what a person has to mend says so', () => {
+    for (const message of ['NOPERM No permissions to access a key', 'WRONGTYPE no', 'ERR ACL failure in script: no']) {
+      const { error } = failureFromReply(message, 'redis:orders')
+      expect(OutboxError.is(error, 'setup-required')).toBe(true)
+      expect(errorFromCommand(new ReplyError(message), 'redis:orders').code).toBe('setup-required')
     }
   })
 

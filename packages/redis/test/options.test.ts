@@ -1,10 +1,12 @@
 import { OutboxError } from '@outbox/core'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { redisPublisher } from '../src/index.ts'
 
 const client = new Redis({ lazyConnect: true })
 const impatient = new Redis({ lazyConnect: true, commandTimeout: 100 })
+const hasty = new Redis({ lazyConnect: true, socketTimeout: 100 })
+const hastyCluster = new Cluster([], { lazyConnect: true, redisOptions: { socketTimeout: 100 } })
 
 /** What a user without types may write. */
 const untyped: (options: object) => unknown = (options) => Reflect.apply(redisPublisher, undefined, [options])
@@ -34,6 +36,11 @@ describe('a mistake in the options is refused with what to write instead', () =>
       { client: impatient, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 100 } },
       /commandTimeout, 100 ms: raise that above it/,
     ],
+    ...[hasty, hastyCluster].map((client): [string, object, RegExp] => [
+      `a ${client.isCluster ? 'cluster' : 'client'} that drops its connection before the server answers`,
+      { client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 100 } },
+      /socketTimeout, 100 ms: raise that above it/,
+    ]),
   ])('%s', (_, options, message) => {
     const make = () => untyped(options)
     expect(make).toThrow(message)

@@ -91,7 +91,7 @@ for (const { name, need, start } of servers) {
     it('an aggregate that goes to two streams stops in both at its first failure', async () => {
       await client.set('a', 'no stream')
       const publisher = redisPublisher({ client, stream: (entry) => (entry.sequence % 2 === 1 ? 'a' : 'b') })
-      expect(await statuses(publisher, entriesOf('1', [1, 2, 3]))).toEqual(['retry', 'notSent', 'notSent'])
+      expect(await statuses(publisher, entriesOf('1', [1, 2, 3]))).toEqual(['unavailable', 'notSent', 'notSent'])
       expect(await client.exists('b')).toBe(0)
     })
 

@@ -40,6 +40,7 @@ export interface TestClientOptions {
   readonly autoResendUnfulfilledCommands?: boolean
   readonly maxRetriesPerRequest?: number | null
   readonly commandTimeout?: number
+  readonly socketTimeout?: number | undefined
   readonly keyPrefix?: string
   readonly username?: string
   readonly password?: string
@@ -58,8 +59,9 @@ export const clients: readonly {
   { name: 'ioredis 5', connect: (url, options = {}) => quiet(new Redis5(url, options)) },
 ]
 
+/** A client that the check at start is content with, unless the options say otherwise. */
 export function connect(url: string, options: TestClientOptions = {}): Redis & Disposable {
-  const client = quiet(new Redis(url, options))
+  const client = quiet(new Redis(url, { socketTimeout: 10_000, ...options }))
   return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() })
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { createClient } from '@libsql/client'
 import { connect } from '@nats-io/transport-node'
 import type { LeasedSource, Publisher } from '@outbox/core'
@@ -8,7 +9,7 @@ import { mongoOutbox } from '@outbox/mongo'
 import { natsPublisher } from '@outbox/nats'
 import { redisPublisher } from '@outbox/redis'
 import { createRelay } from '@outbox/relay'
-import { describeWith, startNats, startRedis, waitFor } from '@outbox/services'
+import { createMysqlDatabase, describeWith, sharedServer, startNats, startRedis, waitFor } from '@outbox/services'
 import { drizzle as drizzleLibsql } from 'drizzle-orm/libsql'
 import { drizzle as drizzleMysql } from 'drizzle-orm/mysql2'
 import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres'
@@ -116,6 +117,28 @@ describeWith({ own: 'nats' }, 'the password of a NATS server', () => {
     await connection.close()
     const closed = await errorOf(publisher.check?.({ retryHorizonMs: 1 }) ?? Promise.resolve())
     expectNoSecret([...forbidden, check, ...away, closed])
+  })
+})
+
+describe.each(['mysql', 'mariadb'] as const)('the password of a user of %s', (server) => {
+  describeWith(server, 'of the tests', () => {
+    it.each([
+      ['is wrong', wrongPassword],
+      ['is missing', ''],
+    ])('is told to nobody when it %s', async (_, given) => {
+      await using database = await createMysqlDatabase(await sharedServer(server))
+      const user = `u${randomBytes(6).toString('hex')}`
+      await using owner = createPool({ uri: database.url, connectionLimit: 1 })
+      await owner.query(`create user '${user}'@'%' identified by '${password}'`)
+      const url = new URL(database.url)
+      Object.assign(url, { username: user, password: given })
+      await using client = createPool({ uri: url.href })
+      const store = mysqlOutbox({ db: drizzleMysql({ client }) })
+      const told = await toldBy(store, nowhere, /storeDown|error/)
+      await owner.query(`drop user '${user}'@'%'`)
+      expect(everythingIn(told)).toContain('Access denied')
+      expectNoSecret(told)
+    })
   })
 })
 

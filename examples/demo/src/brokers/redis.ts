@@ -5,7 +5,12 @@ import type { DemoBroker } from './broker.ts'
 const pageSize = 1_000
 
 export function redisBroker(url: string, run: string): DemoBroker {
-  const client = new Redis(url, { enableOfflineQueue: false, autoResendUnfulfilledCommands: false, lazyConnect: true })
+  const client = new Redis(url, {
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    socketTimeout: 10_000,
+    lazyConnect: true,
+  })
   client.on('error', (error) => console.error(`redis: ${error.message}`))
   const connected = client.connect()
   const stream = `outbox-demo:${run}`

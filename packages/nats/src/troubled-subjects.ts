@@ -1,0 +1,100 @@
+import type { Clock } from '@outbox/core'
+import { forbiddenSubject } from './answers.ts'
+import { BoundedMap } from './bounded-map.ts'
+import * as headerNames from './header-names.ts'
+import type { JetStreamApi } from './jetstream.ts'
+import { MessageHeaders } from './message-headers.ts'
+import type { SubjectFence } from './subject-fence.ts'
+
+/** Subjects that are remembered of either kind; where more are in trouble, these will tell. */
+const limit = 16
+
+/** How long a publisher that has published nothing yet believes that what one subject meets, all would; then it tries. */
+const trialAfterMs = 30_000
+
+/** A stream's name has no dots: no stream stores what expects this one, and the one that takes the subject says so. */
+const noStreamsName = 'no.stream'
+
+/** What a message for a subject meets; `uncovered`: no stream is there for it. */
+type Reception = 'taken' | 'forbidden' | 'uncovered'
+
+/**
+ * Subjects whose messages nobody took, nobody answered, or the server forbade, for the probe to ask about.
+ *
+ * In a cluster a stream has a leader of its own. While it has none, for the seconds of an election, and until the other
+ * servers know the new one, JetStream answers and knows the stream, its information too is there, and messages for it
+ * find nobody. The same holds while the user may not publish. A probe that asks no more than JetStream would let every
+ * entry use up its attempts. So it goes where messages go, with one that is sure to be refused. Whoever subscribes to
+ * the subject without JetStream sees it, without a body.
+ */
+export class TroubledSubjects {
+  readonly #system: string
+  readonly #clock: Clock
+  readonly #api: JetStreamApi
+  readonly #fence: SubjectFence | undefined
+  readonly #troubled = new Set<string>()
+  /** aggregate type → a subject that was taken: permissions are often given by type */
+  readonly #taken = new BoundedMap<string, string>(limit)
+  #notedAt = 0
+
+  constructor(
+    api: JetStreamApi,
+    options: { readonly fence: SubjectFence | undefined; readonly system: string; readonly clock: Clock },
+  ) {
+    this.#api = api
+    this.#fence = options.fence
+    this.#system = options.system
+    this.#clock = options.clock
+  }
+
+  note(subject: string): void {
+    this.#notedAt = this.#clock.monotonic()
+    if (this.#troubled.size < limit) this.#troubled.add(subject)
+  }
+
+  /** A stream took a message of this type. */
+  noteTaken(aggregateType: string, subject: string): void {
+    this.#taken.set(aggregateType, subject)
+  }
+
+  /**
+   * A subject that no stream covers is its entries' own trouble, and fails nothing. So is one that is forbidden, while
+   * another that was taken before is not. With none known, it fails nothing once in a while: then the next batch shows
+   * whether others are allowed, and one subject does not stop them for ever.
+   *
+   * @throws {OutboxError} `unavailable` while a stream covers a subject and does not answer there; `setup-required`
+   *   while what was allowed is forbidden
+   */
+  async requireTakers(signal: AbortSignal): Promise<void> {
+    const forbidden: string[] = []
+    const look = async (subject: string): Promise<void> => {
+      if ((await this.#receptionOf(subject, signal)) === 'forbidden') forbidden.push(subject)
+      else this.#troubled.delete(subject)
+    }
+    await Promise.all([...this.#troubled].map(look))
+    const [first] = forbidden
+    if (first === undefined) return
+    const others = await Promise.all(this.#taken.values.map((subject) => this.#receptionOf(subject, signal)))
+    const mayPass = others.includes('taken') || (!others.includes('forbidden') && this.#isTrialDue)
+    if (!mayPass) throw forbiddenSubject(first, this.#system)
+    for (const subject of forbidden) this.#troubled.delete(subject)
+  }
+
+  get #isTrialDue(): boolean {
+    return this.#clock.monotonic() - this.#notedAt >= trialAfterMs
+  }
+
+  async #receptionOf(subject: string, signal: AbortSignal): Promise<Reception> {
+    const [stream] = await this.#api.streamNames(subject, signal)
+    if (stream === undefined) return 'uncovered'
+    if (!(await this.#api.mayPublish(subject, harmless(), signal))) return 'forbidden'
+    await this.#fence?.requireLook(stream, subject, signal)
+    return 'taken'
+  }
+}
+
+function harmless(): MessageHeaders {
+  const headers = new MessageHeaders()
+  headers.set(headerNames.expectedStream, noStreamsName)
+  return headers
+}
