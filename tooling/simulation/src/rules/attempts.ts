@@ -1,3 +1,4 @@
+import { suspectAt } from '@outbox/core/adapter'
 import type { Facts, Violation } from './facts.ts'
 
 /** An attempt starts only while its lease is nobody else's. */
@@ -58,7 +59,7 @@ export function deathsHaveReasons(facts: Facts): readonly Violation[] {
       )
       // the first time it may have been in company: it is under suspicion from then on
       const alone = losses.filter(({ lost, step: at }) => wasAlone(facts, id, lost.lease.holder, at)).length
-      if (losses.length >= plan.relay.maxCrashes && alone >= plan.relay.maxCrashes - 1) return []
+      if (losses.length >= plan.relay.maxCrashes && alone >= plan.relay.maxCrashes - suspectAt) return []
       const text = `given up as deadly after ${losses.length} lost leases, ${alone} of them with nothing else in hand`
       return [{ rule: 'deaths-have-reasons', text, ids: [id] }]
     }
