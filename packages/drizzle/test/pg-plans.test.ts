@@ -58,7 +58,7 @@ describeWith('postgres', 'plans on half a million entries', () => {
       const evict = relays.filter(({ holder }) => holder !== statistics)
       leases = await outbox.acquire({ holder: statistics, claims, evict })
       expect(leases).toHaveLength(64)
-      // a crash makes what was in flight go out alone
+      // crashes make what was in flight go out alone
       await pool.query('update outbox_entries set crashes = 0 where crashes > 0')
     })
 

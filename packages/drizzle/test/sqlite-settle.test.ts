@@ -27,17 +27,19 @@ test('an entry is settled under the lease of its own partition only', async () =
 test('an entry that a relay may have died of stays where it is while its aggregate is blocked', async () => {
   commit('a', 2)
   expect(await fetch(await startRelay('first', []))).toHaveLength(2)
-  const { relays } = await outbox.poll({ holder: 'first' })
-  const leases = await startRelay('second', relays)
+  const { relays: first } = await outbox.poll({ holder: 'first' })
+  expect(await fetch(await startRelay('second', first))).toHaveLength(2)
+  const { relays: second } = await outbox.poll({ holder: 'second' })
+  const leases = await startRelay('third', second)
   const suspects = await fetch(leases)
-  expect(suspects).toMatchObject([{ sequence: 1, crashes: 1 }])
+  expect(suspects).toMatchObject([{ sequence: 1, crashes: 2 }])
   const [head] = suspects
   if (!head) throw new Error('the head was due')
   const settlement = { entry: head, outcome: 'dead', reason: 'crash', blocksAggregate: true } as const
   await outbox.settle({ leases, settlements: [settlement] })
   expect(await fetch(leases)).toEqual([])
   await outbox.deadLetters.discard([head.id])
-  expect(await fetch(leases)).toMatchObject([{ sequence: 2, crashes: 1 }])
+  expect(await fetch(leases)).toMatchObject([{ sequence: 2, crashes: 2 }])
 })
 
 test('an aggregate that two dead entries block stands still until both are requeued or discarded', async () => {

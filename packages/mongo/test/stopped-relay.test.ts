@@ -1,5 +1,6 @@
 import type { DueEntry, Lease, LeasedSource, OutboxStore, Settlement } from '@outbox/core'
 import { event, partitionOf } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { type MongoSession, mongoOutbox, setup } from '@outbox/mongo'
 import { describeWith, sharedMongo } from '@outbox/services'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
@@ -271,12 +272,12 @@ function fetchAll(store: LeasedSource, { leases }: Relay): Promise<readonly DueE
   return store.fetch({ leases, limit: 100, limitPerAggregate: 100, maxBytes: 1e6 })
 }
 
-/** As `fetchAll`, once nothing is suspect any more: entries with a crash are lent one by one. */
+/** As `fetchAll`, once nothing is suspect any more: entries with two crashes are lent one by one. */
 async function fetchEach(store: LeasedSource, relay: Relay): Promise<readonly DueEntry[]> {
   for (;;) {
     const batch = await fetchAll(store, relay)
     const [entry] = batch
-    if (!entry || entry.crashes === 0) return batch
+    if (!entry || entry.crashes < suspectAt) return batch
     const settlement: Settlement = { entry, outcome: 'retry', retryInMs: 0, isRefusal: true, reason: 'again' }
     await store.settle({ leases: relay.leases, settlements: [settlement] })
   }
