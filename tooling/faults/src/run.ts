@@ -169,10 +169,7 @@ const causes = ['leasesLost', 'settleRefused', 'storeDown', 'destinationDown', '
 
 function repeatsIn({ found: { repeats }, dropped, fault, lab, kills }: Findings): readonly (string | false)[] {
   const stored = repeats.echo + repeats.stepBack + repeats.unanswered
-  const hasCause =
-    kills > 0 ||
-    fault.isDeadly === true ||
-    causes.some((kind) => lab.told(kind).length > 0)
+  const hasCause = kills > 0 || fault.isDeadly === true || causes.some((kind) => lab.told(kind).length > 0)
   const refused = sumOf(lab, 'settlesRefused')
   return [
     stored + dropped > 0 && !hasCause && `${stored} repeats stored and ${dropped} dropped, without a cause`,
