@@ -119,14 +119,17 @@ describeWith(['postgres', { own: 'pgbouncer' }], 'behind PgBouncer in transactio
 
   // PgBouncer knows prepared statements since 1.21
   const canPrepare = isAvailable({ own: 'pgbouncer', atLeast: '1.21' })
-  test.each(canPrepare ? [true, false] : [false])('postgres-js lives its whole life, without LISTEN, prepare: %s', async (prepare) => {
-    const client = postgres(bouncer.url, { max: 4, prepare, onnotice: () => undefined })
-    try {
-      await liveWholeLife(onPostgresJs({ client }), { notify: 'debounced', listen: false })
-    } finally {
-      await client.end()
-    }
-  })
+  test.each(canPrepare ? [true, false] : [false])(
+    'postgres-js lives its whole life, without LISTEN, prepare: %s',
+    async (prepare) => {
+      const client = postgres(bouncer.url, { max: 4, prepare, onnotice: () => undefined })
+      try {
+        await liveWholeLife(onPostgresJs({ client }), { notify: 'debounced', listen: false })
+      } finally {
+        await client.end()
+      }
+    },
+  )
 
   test('more transactions than connections: each handle keeps to its own', async () => {
     const pool = new Pool({ connectionString: bouncer.url, max: 12 })
