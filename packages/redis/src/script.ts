@@ -63,7 +63,7 @@ local function add(seen, first, count)
 end
 
 -- Every command that an entry needs, in a form that reads, or that is refused for its arguments. A server looks at
--- these last: any other error is what the entry would meet. SET is among them, though an entry goes through without
+-- these last: every other error is what the entry would meet. SET is among them, though an entry goes through without
 -- it: what was not answered is about to be repeated, and its repeat would not be dropped.
 local function unwillingness(seen)
   local commands = {
