@@ -116,6 +116,17 @@ describeWith('postgres', 'what a log may stumble over', () => {
     expect(sequences).toEqual(sequences.toSorted((a, b) => a - b))
   })
 
+  test('a window in which only settled entries are left gives way to the next within the same fetch', async () => {
+    // both of partition 37
+    await commit(account('81', 1), order('1'))
+    await commit(account('81', 0)) // late: it stands aside, and so does what follows it
+    const relay = await handRelay(outbox)
+    await relay.settle((await relay.fetch()).map(published))
+    await commit(order('1'))
+    expect((await outbox.poll({ holder: relay.holder })).duePartitions).toEqual([37])
+    expect(places(await relay.fetch())).toEqual(['1#2'])
+  })
+
   test('a fetch that waited for its lease, and whose cursor has moved meanwhile, looks again from there', async () => {
     await commit(order('a'))
     const relay = await handRelay(outbox)

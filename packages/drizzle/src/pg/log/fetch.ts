@@ -47,15 +47,19 @@ export async function fetch(
   for (let round = 1; ; round++) {
     const rows = await runUntilCurrent(session, page, request)
     const ofLog = rows.flatMap((row) => lentOfLog(row, leases))
-    const moved = rows[0] ? numberIn(rows[0], 'moved') : 0
-    const isSomethingAside = moved > 0 || (rows[0] !== undefined && booleanIn(rows[0], 'is_side_due'))
+    const [first] = rows
+    const moved = first ? numberIn(first, 'moved') : 0
+    const hasPassed = first !== undefined && booleanIn(first, 'has_passed')
+    const isSomethingAside = moved > 0 || (first !== undefined && booleanIn(first, 'is_side_due'))
+    if (!isSomethingAside && ofLog.length === 0 && hasPassed) continue
     if (!isSomethingAside) return ofLog
     const rest = whatIsLeft(request, ofLog)
     const side = rest ? await session.run(fetchStatement(names, rest, besideLog(names, ofLog.length > 0)), request) : []
     const aside = side.filter((row) => row['id'] !== null).map(dueEntry)
     const due = [...aside, ...ofLog]
     const parked = moved + (side[0] ? numberIn(side[0], 'parked') : 0)
-    const isEnough = due.length === 0 ? parked === 0 : parked < looks.manyParked || round >= looks.roundsWithEntries
+    const isEnough =
+      due.length === 0 ? parked === 0 && !hasPassed : parked < looks.manyParked || round >= looks.roundsWithEntries
     if (isEnough) return due
   }
 }
@@ -278,6 +282,8 @@ select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   lent.is_late,
   (select value from ${meta} where key = 'source') as source,
   (select count(*) from moved)::int as moved, (select is_due from side) as is_side_due,
+  -- the rest of a window held only what was settled aside: the next may hold something
+  exists (select from noted join reach using (partition) where last is not null and first_kept is null) as has_passed,
   ${isStale('reach')} as is_stale
 from (select) once
 left join lent on true
