@@ -34,6 +34,7 @@ export class Broker {
   readonly #known = new Map<string, number>()
   readonly #fences = new Map<number, { readonly epoch: number; readonly holder: string }>()
   #attempts = 0
+  #probes = 0
 
   constructor(
     options: Plan['broker'],
@@ -66,6 +67,13 @@ export class Broker {
     for (const { id } of lost) this.#known.delete(id)
   }
 
+  /** As if each partition had had so many more owners, which wrote to the broker and are gone. */
+  raiseFences(by: number): void {
+    for (const [partition, { epoch }] of this.#fences) {
+      this.#fences.set(partition, { epoch: epoch + by, holder: 'a forgotten owner' })
+    }
+  }
+
   /** The publisher as the code in one machine has it. */
   seenFrom(machine: Machine): Publisher {
     const { takes, dedupeWindowMs, probes } = this.#options
@@ -90,8 +98,10 @@ export class Broker {
           ? await this.#publishBatch(machine, attempt, entries, signal)
           : (await Promise.all(entries.map((entry) => this.#publishBatch(machine, attempt, [entry], signal)))).flat()
       entries.forEach(({ id }, index) => {
-        const status = outcomes[index]?.status ?? 'nothing'
-        this.#history.record({ kind: 'told', attempt, relay: machine.name, id, status })
+        const outcome = outcomes[index]
+        const isDuplicate = outcome?.status === 'published' && outcome.duplicate === true
+        const status = outcome?.status ?? 'nothing'
+        this.#history.record({ kind: 'told', attempt, relay: machine.name, id, status, isDuplicate })
       })
       return outcomes
     }
@@ -107,10 +117,13 @@ export class Broker {
   }
 
   async #probe(machine: Machine, signal: AbortSignal | undefined): Promise<void> {
+    const probe = ++this.#probes
+    this.#history.record({ kind: 'asked', probe, relay: machine.name })
     const exchange = this.#network.send(machine, 'broker', async () => !this.isFull)
     const ended = await (signal ? Promise.race([exchange, aborted(signal)]) : exchange)
-    if (ended === 'aborted' || ended.kind !== 'answered' || !ended.value) throw new Error('The broker is away.')
-    this.#history.record({ kind: 'probed', relay: machine.name })
+    const isAnswered = ended !== 'aborted' && ended.kind === 'answered' && ended.value
+    this.#history.record({ kind: 'probed', probe, relay: machine.name, isAnswered })
+    if (!isAnswered) throw new Error('The broker is away.')
   }
 
   async #publishBatch(

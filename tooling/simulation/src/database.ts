@@ -1,10 +1,20 @@
-import { type CallOptions, type Lease, type LeasedSource, OutboxError, type Settlement } from '@outbox/core'
+import {
+  type CallOptions,
+  type DueEntry,
+  type FetchRequest,
+  type Lease,
+  type LeasedSource,
+  OutboxError,
+  type Settlement,
+} from '@outbox/core'
 import type { Chance } from './chance.ts'
-import type { History } from './history.ts'
+import { heard, leasesOf } from './hearing.ts'
+import { type History, isSame, type SaidSettlement, type StoreAnswer } from './history.ts'
 import type { Ledger } from './ledger.ts'
 import type { Machine } from './machine.ts'
 import type { Network } from './network.ts'
 import type { Plan } from './plan.ts'
+import type { Rule } from './rules/names.ts'
 import type { Timeline } from './timeline.ts'
 
 type Result<T> = { readonly kind: 'done'; readonly value: T } | { readonly kind: 'failed'; readonly error: unknown }
@@ -34,6 +44,7 @@ export class Database {
   /** which fetch lent an entry: the relay passes the same objects on */
   readonly #fetchOf = new WeakMap<object, number>()
   #fetches = 0
+  #says = 0
 
   constructor(
     outbox: LeasedSource,
@@ -62,56 +73,62 @@ export class Database {
   /** The store as the code in one machine has it. */
   seenFrom(machine: Machine): LeasedSource {
     const outbox = this.#outbox
-    const over = <T>(call: CallOptions | undefined, effect: () => Promise<T>): Promise<T> =>
-      this.#call(machine, call?.signal, effect)
+    const over = <T>(
+      call: CallOptions | undefined,
+      effect: () => Promise<T>,
+      answerOf?: (value: T) => StoreAnswer,
+    ): Promise<T> => heard(this.#history, machine.name, this.#call(machine, call?.signal, effect), answerOf)
     return {
       fetchUnpublished: (limit, call) => over(call, () => outbox.fetchUnpublished(limit)),
       markPublished: (ids, call) => over(call, () => outbox.markPublished(ids)),
       check: (call) => over(call, () => outbox.check()),
       join: ({ signal, ...request }) => over({ ...(signal && { signal }) }, () => outbox.join(request)),
       poll: ({ signal, ...request }) =>
-        over({ ...(signal && { signal }) }, async () => {
-          const poll = await outbox.poll(request)
-          if (poll.isMember) this.#beatAt.set(request.holder, this.#timeline.now)
-          return poll
-        }),
+        over(
+          { ...(signal && { signal }) },
+          async () => {
+            const poll = await outbox.poll(request)
+            if (poll.isMember) this.#beatAt.set(request.holder, this.#timeline.now)
+            return poll
+          },
+          ({ isMember, leases }) => ({ call: 'poll', isMember, ours: leasesOf(request.holder, leases) }),
+        ),
       acquire: ({ signal, ...request }) =>
-        over({ ...(signal && { signal }) }, async () => {
-          const granted = await outbox.acquire(request)
-          for (const lease of granted) this.#granted(machine.name, lease)
-          return granted
-        }),
+        over(
+          { ...(signal && { signal }) },
+          async () => {
+            const granted = await outbox.acquire(request)
+            for (const lease of granted) this.#granted(machine.name, lease)
+            return granted
+          },
+          (granted) => ({ call: 'acquire', granted }),
+        ),
       release: ({ signal, ...request }) =>
-        over({ ...(signal && { signal }) }, async () => {
-          await outbox.release(request)
-          for (const lease of request.leases) this.#released(lease)
-          if (request.leave) this.#beatAt.delete(request.holder)
-        }),
+        over(
+          { ...(signal && { signal }) },
+          async () => {
+            await outbox.release(request)
+            for (const lease of request.leases) this.#released(lease)
+            if (request.leave) this.#beatAt.delete(request.holder)
+          },
+          () => ({ call: 'release', released: request.leases, isLeaving: request.leave === true }),
+        ),
       fetch: ({ signal, ...request }) =>
-        over({ ...(signal && { signal }) }, async () => {
-          const entries = await outbox.fetch(request)
-          const fetch = ++this.#fetches
-          for (const entry of entries) {
-            this.#fetchOf.set(entry, fetch)
-            const objection = this.#ledger.objection(entry)
-            if (objection) this.#violation('lent-entries-are-due', `${entry.id} was lent, but ${objection}`)
-          }
-          for (const lease of request.leases) {
-            const standing = this.#standing.get(lease.partition)
-            if (standing && isSame(standing.lease, lease)) {
-              standing.inFlight = entries.filter((entry) => isSame(entry.lease, lease)).map(({ id }) => id)
-            }
-          }
-          this.#history.record({
-            kind: 'fetched',
-            fetch,
-            entries: entries.map(({ id, attempt, crashes, lease }) => ({ id, attempt, crashes, lease })),
-          })
-          return entries
-        }),
+        over(
+          { ...(signal && { signal }) },
+          () => this.#fetch(request),
+          ({ fetch }) => ({ call: 'fetch', fetch, leases: request.leases }),
+        ).then(({ entries }) => entries),
       settle: ({ signal, ...request }) => {
         const ids = request.settlements.map(({ entry }) => entry.id)
-        const answer = over({ ...(signal && { signal }) }, () => this.#settle(request))
+        const say = ++this.#says
+        const settlements = request.settlements.map((settlement) => this.#said(settlement))
+        this.#history.record({ kind: 'said', say, relay: machine.name, leases: request.leases, settlements })
+        const answer = over(
+          { ...(signal && { signal }) },
+          () => this.#settle(request),
+          ({ lost }) => ({ call: 'settle', say, lost }),
+        )
         return answer.catch((error: unknown) => {
           this.#history.record({ kind: 'settleFailed', ids })
           throw error
@@ -151,6 +168,30 @@ export class Database {
     }
   }
 
+  async #fetch(request: FetchRequest): Promise<{ readonly fetch: number; readonly entries: readonly DueEntry[] }> {
+    const entries = await this.#outbox.fetch(request)
+    const fetch = ++this.#fetches
+    const lent = new Set<string>()
+    for (const entry of entries) {
+      this.#fetchOf.set(entry, fetch)
+      const objection = this.#ledger.objection(entry, lent)
+      lent.add(entry.id)
+      if (objection) this.#violation('lent-entries-are-due', `${entry.id} was lent, but ${objection}`)
+    }
+    for (const lease of request.leases) {
+      const standing = this.#standing.get(lease.partition)
+      if (standing && isSame(standing.lease, lease)) {
+        standing.inFlight = entries.filter((entry) => isSame(entry.lease, lease)).map(({ id }) => id)
+      }
+    }
+    this.#history.record({
+      kind: 'fetched',
+      fetch,
+      entries: entries.map(({ id, attempt, crashes, lease }) => ({ id, attempt, crashes, lease })),
+    })
+    return { fetch, entries }
+  }
+
   async #settle(request: {
     readonly leases: readonly Lease[]
     readonly settlements: readonly Settlement[]
@@ -169,15 +210,11 @@ export class Database {
     }
     if (stale.length > 0) this.#history.record({ kind: 'settleFailed', ids: stale.map(({ entry }) => entry.id) })
     for (const settlement of request.settlements) {
-      const { entry, outcome } = settlement
       if (stale.includes(settlement) || !this.#ledger.settle(settlement)) continue
       this.#history.record({
         kind: 'settled',
-        id: entry.id,
-        lease: entry.lease,
-        outcome,
-        reason: outcome === 'published' ? undefined : settlement.reason,
-        blocksAggregate: outcome === 'dead' && settlement.blocksAggregate,
+        ...this.#said(settlement),
+        blocksAggregate: settlement.outcome === 'dead' && settlement.blocksAggregate,
       })
     }
     for (const lease of request.leases) {
@@ -189,6 +226,18 @@ export class Database {
       }
     }
     return answer
+  }
+
+  #said(settlement: Settlement): SaidSettlement {
+    const { entry, outcome } = settlement
+    return {
+      id: entry.id,
+      fetch: this.fetchThatLent(entry),
+      lease: entry.lease,
+      outcome,
+      isRefusal: outcome === 'retry' && settlement.isRefusal,
+      reason: outcome === 'published' ? undefined : settlement.reason,
+    }
   }
 
   #granted(relay: string, lease: Lease): void {
@@ -232,13 +281,9 @@ export class Database {
     return standing !== undefined && isSame(standing.lease, lease) && !standing.isReleased
   }
 
-  #violation(rule: string, text: string): void {
+  #violation(rule: Rule, text: string): void {
     this.#history.record({ kind: 'violation', rule, text })
   }
-}
-
-function isSame(a: Lease, b: Lease): boolean {
-  return a.partition === b.partition && a.epoch === b.epoch && a.holder === b.holder
 }
 
 function abortion(signal: AbortSignal): Promise<never> {

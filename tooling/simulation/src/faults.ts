@@ -59,6 +59,10 @@ export class Faults {
         this.#tell(`the database's clock jumps by ${fault.byMs} ms`)
         databaseClock.aheadMs += fault.byMs
         break
+      case 'forgottenEpochs':
+        this.#tell(`the broker has seen ${fault.count} owners that the database has forgotten`)
+        broker.raiseFences(fault.count)
+        break
       case 'requeue':
       case 'discard':
       case 'purge':

@@ -1,4 +1,7 @@
-import type { Lease } from '@outbox/core'
+import type { Lease, Settlement } from '@outbox/core'
+import type { RelayEventName, RelayStats } from '@outbox/relay'
+import type { Rule } from './rules/names.ts'
+import type { Timeline } from './timeline.ts'
 
 /** An entry as the history names it. */
 export interface EntryName {
@@ -45,16 +48,24 @@ export type Deed =
       readonly relay: string
       readonly id: string
       readonly status: string
+      /** the broker had it already */
+      readonly isDuplicate: boolean
     }
-  | { readonly kind: 'probed'; readonly relay: string }
+  /** a relay asks the broker whether it is there */
+  | { readonly kind: 'asked'; readonly probe: number; readonly relay: string }
+  | { readonly kind: 'probed'; readonly probe: number; readonly relay: string; readonly isAnswered: boolean }
+  /** a relay begins to tell the store what became of entries */
   | {
-      readonly kind: 'settled'
-      readonly id: string
-      readonly lease: Lease
-      readonly outcome: 'published' | 'retry' | 'dead'
-      readonly reason: string | undefined
-      readonly blocksAggregate: boolean
+      readonly kind: 'said'
+      readonly say: number
+      readonly relay: string
+      /** those of the whole batch */
+      readonly leases: readonly Lease[]
+      readonly settlements: readonly SaidSettlement[]
     }
+  /** how a call of the store ended, as far as the relay knows */
+  | { readonly kind: 'heard'; readonly relay: string; readonly answer: StoreAnswer }
+  | ({ readonly kind: 'settled'; readonly blocksAggregate: boolean } & SaidSettlement)
   /** a settle under a lease that no longer stood, or one whose answer never came */
   | { readonly kind: 'settleFailed'; readonly ids: readonly string[] }
   | { readonly kind: 'requeued'; readonly id: string }
@@ -62,12 +73,16 @@ export type Deed =
   | {
       readonly kind: 'event'
       readonly relay: string
-      readonly name: string
+      readonly name: RelayEventName
       readonly ids: readonly string[]
       readonly text: string
     }
+  /** a relay is told to end */
+  | { readonly kind: 'stopping'; readonly relay: string }
+  /** a relay's counters when its process ends */
+  | { readonly kind: 'counted'; readonly relay: string; readonly stats: RelayStats }
   /** something that a promise forbids, seen while it happened */
-  | { readonly kind: 'violation'; readonly rule: string; readonly text: string }
+  | { readonly kind: 'violation'; readonly rule: Rule; readonly text: string }
   /** a fault begins, or an operator does something: for whoever reads the story */
   | { readonly kind: 'fault'; readonly text: string }
   | { readonly kind: 'lostTail'; readonly ids: readonly string[] }
@@ -92,25 +107,57 @@ export interface AttemptedEntry {
   readonly fetch: number
 }
 
-export type Recorded = Deed & { readonly at: number; readonly step: number }
+export interface SaidSettlement {
+  readonly id: string
+  /** the fetch that lent it */
+  readonly fetch: number
+  readonly lease: Lease
+  readonly outcome: Settlement['outcome']
+  /** it counts as an attempt, and the entry stays pending */
+  readonly isRefusal: boolean
+  readonly reason: string | undefined
+}
+
+/** What an answer of the store says to a relay. */
+export type StoreAnswer =
+  | { readonly call: 'poll'; readonly isMember: boolean; readonly ours: readonly Lease[] }
+  | { readonly call: 'acquire'; readonly granted: readonly Lease[] }
+  | { readonly call: 'release'; readonly released: readonly Lease[]; readonly isLeaving: boolean }
+  | { readonly call: 'fetch'; readonly fetch: number; readonly leases: readonly Lease[] }
+  | { readonly call: 'settle'; readonly say: number; readonly lost: readonly Lease[] }
+  | { readonly call: 'other' }
+  | { readonly call: 'failed'; readonly isAway: boolean }
+
+/** `moment`: what a relay does at once, in one turn of its event loop, has one number. */
+export type Recorded = Deed & { readonly at: number; readonly step: number; readonly moment: number }
 export type DeedKind = Deed['kind']
 export type RecordedAs<Kind extends DeedKind> = Extract<Recorded, { readonly kind: Kind }>
 
 /** The whole run, in the order in which things took effect. */
 export class History {
   readonly deeds: Recorded[] = []
-  readonly #now: () => number
+  readonly #timeline: Pick<Timeline, 'now' | 'steps'>
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor(timeline: Pick<Timeline, 'now' | 'steps'>) {
+    this.#timeline = timeline
   }
 
   record(deed: Deed): void {
-    this.deeds.push({ ...deed, at: this.#now(), step: this.deeds.length })
+    const { now, steps } = this.#timeline
+    this.deeds.push({ ...deed, at: now, step: this.deeds.length, moment: steps })
   }
 
   all<Kind extends DeedKind>(...kinds: readonly Kind[]): readonly RecordedAs<Kind>[] {
     const wanted: ReadonlySet<string> = new Set(kinds)
     return this.deeds.filter((deed): deed is RecordedAs<Kind> => wanted.has(deed.kind))
   }
+}
+
+/** Partitions as an event's text has them, in ascending order. */
+export function numbers(partitions: readonly number[]): string {
+  return partitions.toSorted((a, b) => a - b).join(', ')
+}
+
+export function isSame(a: Lease, b: Lease): boolean {
+  return a.partition === b.partition && a.epoch === b.epoch && a.holder === b.holder
 }

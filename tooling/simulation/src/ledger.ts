@@ -1,8 +1,10 @@
 import type { DueEntry, Settlement } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
+import type { EntryName } from './history.ts'
 
 interface Account {
   readonly aggregate: string
+  readonly sequence: number
   state: 'pending' | 'published' | 'dead' | 'discarded'
   /** tries that count against it */
   refused: number
@@ -13,6 +15,8 @@ export class Ledger {
   readonly #now: () => number
   readonly #accounts = new Map<string, Account>()
   readonly #waitingUntil = new Map<string, number>()
+  /** ids of pending entries, by aggregate */
+  readonly #pending = new Map<string, Set<string>>()
   /** dead entries that block, by aggregate */
   readonly #blockers = new Map<string, Set<string>>()
 
@@ -21,8 +25,9 @@ export class Ledger {
     this.#now = now
   }
 
-  commit(id: string, aggregate: string): void {
-    this.#accounts.set(id, { aggregate, state: 'pending', refused: 0 })
+  commit({ id, aggregate, sequence }: EntryName): void {
+    this.#accounts.set(id, { aggregate, sequence, state: 'pending', refused: 0 })
+    this.#await(id, aggregate)
   }
 
   /** @returns whether it changes anything: it does for an entry that is pending and has the attempt it was lent with */
@@ -35,6 +40,7 @@ export class Ledger {
       return true
     }
     account.state = settlement.outcome
+    this.#pending.get(account.aggregate)?.delete(entry.id)
     if (settlement.outcome === 'dead' && settlement.blocksAggregate) {
       const blockers = this.#blockers.get(account.aggregate) ?? new Set()
       this.#blockers.set(account.aggregate, blockers.add(entry.id))
@@ -50,8 +56,12 @@ export class Ledger {
     this.#revive(id, 'discarded')
   }
 
-  /** Why this entry should not have been lent; undefined: it may be. */
-  objection(entry: DueEntry): string | undefined {
+  /**
+   * Why this entry should not have been lent; undefined: it may be.
+   *
+   * @param lent - ids of what the same fetch has lent before it
+   */
+  objection(entry: DueEntry, lent: ReadonlySet<string>): string | undefined {
     const account = this.#accounts.get(entry.id)
     if (!account) return 'it was never committed'
     if (account.state !== 'pending') return `it is ${account.state}`
@@ -59,7 +69,20 @@ export class Ledger {
     if ((this.#blockers.get(account.aggregate)?.size ?? 0) > 0) return 'a dead letter blocks its aggregate'
     if ((this.#waitingUntil.get(account.aggregate) ?? Number.NEGATIVE_INFINITY) > this.#now())
       return 'its aggregate waits'
+    if (this.#isPassedOver(account, lent)) return 'an earlier entry of its aggregate is pending'
     return account.aggregate === aggregateKey(entry) ? undefined : 'it belongs to another aggregate'
+  }
+
+  #isPassedOver({ aggregate, sequence }: Account, lent: ReadonlySet<string>): boolean {
+    for (const id of this.#pending.get(aggregate) ?? []) {
+      if (!lent.has(id) && (this.#accounts.get(id)?.sequence ?? sequence) < sequence) return true
+    }
+    return false
+  }
+
+  #await(id: string, aggregate: string): void {
+    const pending = this.#pending.get(aggregate) ?? new Set()
+    this.#pending.set(aggregate, pending.add(id))
   }
 
   #revive(id: string, state: 'pending' | 'discarded'): void {
@@ -67,7 +90,10 @@ export class Ledger {
     if (!account) return
     this.#blockers.get(account.aggregate)?.delete(id)
     // requeued, it is due at once; discarded, what stands behind it keeps waiting
-    if (state === 'pending') this.#waitingUntil.delete(account.aggregate)
+    if (state === 'pending') {
+      this.#waitingUntil.delete(account.aggregate)
+      this.#await(id, account.aggregate)
+    }
     account.state = state
     account.refused = 0
   }

@@ -39,11 +39,17 @@ export class Network {
   readonly #typicalMs: number
   readonly #troubles = new Map<string, Set<Trouble>>()
   readonly #ambushes = new Set<Ambush>()
+  readonly #lostBefore = new Map<ServerName, number>()
 
   constructor(timeline: Timeline, chance: Chance, typicalMs: number) {
     this.#timeline = timeline
     this.#chance = chance
     this.#typicalMs = typicalMs
+  }
+
+  /** What left before `time` and is still under way between machines and this server never arrives. */
+  lose(server: ServerName, time: number): void {
+    this.#lostBefore.set(server, time)
   }
 
   /** Strikes once, at the next such moment. */
@@ -116,7 +122,10 @@ export class Network {
       (product, trouble) => product * (trouble.slowness ?? 1),
       1,
     )
-    this.#timeline.after(this.#chance.latency(this.#typicalMs) * slowness, arrive)
+    const leftAt = this.#timeline.now
+    this.#timeline.after(this.#chance.latency(this.#typicalMs) * slowness, () => {
+      if (leftAt >= (this.#lostBefore.get(server) ?? 0)) arrive()
+    })
   }
 
   #troublesOf(machine: Machine, server: ServerName): readonly Trouble[] {

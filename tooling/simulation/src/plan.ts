@@ -25,6 +25,8 @@ export type Fault = { readonly at: number } & (
   | { readonly kind: 'forgottenDeduplication' }
   | { readonly kind: 'lostTail'; readonly count: number }
   | { readonly kind: 'databaseClock'; readonly byMs: number }
+  /** as after a database was restored to an older state: the broker has seen epochs that are to come again */
+  | { readonly kind: 'forgottenEpochs'; readonly count: number }
   | { readonly kind: 'requeue' }
   | { readonly kind: 'discard' }
   | { readonly kind: 'purge' }
@@ -117,12 +119,19 @@ export function planOf(seed: number): Plan {
     drift: chance.pick([0, 0.001, 0.01]),
     stormMs,
   }
-  return { ...plan, faults: faultsOf(plan, chance) }
+  const faults = [...faultsOf(plan, chance), ...forgottenEpochsOf(plan, chance)]
+  return { ...plan, faults: faults.sort((a, b) => a.at - b.at) }
 }
 
 function faultsOf(plan: Omit<Plan, 'faults'>, chance: Chance): readonly Fault[] {
   const count = chance.happens(0.05) ? 0 : chance.between(1, 20)
-  return Array.from({ length: count }, () => faultOf(plan, chance)).sort((a, b) => a.at - b.at)
+  return Array.from({ length: count }, () => faultOf(plan, chance))
+}
+
+/** Only a broker that fences notices. */
+function forgottenEpochsOf({ broker, stormMs }: Omit<Plan, 'faults'>, chance: Chance): readonly Fault[] {
+  if (!broker.fences || !chance.happens(0.1)) return []
+  return [{ at: chance.between(100, stormMs), kind: 'forgottenEpochs', count: chance.between(1, 5) }]
 }
 
 function faultOf(plan: Omit<Plan, 'faults'>, chance: Chance): Fault {

@@ -32,7 +32,7 @@ export async function run(plan: Plan, parts: Parts): Promise<Outcome> {
   const world = worldOf(plan, parts)
   const calmAt = await storm(world)
   const endedAt = await calm(world, calmAt)
-  await shares(world)
+  await shares(world, calmAt)
   const { outbox, history, broker, poison, timeline } = world
   const { pending } = await outbox.stats()
   const letters = await outbox.deadLetters.list({ limit: 10_000 })
@@ -92,8 +92,12 @@ async function isAtRest({ plan, outbox, history, ledger }: World): Promise<boole
   return false
 }
 
-/** When everybody has come back and every hand-over is done, each relay has its share of the partitions. */
-async function shares({ plan, timeline, fleet, history }: World): Promise<void> {
+/**
+ * When everybody has come back, and every hand-over is done, each relay has its share of the partitions: but for what
+ * was sent while the database was slow, such as a join that arrives when its sender has long given it up.
+ */
+async function shares({ plan, timeline, fleet, history, network }: World, calmAt: number): Promise<void> {
+  network.lose('database', calmAt)
   const longestMs = Math.max(0, ...plan.faults.map((fault) => ('forMs' in fault ? fault.forMs : 0)))
   await timeline.run(timeline.now + 4 * plan.relay.leaseMs + longestMs + 10_000)
   const restedAt = timeline.now

@@ -72,11 +72,16 @@ function tell(deed: Recorded, { names, ids, partitions }: Interest): string | un
     case 'discarded':
       return ids.has(deed.id) ? `${deed.kind}: ${nameOf(deed.id)}` : undefined
     case 'event':
-      return deed.ids.some((id) => ids.has(id))
-        ? `${deed.relay} tells '${deed.name}': ${ours(deed.ids.map((id) => ({ id })))}`
+      return deed.ids.some((id) => ids.has(id)) || (ids.size === 0 && deed.ids.length === 0)
+        ? `${deed.relay} tells '${deed.name}': ${ours(deed.ids.map((id) => ({ id }))) || deed.text}`
         : undefined
     case 'rolledBack':
+    case 'asked':
     case 'probed':
+    case 'said':
+    case 'heard':
+    case 'stopping':
+    case 'counted':
       return undefined
   }
 }

@@ -85,7 +85,7 @@ export class Workload {
         if (chance.happens(this.#plan.rollbackProbability)) throw rolledBack
       })
       this.#history.record({ kind: 'committed', entries: names })
-      for (const { id, aggregate } of names) this.#ledger.commit(id, aggregate)
+      for (const name of names) this.#ledger.commit(name)
       for (const name of names) {
         const aggregate = mine.find(
           ({ type, id }) => name.aggregate === aggregateKey({ aggregateType: type, aggregateId: id }),

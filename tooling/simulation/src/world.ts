@@ -37,7 +37,7 @@ const firstDay = Date.UTC(2030, 0, 1)
 export function worldOf(plan: Plan, parts: Parts): World {
   const chance = new Chance(plan.seed ^ 0x5bd1e995)
   const timeline = new Timeline()
-  const history = new History(() => timeline.now)
+  const history = new History(timeline)
   const databaseClock = { aheadMs: 0 }
   const databaseNow = (): number => timeline.now + databaseClock.aheadMs
   const outbox = (parts.outbox ?? memoryOutbox)({

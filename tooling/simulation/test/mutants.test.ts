@@ -3,12 +3,15 @@ import { mutants, partsWith } from '../src/mutants/index.ts'
 import { planOf } from '../src/plan.ts'
 import { explain, judge } from '../src/verdict.ts'
 
-describe('the checker has teeth: it finds', () => {
+describe('the checker has teeth: by the rule that is broken, it finds', () => {
   it.each(mutants)('$name', { timeout: 900_000 }, async (mutant) => {
     const parts = await partsWith(mutant)
-    const { from = 1, within } = mutant
+    const { from = 1, within, by } = mutant
     for (let seed = from; seed < from + within; seed++) {
-      if ((await judge(planOf(seed), parts)).violations.length > 0) return
+      const [first] = (await judge(planOf(seed), parts)).violations
+      if (!first) continue
+      expect(by, `seed ${seed}: ${first.text}`).toContain(first.rule)
+      return
     }
     expect.fail(`'${mutant.name}' was not found within ${within} seeds from ${from} on`)
   })

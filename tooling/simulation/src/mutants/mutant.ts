@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
+import type { Rule } from '../rules/names.ts'
 import type { Parts } from '../run.ts'
 
 /** One mistake in the code: a place that exists once, and what stands there instead. */
@@ -12,6 +13,8 @@ export interface Mutant {
   readonly file: string
   readonly code: string
   readonly instead: string
+  /** what it breaks: in the first world where it shows, the first thing that breaks is one of these */
+  readonly by: readonly Rule[]
   /** the checker finds it within this many seeds */
   readonly within: number
   /** counted from this one, default 1: a rare one is looked for where it was seen */

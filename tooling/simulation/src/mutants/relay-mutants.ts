@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts'
 
-/** Mistakes in the relay. */
+/** Mistakes in what the relay does. */
 export const relayMutants: readonly Mutant[] = [
   {
     name: 'takes an unanswered publish for a published one',
@@ -10,6 +10,7 @@ export const relayMutants: readonly Mutant[] = [
     instead: `    case 'unknown':
       return { entry, outcome: 'published' }
 `,
+    by: ['settles-are-true'],
     within: 200,
   },
   {
@@ -17,6 +18,7 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/publishing.ts',
     code: `queue.filter(({ outcome }) => outcome.status !== 'published')`,
     instead: 'queue.filter((draft) => !wave.has(draft))',
+    by: ['settled-entries-rest', 'first-deliveries-ascend'],
     within: 200,
   },
   {
@@ -27,23 +29,28 @@ export const relayMutants: readonly Mutant[] = [
     instead: `    case 'notSent':
       return { entry, outcome: 'published' }
 `,
+    by: ['settles-are-true'],
     within: 100,
   },
   {
     name: 'takes a refusal by the fence for published',
     file: 'relay/src/decide.ts',
-    code: `    case 'fenced':
+    code: `    case 'notSent':
+    case 'fenced':
 `,
     instead: `    case 'fenced':
       return { entry, outcome: 'published' }
+    case 'notSent':
 `,
-    within: 2_000,
+    by: ['settles-are-true'],
+    within: 200,
   },
   {
     name: 'publishes after its own lease has run out',
     file: 'relay/src/leases.ts',
     code: 'this.#now + this.#context.settings.publishTimeoutMs <= this.#deadline',
     instead: 'true',
+    by: ['attempts-are-owned'],
     within: 1_000,
   },
   {
@@ -54,6 +61,7 @@ export const relayMutants: readonly Mutant[] = [
     instead: `    case 'unavailable':
       return refused(entry, outcome.error, context)
 `,
+    by: ['outages-burn-nothing'],
     within: 200,
   },
   {
@@ -63,6 +71,7 @@ export const relayMutants: readonly Mutant[] = [
     case 'unavailable':`,
     instead: `      return refused(entry, outcome.error, context)
     case 'unavailable':`,
+    by: ['outages-burn-nothing'],
     within: 1_000,
   },
   {
@@ -73,6 +82,7 @@ export const relayMutants: readonly Mutant[] = [
     instead: `    case 'retry':
       return undefined
 `,
+    by: ['refusals-count'],
     within: 200,
   },
   {
@@ -80,6 +90,7 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/leases.ts',
     code: 'this.#now - since >= leaseMs',
     instead: 'this.#now - since >= leaseMs / 4',
+    by: ['the-living-keep-leases'],
     within: 1_000,
   },
   {
@@ -87,6 +98,7 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/leases.ts',
     code: '!this.#inUse.has(partition) && unresolvedUntil <= this.#now',
     instead: 'partition >= 0 || unresolvedUntil > 0',
+    by: ['repeats-have-causes'],
     within: 400,
   },
   {
@@ -94,13 +106,15 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/lane.ts',
     code: 'partition % this.#context.settings.lanes === this.#index',
     instead: 'partition % this.#context.settings.lanes <= this.#index',
+    by: ['repeats-have-causes'],
     within: 100,
   },
   {
     name: 'drops what is in flight when it stops',
     file: 'relay/src/relay.ts',
     code: '    await this.#lanesEnded\n',
-    instead: `    this.#abort.abort(new Error('stopped'))\n    this.#over.abort(new Error('stopped'))\n`,
+    instead: `    this.#abort.abort(relayStopped())\n    this.#over.abort(relayStopped())\n`,
+    by: ['stop'],
     within: 1_000,
   },
   {
@@ -108,6 +122,7 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/leases.ts',
     code: 'surplus.isRetiring = true',
     instead: 'surplus.isRetiring = false',
+    by: ['fair-share'],
     within: 100,
   },
   {
@@ -115,13 +130,18 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/time.ts',
     code: '    this.#isRung = true\n',
     instead: '',
+    by: ['fair-share'],
     within: 100,
   },
   {
     name: 'never closes a breaker',
     file: 'relay/src/breaker.ts',
-    code: '    if (!isBack) return this.#probeLater()\n',
-    instead: '    if (this.#failures > 0) return this.#probeLater()\n',
+    code: `    this.#isOpen = false
+    if (probes) this.#announceUp()
+`,
+    instead: `    if (probes) this.#announceUp()
+`,
+    by: ['all-comes-to-rest'],
     within: 400,
   },
   {
@@ -129,6 +149,7 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/lane.ts',
     code: 'if (abort.aborted || !this.#context.leases.stillHolds(leases)) return undefined',
     instead: 'return []',
+    by: ['events-are-true'],
     within: 400,
   },
   {
@@ -136,6 +157,7 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/lane.ts',
     code: ' || this.#grantsSeen !== leases.grants',
     instead: '',
+    by: ['deaths-have-reasons'],
     within: 20,
     from: 2_150,
   },
@@ -144,6 +166,59 @@ export const relayMutants: readonly Mutant[] = [
     file: 'relay/src/lane.ts',
     code: 'if (crashed) return [crashedTooOften(crashed)] // it is lent alone',
     instead: '',
+    by: ['all-comes-to-rest'],
     within: 400,
+  },
+  {
+    name: 'counts an attempt against the batch that finds an outage',
+    file: 'relay/src/breaker.ts',
+    code: `    this.#open(error)
+    return true
+`,
+    instead: `    this.#open(error)
+    return false
+`,
+    by: ['outages-burn-nothing'],
+    within: 100,
+  },
+  {
+    name: 'counts an attempt against a batch that fails beside the one that found the outage',
+    file: 'relay/src/breaker.ts',
+    code: 'if (this.#isOpen) return true',
+    instead: 'if (this.#isOpen) return false',
+    by: ['outages-burn-nothing'],
+    within: 400,
+  },
+  {
+    name: 'counts an attempt against what it did not try',
+    file: 'relay/src/lane.ts',
+    code: '(!isTried || away.has(breaker))',
+    instead: 'away.has(breaker)',
+    by: ['outages-burn-nothing'],
+    within: 400,
+  },
+  {
+    name: 'counts one lost answer against every entry of an aggregate',
+    file: 'relay/src/decide.ts',
+    code: '      if (isBehindFailure) return undefined\n',
+    instead: '',
+    by: ['outages-burn-nothing'],
+    within: 100,
+  },
+  {
+    name: 'takes an outage of the store for a defect',
+    file: 'relay/src/store-calls.ts',
+    code: 'return OutboxError.is(error) && error.isRetryable',
+    instead: `return OutboxError.is(error, 'busy')`,
+    by: ['no-defect'],
+    within: 50,
+  },
+  {
+    name: 'gives back one partition of its share',
+    file: 'relay/src/leases.ts',
+    code: '.slice(share.size)) surplus',
+    instead: '.slice(share.size - 1)) surplus',
+    by: ['nothing-thrashes'],
+    within: 20,
   },
 ]

@@ -7,6 +7,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/settle.ts',
     code: 'if (standing(state, settlement.entry.lease)) apply',
     instead: 'apply',
+    by: ['fenced-settles', 'lent-entries-are-due'],
     within: 400,
   },
   {
@@ -14,6 +15,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/leases.ts',
     code: 'row && row.epoch === lease.epoch && row.holder === lease.holder ? row : undefined',
     instead: 'row?.holder ? row : undefined',
+    by: ['fenced-settles'],
     within: 400,
   },
   {
@@ -21,6 +23,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/rows.ts',
     code: '(aggregate.pending[index - 1]?.entry.sequence ?? -1) > row.entry.sequence',
     instead: `(aggregate.pending[index - 1]?.entry.id ?? '') > row.entry.id`,
+    by: ['lent-entries-are-due'],
     within: 100,
   },
   {
@@ -28,6 +31,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/rows.ts',
     code: '|| aggregate.waitingUntil > now',
     instead: '',
+    by: ['lent-entries-are-due'],
     within: 100,
   },
   {
@@ -35,6 +39,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/settle.ts',
     code: 'aggregateOf(state, row).waitingUntil = now + settlement.retryInMs',
     instead: '',
+    by: ['lent-entries-are-due'],
     within: 100,
   },
   {
@@ -42,6 +47,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/rows.ts',
     code: `if (row.state.kind === 'dead' && row.state.blocksAggregate) return false`,
     instead: '',
+    by: ['lent-entries-are-due'],
     within: 400,
   },
   {
@@ -49,6 +55,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/leases.ts',
     code: 'if (row.holder !== null && state.relays.has(row.holder)) continue',
     instead: '',
+    by: ['the-living-keep-leases'],
     within: 400,
   },
   {
@@ -56,6 +63,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/leases.ts',
     code: 'Math.max(row.epoch, above) + 1',
     instead: 'Math.max(row.epoch, above, 1)',
+    by: ['one-lease'],
     within: 50,
   },
   {
@@ -63,6 +71,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/leases.ts',
     code: 'if (state.relays.get(holder) === beat) state.relays.delete(holder)',
     instead: 'state.relays.delete(holder)',
+    by: ['the-living-keep-leases'],
     within: 2_000,
   },
   {
@@ -70,6 +79,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/leases.ts',
     code: `if (row?.state.kind === 'pending') row.crashes += 1`,
     instead: '',
+    by: ['all-comes-to-rest'],
     within: 200,
   },
   {
@@ -77,6 +87,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/fetch.ts',
     code: 'cut(suspect(prefixes) ?? prefixes, request)',
     instead: 'cut(prefixes, request)',
+    by: ['deaths-have-reasons'],
     within: 400,
   },
   {
@@ -84,6 +95,7 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/fetch.ts',
     code: 'return batch.flatMap((row) => {',
     instead: `for (const row of batch) row.state = { kind: 'published', at: new Date(0), since: 0 }\n  return batch.flatMap((row) => {`,
+    by: ['lent-entries-are-due'],
     within: 50,
   },
   {
@@ -92,6 +104,7 @@ export const storeMutants: readonly Mutant[] = [
     code: 'for (const settlement of request.settlements) {',
     instead:
       'for (const settlement of request.settlements.length > 1 ? request.settlements.slice(0, -1) : request.settlements) {',
+    by: ['lent-entries-are-due'],
     within: 50,
   },
   {
@@ -99,13 +112,23 @@ export const storeMutants: readonly Mutant[] = [
     file: 'memory/src/dead-letters.ts',
     code: `moveRow(state, row, { kind: 'pending' })`,
     instead: `moveRow(state, row, { kind: 'pending' })\n    aggregateOf(state, row).pending.push(...aggregateOf(state, row).pending.splice(aggregateOf(state, row).pending.indexOf(row), 1))`,
-    within: 2_000,
+    by: ['lent-entries-are-due'],
+    within: 200,
   },
   {
     name: 'settles an entry again that was requeued meanwhile',
     file: 'memory/src/settle.ts',
     code: ' || row.refused + 1 !== entry.attempt',
     instead: '',
-    within: 2_000,
+    by: ['lent-entries-are-due'],
+    within: 400,
+  },
+  {
+    name: 'lends an entry under a new deduplication id after each crash',
+    file: 'memory/src/fetch.ts',
+    code: 'deduplicationIdOf(id, row.requeues)',
+    instead: 'deduplicationIdOf(id, row.requeues + row.crashes)',
+    by: ['repeats-are-dropped'],
+    within: 100,
   },
 ]

@@ -15,42 +15,28 @@ export function attemptsAreOwned(facts: Facts): readonly Violation[] {
       const step = takenAt.get(`${lease.partition} ${lease.epoch}`)
       if (step === undefined || step > attempt.step) return []
       const text = `${attempt.relay} published under epoch ${lease.epoch} of partition ${lease.partition}, which another relay had taken over`
-      return [{ rule: 'attempts-are-owned', text, ids: [id] }]
+      return [{ rule: 'attempts-are-owned', text, ids: [id], step: attempt.step }]
     }),
   )
 }
 
-/**
- * An entry's attempts are never more than what it is to blame for: a refusal by the broker, or an unanswered publish
- * after which the broker answered a probe.
- */
-export function outagesBurnNothing(facts: Facts): readonly Violation[] {
-  const { history, plan } = facts.outcome
-  const probes = history.all('probed')
-  const blame = new Map<string, number[]>()
-  for (const { id, status, relay, step } of history.all('told')) {
-    const mayBeBlamed =
-      status === 'retry' ||
-      ((status === 'unknown' || status === 'unavailable') &&
-        (!plan.broker.probes || probes.some((probe) => probe.relay === relay && probe.step > step)))
-    if (mayBeBlamed) blame.set(id, [...(blame.get(id) ?? []), step])
-  }
-  return history.all('fetched').flatMap(({ step, entries }) =>
-    entries.flatMap(({ id, attempt }) => {
-      const since = facts.requeued.get(id)?.findLast((requeue) => requeue < step) ?? 0
-      const blamed = (blame.get(id) ?? []).filter((told) => told > since && told < step).length
-      if (attempt - 1 <= blamed) return []
-      const text = `attempt ${attempt} of an entry that can be blamed for ${blamed} failures`
-      return [{ rule: 'outages-burn-nothing', text, ids: [id] }]
-    }),
-  )
+/** The store is told as published what the broker has told as published, and nothing else. */
+export function settlesAreTrue(facts: Facts): readonly Violation[] {
+  return facts.outcome.history.all('said').flatMap(({ relay, settlements, step }) => {
+    const untrue = settlements.filter(
+      (settlement) => settlement.outcome === 'published' && facts.trialOf(settlement)?.told?.status !== 'published',
+    )
+    if (untrue.length === 0) return []
+    const text = `${relay} settled as published what the broker did not tell as published`
+    return [{ rule: 'settles-are-true', text, ids: untrue.map(({ id }) => id), step }]
+  })
 }
 
 /** An entry is given up for what the broker said of it, or because relays died with it alone in their hands. */
 export function deathsHaveReasons(facts: Facts): readonly Violation[] {
   const { history, plan, poison } = facts.outcome
-  const told = history.all('told')
-  return history.all('settled').flatMap(({ id, outcome, reason, step }) => {
+  const settled = history.all('settled')
+  return settled.flatMap(({ id, outcome, reason, step }) => {
     if (outcome !== 'dead' || poison.get(id) === 'rejected') return []
     const since = facts.requeued.get(id)?.findLast((requeue) => requeue < step) ?? 0
     if (reason?.startsWith('crash:')) {
@@ -61,18 +47,14 @@ export function deathsHaveReasons(facts: Facts): readonly Violation[] {
       const alone = losses.filter(({ lost, step: at }) => wasAlone(facts, id, lost.lease.holder, at)).length
       if (losses.length >= plan.relay.maxCrashes && alone >= plan.relay.maxCrashes - suspectAt) return []
       const text = `given up as deadly after ${losses.length} lost leases, ${alone} of them with nothing else in hand`
-      return [{ rule: 'deaths-have-reasons', text, ids: [id] }]
+      return [{ rule: 'deaths-have-reasons', text, ids: [id], step }]
     }
-    const failures = told.filter(
-      (deed) =>
-        deed.id === id &&
-        deed.step > since &&
-        deed.step < step &&
-        deed.status !== 'published' &&
-        deed.status !== 'notSent',
+    const refusals = settled.filter(
+      (deed) => deed.id === id && deed.isRefusal && deed.step > since && deed.step < step,
     ).length
-    if (failures >= plan.relay.retry.maxAttempts) return []
-    return [{ rule: 'deaths-have-reasons', text: `given up after ${failures} failures: ${reason}`, ids: [id] }]
+    if (refusals + 1 >= plan.relay.retry.maxAttempts) return []
+    const text = `given up with attempt ${refusals + 1}: ${reason}`
+    return [{ rule: 'deaths-have-reasons', text, ids: [id], step }]
   })
 }
 
@@ -99,7 +81,12 @@ export function refusalsCount(facts: Facts): readonly Violation[] {
       case 'attempted':
         for (const { id } of deed.entries) {
           if (told.delete(id))
-            violations.push({ rule: 'refusals-count', text: 'a refusal was not written down', ids: [id] })
+            violations.push({
+              rule: 'refusals-count',
+              text: 'a refusal was not written down',
+              ids: [id],
+              step: deed.step,
+            })
         }
         break
       default:

@@ -17,7 +17,7 @@ export function firstDeliveriesAscend(facts: Facts): readonly Violation[] {
     .filter(({ name: { id } }) => !facts.discarded.has(id) && !(plan.relay.onDead === 'skip' && facts.died.has(id)))
     .sort((a, b) => a.step - b.step)
   const last = new Map<string, EntryName>()
-  return firsts.flatMap(({ name }) => {
+  return firsts.flatMap(({ name, step }) => {
     const before = last.get(name.aggregate)
     if (!before || before.sequence < name.sequence) {
       last.set(name.aggregate, name)
@@ -28,6 +28,7 @@ export function firstDeliveriesAscend(facts: Facts): readonly Violation[] {
         rule: 'first-deliveries-ascend',
         text: `${name.aggregate}: sequence ${name.sequence} reached the broker for the first time after ${before.sequence}`,
         ids: [before.id, name.id],
+        step,
       },
     ]
   })
@@ -45,7 +46,7 @@ export function settledEntriesRest(facts: Facts): readonly Violation[] {
     list.push({ step: deed.step, sequence: name.sequence })
     published.set(name.aggregate, list)
   }
-  return [...facts.attempts.values()].flatMap(({ entries }) =>
+  return [...facts.attempts.values()].flatMap(({ entries, step: triedAt }) =>
     entries.flatMap(({ id, fetch }) => {
       const name = facts.committed.get(id)
       const step = fetchedAt.get(fetch)
@@ -53,7 +54,7 @@ export function settledEntriesRest(facts: Facts): readonly Violation[] {
       const later = published.get(name.aggregate)?.find((other) => other.step < step && other.sequence >= name.sequence)
       if (!later) return []
       const text = `${name.aggregate}: sequence ${name.sequence} was tried though ${later.sequence} was settled before it was fetched`
-      return [{ rule: 'settled-entries-rest', text, ids: [id] }]
+      return [{ rule: 'settled-entries-rest', text, ids: [id], step: triedAt }]
     }),
   )
 }

@@ -10,7 +10,14 @@ export function repeatsHaveCauses(facts: Facts): readonly Violation[] {
       // what set the repeat going lies between the beginning of the two attempts and the repeat's arrival
       const from = Math.min(startOf(facts, before), startOf(facts, arrival))
       if (causes(id).some((step) => step > from && step < arrival.step)) return []
-      return [{ rule: 'repeats-have-causes', text: `an entry arrived again without any cause`, ids: [id] }]
+      return [
+        {
+          rule: 'repeats-have-causes',
+          text: `an entry arrived again without any cause`,
+          ids: [id],
+          step: arrival.step,
+        },
+      ]
     }),
   )
 }
@@ -45,7 +52,9 @@ export function repeatsAreDropped(facts: Facts): readonly Violation[] {
       const before = stored[index]
       if (!before || arrival.at - before.at >= window) return []
       if (facts.requeued.get(id)?.some((step) => step < arrival.step)) return []
-      return [{ rule: 'repeats-are-dropped', text: 'a repeat within the window was stored', ids: [id] }]
+      return [
+        { rule: 'repeats-are-dropped', text: 'a repeat within the window was stored', ids: [id], step: arrival.step },
+      ]
     })
   })
 }
@@ -66,7 +75,12 @@ export function echoesAreMarked(facts: Facts): readonly Violation[] {
     const end = ended.get(keyOf(lease))
     if (!end || step < end.step || end.inFlight.has(id) || unanswered.has(`${attempt} ${id}`)) return []
     return [
-      { rule: 'echoes-are-marked', text: `an echo of epoch ${lease.epoch} was not in flight when it ended`, ids: [id] },
+      {
+        rule: 'echoes-are-marked',
+        text: `an echo of epoch ${lease.epoch} was not in flight when it ended`,
+        ids: [id],
+        step,
+      },
     ]
   })
 }
@@ -78,11 +92,11 @@ export function fencesHold(facts: Facts): readonly Violation[] {
   return [...facts.arrivals.values()]
     .flat()
     .sort((a, b) => a.step - b.step)
-    .flatMap(({ id, lease: { partition, epoch } }) => {
+    .flatMap(({ id, step, lease: { partition, epoch } }) => {
       const before = highest.get(partition) ?? 0
       highest.set(partition, Math.max(before, epoch))
       return epoch < before
-        ? [{ rule: 'fences-hold', text: `epoch ${epoch} was stored after ${before}`, ids: [id] }]
+        ? [{ rule: 'fences-hold', text: `epoch ${epoch} was stored after ${before}`, ids: [id], step }]
         : []
     })
 }
