@@ -1,20 +1,28 @@
-import type { DueEntry, Enqueueable, Lease, LeasedSource, Receipt } from '@outbox/core'
+import type { DueEntry, Lease } from '@outbox/core'
 import { OutboxError } from '@outbox/core'
+import type { Capabilities } from './capabilities.ts'
+import type { HeldTransaction, Side } from './side.ts'
 
-/** One side of the comparison: the store under test, or the model. */
-export interface Side {
-  readonly store: LeasedSource
-  /** commits, or rolls back and leaves nothing */
-  transact(events: readonly Enqueueable[], ending: 'commit' | 'roll back'): Promise<readonly Receipt[]>
-}
-
-/** What the test itself knows of the history: everything that a relay or an operator would have kept. */
+/** What the test itself knows of the history: everything that a relay, an operator or a producer would have kept. */
 export interface Memo {
   /** every holder that has joined, in order; old ones stay, as zombies do */
   readonly holders: string[]
   /** every lease that was ever granted */
   readonly leases: Lease[]
   readonly batches: Batch[]
+  readonly open: OpenPair[]
+  /** what stands in the model, by id: the names of its claim */
+  readonly written: Map<string, readonly string[]>
+  /** what the model has purged, and the store may still know */
+  readonly spared: Spared
+  /** entries that were there to be lent at an earlier fetch */
+  readonly seen: Set<string>
+}
+
+interface Spared {
+  readonly names: Set<string>
+  /** entries, at most */
+  count: number
 }
 
 export type Verdict = 'published' | 'refused' | 'waits' | 'outage' | 'dead' | 'blocking' | 'nothing'
@@ -26,10 +34,37 @@ export interface Batch {
   verdicts: readonly Verdict[] | undefined
 }
 
+/** One transaction, open on both sides. */
+export interface OpenPair {
+  readonly real: HeldTransaction
+  readonly model: HeldTransaction
+  /** the names of all that it was given: the store in memory keeps others from them */
+  readonly given: Set<string>
+  /** what it has written, by id: the names of its claim */
+  readonly written: Map<string, readonly string[]>
+  /** names that others have committed since its first read */
+  readonly missed: Set<string>
+}
+
 export interface Pair {
   readonly real: Side
   readonly model: Side
   readonly memo: Memo
+  readonly can: Capabilities
+  /** whether an enqueue waits in the store under test */
+  isWaiting(): Promise<boolean>
+}
+
+export function emptyMemo(): Memo {
+  return {
+    holders: [],
+    leases: [],
+    batches: [],
+    open: [],
+    written: new Map(),
+    spared: { names: new Set(), count: 0 },
+    seen: new Set(),
+  }
 }
 
 export type Answer<T> = { readonly value: T } | { readonly refusedWith: string }

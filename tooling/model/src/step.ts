@@ -1,9 +1,19 @@
 import type fc from 'fast-check'
 import { expect } from 'vitest'
-import { type Answer, answerOf, type Pair, type Side } from './pair.ts'
+import { type Answer, answerOf, type Pair } from './pair.ts'
+import type { Side } from './side.ts'
 
 /** One thing that is done to both sides. */
 export type Step = fc.AsyncCommand<object, Pair>
+
+/** A step that compares what it must itself. */
+export function ownStep(name: string, args: readonly unknown[], run: (pair: Pair) => Promise<void>): Step {
+  return {
+    check: () => true,
+    toString: () => `${name}(${args.map((arg) => JSON.stringify(arg)).join(', ')})`,
+    run: (_, pair) => run(pair),
+  }
+}
 
 /** Does one thing on both sides, and compares what came back. */
 export function step<Args extends readonly unknown[], T>(
@@ -16,20 +26,25 @@ export function step<Args extends readonly unknown[], T>(
     readonly after?: (real: T, model: T, pair: Pair) => void
   } = {},
 ): Step {
-  const { compared = (answer: T): unknown => answer, after } = options
+  const { compared, after } = options
+  return ownStep(name, args, async (pair) => {
+    const model = await answerOf(act(pair.model, pair, 'model'))
+    const real = await answerOf(act(pair.real, pair, 'real'))
+    expectSame(name, real, model, compared)
+    if ('value' in real && 'value' in model) after?.(real.value, model.value, pair)
+  })
+}
+
+export function expectSame<T>(
+  name: string,
+  real: Answer<T>,
+  model: Answer<T>,
+  compared: (answer: T) => unknown = (answer) => answer,
+): void {
   const view = (answer: Answer<T>): unknown => ('value' in answer ? compared(answer.value) : sameFault(answer))
-  return {
-    check: () => true,
-    toString: () => `${name}(${args.map((arg) => JSON.stringify(arg)).join(', ')})`,
-    async run(_, pair) {
-      const model = await answerOf(act(pair.model, pair, 'model'))
-      const real = await answerOf(act(pair.real, pair, 'real'))
-      expect(view(real), `${name} answers as the model does`).toEqual(view(model))
-      if ('value' in real && 'value' in model) after?.(real.value, model.value, pair)
-    },
-  }
+  expect(view(real), `${name} answers as the model does`).toEqual(view(model))
 }
 
 /** Which of two faults of one batch is told is left open. */
-const sameFault = (answer: Answer<unknown>): unknown =>
-  'refusedWith' in answer && answer.refusedWith.startsWith('sequence-') ? { refusedWith: 'sequence' } : answer
+const sameFault = (answer: { readonly refusedWith: string }): unknown =>
+  answer.refusedWith.startsWith('sequence-') ? { refusedWith: 'sequence' } : answer

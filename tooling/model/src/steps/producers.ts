@@ -1,6 +1,10 @@
 import { type Enqueueable, entryFromEnvelope, event } from '@outbox/core'
 import fc from 'fast-check'
-import { step } from '../step.ts'
+import { claimsOf } from '../claims.ts'
+import { noteWritten } from '../open-pairs.ts'
+import { answerOf } from '../pair.ts'
+import type { Ending } from '../side.ts'
+import { expectSame, ownStep } from '../step.ts'
 
 /** Few of everything, so that steps meet each other. */
 const uuidOf = (n: number): string => `01940000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`
@@ -40,13 +44,29 @@ const mixed = aggregateId.map(
     }),
 )
 
+export const events: fc.Arbitrary<Enqueueable[]> = fc.array(fc.oneof(assigned, numbered), {
+  minLength: 1,
+  maxLength: 6,
+})
+
+export const ending: fc.Arbitrary<Ending> = fc.constantFrom('commit', 'commit', 'commit', 'roll back')
+
 /** One `enqueue` in a transaction of its own, committed as a rule. */
 export const transaction = fc
   .tuple(
     fc.oneof(
-      { weight: 6, arbitrary: fc.array(fc.oneof(assigned, numbered), { minLength: 1, maxLength: 6 }) },
+      { weight: 6, arbitrary: events },
       { weight: 1, arbitrary: fc.array(mixed, { minLength: 1, maxLength: 1 }) },
     ),
-    fc.constantFrom('commit' as const, 'commit' as const, 'commit' as const, 'roll back' as const),
+    ending,
   )
-  .map(([events, ending]) => step('transact', [ending, events], (side) => side.transact(events, ending)))
+  .map(([batch, how]) =>
+    ownStep('transact', [how, batch], async ({ model, real, memo }) => {
+      const claims = claimsOf(batch).filter(({ names }) => !names.some((name) => memo.spared.names.has(name)))
+      if (claims.length === 0) return
+      const given = claims.map(({ event }) => event)
+      const modelAnswer = await answerOf(model.transact(given, how))
+      expectSame('transact', await answerOf(real.transact(given, how)), modelAnswer)
+      if (how === 'commit' && 'value' in modelAnswer) noteWritten(memo.written, claims, modelAnswer.value)
+    }),
+  )

@@ -1,7 +1,7 @@
-import type { DueEntry, Settlement } from '@outbox/core'
+import type { DueEntry, Lease, Settlement } from '@outbox/core'
 import fc from 'fast-check'
 import type { Verdict } from '../pair.ts'
-import { step } from '../step.ts'
+import { type Step, step } from '../step.ts'
 
 const week = 7 * 24 * 3_600_000
 const pick = fc.nat({ max: 1_000 })
@@ -41,24 +41,39 @@ function settlement(entry: DueEntry, verdict: Verdict): readonly Settlement[] {
   }
 }
 
+/** @param at - the number of a batch, or the one lent last */
+export function settling(at: number | 'last', given: readonly Verdict[]): Step {
+  return step(
+    'settle',
+    [at, given],
+    (side, { memo: { batches } }, which) => {
+      const batch = at === 'last' ? batches.at(-1) : batches[at % Math.max(1, batches.length)]
+      if (!batch) return side.store.settle({ leases: [], settlements: [] })
+      batch.verdicts ??= given
+      const entries = batch.lent.map((both) => both[which])
+      const leases = new Map(entries.map(({ lease }) => [`${lease.partition} ${lease.epoch}`, lease]))
+      return side.store.settle({ leases: [...leases.values()], settlements: settlementsOf(entries, batch.verdicts) })
+    },
+    { compared: ({ lost }) => byPlace(lost) },
+  )
+}
+
 /** Settles the batch lent last, as a relay does, or any other, as a zombie does, or one that asks again. */
 export const settle = fc
   .record({ which: pick, verdicts, isLate: fc.nat({ max: 4 }).map((n) => n === 0) })
-  .map(({ which: at, verdicts: given, isLate }) =>
-    step(
-      'settle',
-      [isLate ? at : 'last', given],
-      (side, { memo: { batches } }, which) => {
-        const batch = isLate ? batches[at % Math.max(1, batches.length)] : batches.at(-1)
-        if (!batch) return side.store.settle({ leases: [], settlements: [] })
-        batch.verdicts ??= given
-        const entries = batch.lent.map((both) => both[which])
-        const leases = new Map(entries.map(({ lease }) => [`${lease.partition} ${lease.epoch}`, lease]))
-        return side.store.settle({ leases: [...leases.values()], settlements: settlementsOf(entries, batch.verdicts) })
-      },
-      { compared: ({ lost }) => [...lost].sort((a, b) => a.partition - b.partition || a.epoch - b.epoch) },
-    ),
-  )
+  .map(({ which, verdicts: given, isLate }) => settling(isLate ? which : 'last', given))
+
+/** Nothing is in anybody's hands afterwards. */
+export const settlingNothing: Step = step(
+  'settle nothing',
+  [],
+  (side, { memo }) => side.store.settle({ leases: memo.leases, settlements: [] }),
+  { compared: ({ lost }) => byPlace(lost) },
+)
+
+function byPlace(leases: readonly Lease[]): readonly Lease[] {
+  return [...leases].sort((a, b) => a.partition - b.partition || a.epoch - b.epoch)
+}
 
 /** A relay stops an aggregate at its first failure. */
 function settlementsOf(entries: readonly DueEntry[], given: readonly Verdict[]): readonly Settlement[] {
