@@ -1,4 +1,5 @@
 import { OutboxError } from '@outbox/core'
+import { notATransaction, refusedDatabase, rollbackElsewhere } from '../shared/handles.ts'
 
 /**
  * A drizzle transaction on MySQL or MariaDB, savepoints included: the `tx` of `db.transaction(async (tx) => …)`, of
@@ -41,42 +42,22 @@ export function asTransaction(handle: MysqlDatabase): MysqlTransaction {
   }
   return Object.freeze({
     execute: (query: never) => handle.execute(query),
-    rollback: () => {
-      throw new Error('This transaction was opened by other means: roll it back by the same.')
-    },
+    rollback: rollbackElsewhere,
   })
 }
 
 /** What the compiler refuses, refused at run time too, for callers whom it does not check. */
 export function checkTransaction(handle: unknown, method: 'enqueue' | 'once'): asserts handle is MysqlTransaction {
   if (!isMysqlHandle(handle)) throw wrongHandle()
-  if (!('rollback' in handle) || typeof handle.rollback !== 'function') {
-    throw new OutboxError(
-      'not-a-transaction',
-      `${method} was given a database, not a transaction. Pass the tx of db.transaction(async (tx) => …), or name the handle with asTransaction(…) if a transaction is open on it. Nothing was written.`,
-      { reason: 'no-transaction' },
-    )
-  }
-}
-
-/** The error for a handle on which no transaction is open (any more). */
-export function finishedTransaction(options?: ErrorOptions): OutboxError<'not-a-transaction'> {
-  return new OutboxError(
-    'not-a-transaction',
-    'No transaction is open on this handle: it has been committed or rolled back already, or was never begun. Is an await missing inside the callback of db.transaction? Nothing was written.',
-    { reason: 'finished' },
-    options,
-  )
+  if (!('rollback' in handle) || typeof handle.rollback !== 'function') throw notATransaction(method)
 }
 
 /** What the compiler refuses for a database. @throws {OutboxError} `invalid-option` */
 export function checkDatabase(db: unknown): asserts db is MysqlDatabase {
-  const refuse = (message: string): OutboxError<'invalid-option'> =>
-    new OutboxError('invalid-option', `The option db ${message}`, { option: 'db' })
   if (!isMysqlHandle(db)) {
-    throw refuse("is no drizzle database on MySQL or MariaDB: pass drizzle(…) of 'drizzle-orm/mysql2'.")
+    throw refusedDatabase("is no drizzle database on MySQL or MariaDB: pass drizzle(…) of 'drizzle-orm/mysql2'.")
   }
-  if ('rollback' in db) throw refuse('is a transaction: pass the database, which outlives it.')
+  if ('rollback' in db) throw refusedDatabase('is a transaction: pass the database, which outlives it.')
 }
 
 /** PostgreSQL's databases have `selectDistinctOn`, SQLite's have no `execute`. */

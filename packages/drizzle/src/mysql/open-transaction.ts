@@ -1,5 +1,6 @@
+import { finishedTransaction } from '../shared/handles.ts'
 import { saysTransactionIsOpen, translated } from './errors.ts'
-import { finishedTransaction, type MysqlTransaction } from './handles.ts'
+import type { MysqlTransaction } from './handles.ts'
 import type { Purpose } from './privileges.ts'
 import { type Written, writtenOf } from './rows.ts'
 import { send } from './session.ts'

@@ -10,7 +10,7 @@ import {
 import { bulkDeadLetters, entriesFrom } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { check, outboxSubject } from './check.ts'
-import { Commits } from './commits.ts'
+import { commitsOf } from './commits.ts'
 import { discardDead, listDead, requeueDead } from './dead-letters.ts'
 import { enqueue } from './enqueue.ts'
 import { fetch } from './fetch.ts'
@@ -63,7 +63,7 @@ export function mysqlOutbox(options: MysqlOutboxOptions): MysqlOutbox {
   }
   const names = namesIn(options)
   const maxPayloadBytes = checkMaxPayloadBytes(options.maxPayloadBytes)
-  const commits = new Commits(sessionOn(db, { names, use: 'relay' }), names)
+  const commits = commitsOf(sessionOn(db, { names, use: 'relay' }), names)
 
   return Object.freeze({
     async enqueue(tx: MysqlTransaction, events: OneOrMany<Enqueueable>) {

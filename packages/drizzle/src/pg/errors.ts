@@ -1,7 +1,7 @@
 import { type NewEntry, OutboxError } from '@outbox/core'
 import { sequenceConflict } from '@outbox/core/adapter'
+import { finishedTransaction } from '../shared/handles.ts'
 import { discreet } from './discreet.ts'
-import { finishedTransaction } from './handles.ts'
 import type { Names } from './names.ts'
 import { neededOn, type Purpose } from './privileges.ts'
 

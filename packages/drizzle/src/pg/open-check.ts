@@ -1,4 +1,4 @@
-import { finishedTransaction } from './handles.ts'
+import { finishedTransaction } from '../shared/handles.ts'
 import type { Row } from './rows.ts'
 import type { Session } from './session.ts'
 import type { Statement } from './statement.ts'

@@ -8,9 +8,10 @@ import {
   uuidv7Generator,
 } from '@outbox/core'
 import { entriesFrom } from '@outbox/core/adapter'
+import type { Commits } from '../shared/commits.ts'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { check, outboxSubject } from './check.ts'
-import { Commits } from './commits.ts'
+import { commitsOf } from './commits.ts'
 import { deadLettersIn } from './dead-letters.ts'
 import { enqueue } from './enqueue.ts'
 import { fetch } from './fetch.ts'
@@ -83,7 +84,7 @@ export function pgOutbox(options: PgOutboxOptions): PgOutbox {
   checkOptions(options)
   const names = namesIn(options)
   const session = (use: Use): Session => sessionOf(db, { names, use })
-  const commits = new Commits(session('relay'), notify === 'debounced' ? names.channel : undefined)
+  const commits = commitsOf(session('relay'), notify === 'debounced' ? names.channel : undefined)
   const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(options.maxPayloadBytes) }
   const enqueueOptions = {
     names,
