@@ -1,5 +1,6 @@
 import { OutboxError } from '@outbox/core'
-import { neededOn, type Purpose } from './privileges.ts'
+import { neededOn } from '../shared/needed.ts'
+import { needs, type Purpose } from './privileges.ts'
 
 /** What an error of the server or of the driver means to a caller. */
 type Meaning = 'busy' | 'unavailable' | 'read-only' | 'setup-required' | 'refused-user' | 'refused-connection'
@@ -120,7 +121,7 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
         cause,
       )
     case 'refused-user': {
-      const needed = neededOn(said, purpose)
+      const needed = neededOn(said, purpose.names.prefix, needs[purpose.use])
       const missing = needed === undefined ? said : `one of the privileges ${needed}`
       return setupRequired(
         `The database refuses this to the user of the connection: ${said}. ${needed === undefined ? 'Grant it what is missing' : `It needs ${needed}`}; the README of @outbox/drizzle has the grants for each kind of process.`,

@@ -1,3 +1,5 @@
+import { headersFrom } from '../shared/headers.ts'
+
 /** A row as the driver gives it, by column. */
 export type Row = Readonly<Record<string, unknown>>
 
@@ -84,16 +86,7 @@ export function uuidIn(row: Row, column: string): string {
 }
 
 export function headersIn(row: Row, column: string): Readonly<Record<string, string>> {
-  const text = textIn(row, column)
-  if (text === '{}') return noHeaders
-  const value: unknown = JSON.parse(text)
-  return isRow(value) && isTexts(value) ? value : unexpected(column, value)
-}
-
-const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
-
-function isTexts(row: Row): row is Readonly<Record<string, string>> {
-  return Object.values(row).every((value) => typeof value === 'string')
+  return headersFrom(textIn(row, column), column)
 }
 
 function unexpected(column: string, value: unknown): never {

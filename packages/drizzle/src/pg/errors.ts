@@ -1,9 +1,10 @@
 import { type NewEntry, OutboxError } from '@outbox/core'
 import { sequenceConflict } from '@outbox/core/adapter'
 import { finishedTransaction } from '../shared/handles.ts'
+import { neededOn } from '../shared/needed.ts'
 import { discreet } from './discreet.ts'
 import type { Names } from './names.ts'
-import { neededOn, type Purpose } from './privileges.ts'
+import { needs, type Purpose } from './privileges.ts'
 
 /** What an error of PostgreSQL or of a driver means to a caller, by its code. */
 type Meaning = 'busy' | 'unavailable' | 'read-only' | 'setup-required' | 'refused-role' | 'refused-connection'
@@ -104,7 +105,7 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
         cause,
       )
     case 'refused-role': {
-      const needed = neededOn(said, purpose)
+      const needed = neededOn(said, purpose.names.prefix, needs[purpose.use])
       const missing = needed === undefined ? said : `one of the privileges ${needed}`
       return setupRequired(
         `PostgreSQL refuses this to the role of the connection: ${said}. ${needed === undefined ? 'Grant it what is missing' : `It needs ${needed}`}; the README of @outbox/drizzle has the grants for each kind of process.`,

@@ -63,15 +63,3 @@ export interface Purpose {
   readonly names: Names
   readonly use: Use
 }
-
-/** What the use needs on the table that PostgreSQL's refusal names: the refusal itself does not say which privilege. */
-export function neededOn(refusal: string, { names, use }: Purpose): string | undefined {
-  const table = Object.entries(needs[use]).find(([kind]) =>
-    new RegExp(`(?<![\\w$])${names.prefix}${kind}(?![\\w$])`).test(refusal),
-  )
-  return table && `${listed(table[1])} on ${names.prefix}${table[0]}`
-}
-
-function listed(privileges: readonly Privilege[]): string {
-  return [privileges.slice(0, -1).join(', '), privileges.at(-1)].join(' and ')
-}

@@ -1,3 +1,5 @@
+import { headersFrom } from '../shared/headers.ts'
+
 /**
  * A row as a driver gives it. Statements select text, int and boolean, which all drivers give alike, whatever the
  * session's settings; a bigint is selected as text.
@@ -59,16 +61,7 @@ export function textsIn(row: Row, column: string): readonly string[] {
 }
 
 export function headersIn(row: Row, column: string): Readonly<Record<string, string>> {
-  const text = textIn(row, column)
-  if (text === '{}') return noHeaders
-  const value: unknown = JSON.parse(text)
-  return isRow(value) && isTexts(value) ? value : unexpected(column, value)
-}
-
-const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
-
-function isTexts(row: Row): row is Readonly<Record<string, string>> {
-  return Object.values(row).every((value) => typeof value === 'string')
+  return headersFrom(textIn(row, column), column)
 }
 
 function unexpected(column: string, value: unknown): never {
