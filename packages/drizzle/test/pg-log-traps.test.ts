@@ -127,6 +127,21 @@ describeWith('postgres', 'what a log may stumble over', () => {
     expect(places(await relay.fetch())).toEqual(['1#2'])
   })
 
+  test('an aggregate whose block was lifted is due again, by what stands in the log', async () => {
+    const relay = await handRelay(outbox)
+    await commit(order('1'))
+    const settlements = (await relay.fetch()).map(
+      (entry) => ({ entry, outcome: 'dead', reason: 'poison', blocksAggregate: true }) as const,
+    )
+    await relay.settle(settlements)
+    await commit(order('1'))
+    const due = async () => (await outbox.poll({ holder: relay.holder })).duePartitions
+    expect(await due()).toEqual([])
+    await outbox.deadLetters.discardAll({})
+    expect(await due()).toEqual([37])
+    expect(places(await relay.fetch())).toEqual(['1#2'])
+  })
+
   test('a fetch that waited for its lease, and whose cursor has moved meanwhile, looks again from there', async () => {
     await commit(order('a'))
     const relay = await handRelay(outbox)

@@ -30,7 +30,7 @@ on conflict do nothing`
 /** How far `poll` looks into what the log owes of a partition. If all of that waits, a fetch will move it aside. */
 const pollFront = 50
 
-/** `LeasedSource.poll`: the log makes a partition due by a row that is not passed, and whose aggregate is open. */
+/** `LeasedSource.poll`: the log makes a partition due by a row that is not passed, and whose aggregate does not wait. */
 export function poll(session: Session, names: Names, request: Request<'poll'>): Promise<Poll> {
   const { aggregates } = names
   const front = unpassedRows(names, 'c', 'id, aggregate_type, aggregate_id, position', { limit: String(pollFront) })
@@ -43,7 +43,7 @@ export function poll(session: Session, names: Names, request: Request<'poll'>): 
         or (
           not exists (
             select from ${aggregates} a
-            where a.aggregate_type = f.aggregate_type and a.aggregate_id = f.aggregate_id)
+            where a.aggregate_type = f.aggregate_type and a.aggregate_id = f.aggregate_id and a.waiting_until > now())
           and not ${standsAside(names, 'f')})))`
   return mark.poll(session, names, request, alsoDue)
 }
