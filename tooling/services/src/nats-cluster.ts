@@ -13,9 +13,11 @@ export interface NatsCluster extends AsyncDisposable {
   readonly urls: readonly string[]
   /** The server of this name, which is how JetStream calls a leader. */
   named(name: string): OwnServer
+  /** Resolves when JetStream has a leader that all servers follow, and that places streams on any of them. */
+  whole(): Promise<void>
 }
 
-/** Starts three servers and makes them one cluster; resolves when JetStream has a leader that all follow. */
+/** Starts three servers and makes them one cluster; resolves when it is whole. */
 export async function startNatsCluster({ config = '', ...wanted }: StartNatsOptions = {}): Promise<NatsCluster> {
   const names = ['one', 'two', 'three']
   const routePorts = await Promise.all(names.map(() => freePort()))
@@ -32,11 +34,13 @@ export async function startNatsCluster({ config = '', ...wanted }: StartNatsOpti
       ].join('\n'),
     }),
   )
-  try {
-    await waitFor(async () => (await Promise.all(monitorPorts.map(isHealthy))).every(Boolean), {
+  const whole = (): Promise<void> =>
+    waitFor(async () => (await Promise.all(monitorPorts.map(isHealthy))).every(Boolean) && isLed(monitorPorts), {
       what: 'JetStream to have a leader that all servers follow',
       timeoutMs: formTimeoutMs,
     })
+  try {
+    await whole()
   } catch (error) {
     await disposeAll(servers)
     throw error
@@ -49,6 +53,7 @@ export async function startNatsCluster({ config = '', ...wanted }: StartNatsOpti
       if (server === undefined) throw new Error(`there is no server '${name}', only ${names.join(', ')}`)
       return server
     },
+    whole,
     [Symbol.asyncDispose]: () => disposeAll(servers),
   }
 }
@@ -58,4 +63,26 @@ async function isHealthy(monitorPort: number): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${monitorPort}/healthz`)
   await response.arrayBuffer()
   return response.ok
+}
+
+/** The part of a server's report on JetStream that tells of the cluster. */
+interface JetStreamReport {
+  readonly meta_cluster?: {
+    /** the others, as the leader sees them; nobody else tells of them */
+    readonly replicas?: readonly { readonly current: boolean; readonly offline?: boolean }[]
+  }
+}
+
+/** Whether one of the servers leads all the others and takes none for absent, which it goes on doing after a restart. */
+async function isLed(monitorPorts: readonly number[]): Promise<boolean> {
+  const reports = await Promise.all(
+    monitorPorts.map(async (port): Promise<JetStreamReport> => {
+      const response = await fetch(`http://127.0.0.1:${port}/jsz`)
+      return response.json()
+    }),
+  )
+  return reports.some(({ meta_cluster: group }) => {
+    const present = group?.replicas?.filter(({ current, offline }) => current && offline !== true)
+    return present?.length === monitorPorts.length - 1
+  })
 }
