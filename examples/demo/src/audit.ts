@@ -21,8 +21,9 @@ export type Interrupted = ReadonlySet<string>
 /**
  * Holds what the broker has against what the database has.
  *
- * A repeat is explained when the relay that delivered the entry before was interrupted, and the repeat came under a
- * later epoch. Brokers that do not keep the relay's name vouch by the epoch alone, if any relay was interrupted.
+ * A repeat is explained when one of the two deliveries came under an older epoch, by a relay that was interrupted: killed
+ * after it had sent, or so late with its write that its heir came first. Brokers that do not keep the relay's name vouch
+ * by the epochs alone, if any relay was interrupted.
  */
 export function audit(committed: readonly Change[], deliveries: readonly Delivery[], interrupted: Interrupted): Audit {
   const expected = new Set(committed.map(({ eventId }) => eventId))
@@ -49,8 +50,9 @@ export function audit(committed: readonly Change[], deliveries: readonly Deliver
 }
 
 function isExplained(before: Delivery, repeat: Delivery, interrupted: Interrupted): boolean {
-  if (repeat.epoch <= before.epoch) return false
-  return before.relay === undefined ? interrupted.size > 0 : interrupted.has(before.relay)
+  if (repeat.epoch === before.epoch) return false
+  const { relay } = repeat.epoch < before.epoch ? repeat : before
+  return relay === undefined ? interrupted.size > 0 : interrupted.has(relay)
 }
 
 export function isClean({ lost, outOfOrder, leaked, unexplained }: Audit): boolean {

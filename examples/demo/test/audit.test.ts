@@ -53,6 +53,13 @@ describe('the audit', () => {
     expect(result).toMatchObject({ repeats: 1, unexplained: [], outOfOrder: [] })
   })
 
+  test('explains the late write of a relay that was interrupted, behind the one of its heir', () => {
+    const late = delivery(2)
+    const heirs = [1, 2, 3].map((n) => delivery(n, { epoch: 2, relay: 'relay-2' }))
+    expect(audit(committed, [...heirs, late], killed)).toMatchObject({ repeats: 1, unexplained: [], outOfOrder: [] })
+    expect(audit(committed, [...heirs, late], new Set(['relay-2'])).unexplained).toEqual(['event-2'])
+  })
+
   test.each([
     ['nobody was interrupted', nobody, { epoch: 2, relay: 'relay-2' }],
     ['the epoch is the same', killed, { epoch: 1, relay: 'relay-2' }],

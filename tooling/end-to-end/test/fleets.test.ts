@@ -11,8 +11,9 @@ async function runDemo(flags: readonly string[], env: Readonly<Record<string, st
     env,
     reject: false,
   })
-  expect(exitCode, `${stdout}\n${stderr}`).toBe(0)
-  return stdout.trim().split('\n').at(-1) ?? ''
+  const verdict = stdout.slice(stdout.lastIndexOf('\ncommitted') + 1).trim()
+  expect(exitCode, `${verdict}\n${stdout}\n${stderr}`).toBe(0)
+  return verdict
 }
 
 const fleet = ['--events', '20000', '--aggregates', '500', '--producers', '8', '--relays', '3', '--kills', '10']
