@@ -1,4 +1,4 @@
-import { event, permanent, publisher } from '@outbox/core'
+import { event, type LeasedSource, permanent, publisher } from '@outbox/core'
 import { createRelay, type RelayOptions } from '@outbox/relay'
 import { waitFor } from '@outbox/services'
 import type { Shop } from './shop.ts'
@@ -17,6 +17,21 @@ export async function drain(store: RelayOptions['store']): Promise<number> {
   })
   const { published } = await createRelay({ store, publisher: broker, onDead: 'block' }).tick()
   return published
+}
+
+/** Publishes what is due as a relay would, step by step: how many steps it takes depends on no clock. */
+export async function drainByHand(store: LeasedSource): Promise<number> {
+  const holder = 'by hand'
+  await store.join({ holder })
+  const { leases: claims } = await store.poll({ holder })
+  const leases = await store.acquire({ holder, claims, evict: [] })
+  let published = 0
+  for (;;) {
+    const due = await store.fetch({ leases, limit: 500, limitPerAggregate: 50, maxBytes: 16 * 1024 * 1024 })
+    if (due.length === 0) return published
+    await store.settle({ leases, settlements: due.map((entry) => ({ entry, outcome: 'published' })) })
+    published += due.length
+  }
 }
 
 /** One aggregate stands still, with `backlog` entries behind the one that blocks it. */

@@ -34,11 +34,12 @@ export async function startNatsCluster({ config = '', ...wanted }: StartNatsOpti
       ].join('\n'),
     }),
   )
-  const whole = (): Promise<void> =>
-    waitFor(async () => (await Promise.all(monitorPorts.map(isHealthy))).every(Boolean) && isLed(monitorPorts), {
+  const whole = async (): Promise<void> => {
+    await waitFor(async () => (await Promise.all(monitorPorts.map(isHealthy))).every(Boolean) && isLed(monitorPorts), {
       what: 'JetStream to have a leader that all servers follow',
       timeoutMs: formTimeoutMs,
     })
+  }
   try {
     await whole()
   } catch (error) {
@@ -78,7 +79,7 @@ async function isLed(monitorPorts: readonly number[]): Promise<boolean> {
   const reports = await Promise.all(
     monitorPorts.map(async (port): Promise<JetStreamReport> => {
       const response = await fetch(`http://127.0.0.1:${port}/jsz`)
-      return response.json()
+      return (await response.json()) as JetStreamReport
     }),
   )
   return reports.some(({ meta_cluster: group }) => {
