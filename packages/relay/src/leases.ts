@@ -68,6 +68,12 @@ export class Leases {
     return [...this.#held.keys()].sort((a, b) => a - b)
   }
 
+  /** milliseconds until the first of the others has been silent for so long that the next look may evict it */
+  get verdictInMs(): number {
+    const { leaseMs } = this.#context.settings
+    return Math.min(...[...this.#seen.values()].map(({ since }) => since + leaseMs - this.#now))
+  }
+
   /** False once a publish that starts now could outlive the leases. */
   mayPublish = (): boolean => this.#now + this.#context.settings.publishTimeoutMs <= this.#deadline
 

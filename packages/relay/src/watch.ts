@@ -18,7 +18,8 @@ export interface WatchContext extends RelayContext {
 
 /**
  * Looks at the leases again and again, at a pace that follows the work: at rest once per `pollIntervalMs`, with a
- * jitter, faster while looks find something, slower while they fail. Looks never overlap.
+ * jitter, faster while looks find something, slower while they fail, and once more when a silent relay's time is over.
+ * Looks never overlap.
  */
 export class Watch {
   readonly #context: WatchContext
@@ -59,7 +60,9 @@ export class Watch {
       this.#checkDestinations()
       const isLively = onLook(look) || !look.isMember
       this.#delayMs = isLively ? pollIntervalMs / speedUp : Math.min(pollIntervalMs, this.#delayMs * 2)
-      this.#bell.ringIn(this.#delayMs * (0.9 + 0.2 * random()))
+      const nextMs = this.#delayMs * (0.9 + 0.2 * random())
+      // in time for a verdict: who died is replaced a lease after its last beat was seen, not at the look after that
+      this.#bell.ringIn(Math.min(nextMs, Math.max(1, Math.ceil(leases.verdictInMs))))
     } catch (error) {
       this.#bell.ringIn(this.#setbacks.after(error))
     }
