@@ -154,6 +154,8 @@ export interface LeasedSource extends OutboxSource {
   /**
    * Makes the caller a member, and the 64 lease rows if they are not there yet.
    *
+   * Again under the same name, because an answer was lost, it changes nothing.
+   *
    * @param request.holder - random, never used before
    * @returns the name of this outbox, minted once and stored: the broker's fence is kept under it
    */

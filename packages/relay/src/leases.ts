@@ -56,6 +56,8 @@ export class Leases {
   /** partitions that other living relays held at the last look */
   heldElsewhere: readonly number[] = []
   #holder: string | undefined
+  /** the name under which a join was sent; kept until one is answered, or each that is lost would leave a stranger behind */
+  #joining: string | undefined
   #deadline = never
   /** when the last poll of this membership was answered */
   #answeredAt: number | undefined
@@ -171,8 +173,10 @@ export class Leases {
   }
 
   async #join(): Promise<string> {
-    const holder = this.#context.settings.newHolder()
+    this.#joining ??= this.#context.settings.newHolder()
+    const holder = this.#joining
     await this.#context.calls.ask((store, signal) => store.join({ holder, signal }))
+    this.#joining = undefined
     this.#holder = holder
     return holder
   }

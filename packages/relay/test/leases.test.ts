@@ -162,7 +162,10 @@ describe('an answer that is lost', () => {
       const second = world.relay(broker)
       if (method !== 'release') second.probe.loseNextAnswer(method)
       await second.relay.start()
-      await world.clock.advance(30_000)
+      await world.clock.advance(5_000)
+      const { relays } = await world.store.poll({ holder: 'an onlooker' })
+      expect(relays).toHaveLength(2) // and no stranger
+      await world.clock.advance(25_000)
       expectFairShares([first, second])
       await world.enqueue(...names('a', 100))
       await world.clock.advanceUntil(() => world.store.isEmpty)

@@ -6,6 +6,16 @@ import type { Saboteur } from './run-check.ts'
 /** Stores that grant what they must not, or count crashes wrongly. */
 export const leaseSaboteurs: readonly Saboteur[] = [
   {
+    breaks: 'a join that comes again begins anew',
+    sabotage: (store) => ({
+      join: async (request) => {
+        await store.release({ holder: request.holder, leases: [], leave: true })
+        return store.join(request)
+      },
+    }),
+    caughtBy: ['leases.join-again'],
+  },
+  {
     breaks: 'crashes are not counted',
     sabotage: (store) => ({
       acquire: async (request) => {

@@ -25,6 +25,21 @@ export const leases: StoreTopic = {
       },
     },
     {
+      id: 'leases.join-again',
+      promise: 'a join that is sent again, because its answer was lost, changes nothing',
+      async run({ store }) {
+        const { source } = await store.join({ holder: 'one' })
+        const { leases } = await store.poll({ holder: 'one' })
+        await store.acquire({ holder: 'one', claims: leases, evict: [] })
+        const before = await store.poll({ holder: 'one' })
+        expect(await store.join({ holder: 'one' })).toEqual({ source })
+        const after = await store.poll({ holder: 'one' })
+        expect(after.leases).toEqual(before.leases)
+        expect(after.relays.map(({ holder }) => holder)).toEqual(['one'])
+        expect(after.relays[0]?.beat).toBeGreaterThan(before.relays[0]?.beat ?? Number.NaN)
+      },
+    },
+    {
       id: 'leases.poll',
       promise: 'a poll shows all members and all 64 leases, free at first, to every process',
       async run({ store, peer }) {
