@@ -8,12 +8,12 @@ import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
 import { type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
 
 const keptCount = 200_000
-const pendingCount = 20_000
+const pendingCount = 100_000
 const oldTransactions = 600
 /** What a call may read of the log and beside it: some times what it is asked for, and nothing that grows with them. */
 const mostRowsRead = 30_000
 
-describeWith('postgres', 'plans on a log of two hundred thousand entries', () => {
+describeWith('postgres', 'plans on a log of two hundred thousand entries, and a backlog of half as many', () => {
   let database: TestDatabase
   let log: Awaited<ReturnType<typeof openLog>>
   let relay: HandRelay
@@ -82,7 +82,7 @@ describeWith('postgres', 'plans on a log of two hundred thousand entries', () =>
 
     test('stats', async () => {
       expect((await calls().stats()).pending).toBeGreaterThan(pendingCount / 2)
-      expectCheap()
+      expectCheap(2 * pendingCount) // it counts them
     })
 
     test('fetch and settle, smooth and rough', async () => {
@@ -114,14 +114,14 @@ describeWith('postgres', 'plans on a log of two hundred thousand entries', () =>
   })
 
   /** No scan of the whole log, no sort of a window, and no compilation, which costs a hundred times what a call does. */
-  function expectCheap(): void {
+  function expectCheap(mostRows = mostRowsRead): void {
     expect(plans.length).toBeGreaterThan(0)
     expect(compiled).toBe(0)
     for (const plan of plans.splice(0)) {
       const read = nodesOf(plan).flatMap((node) => {
         const rows = (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops']
         const isScan = /_log_\d|_entries/.test(node['Relation Name'] ?? '')
-        return (isScan && rows > mostRowsRead) || (node['Node Type'] === 'Sort' && rows > mostRowsRead)
+        return (isScan && rows > mostRows) || (node['Node Type'] === 'Sort' && rows > mostRows)
           ? [{ node: `${node['Node Type']} ${node['Relation Name'] ?? ''}`, rows }]
           : []
       })
@@ -144,5 +144,34 @@ describeWith('postgres', 'plans on an empty log', () => {
     await outbox.stats()
     expect(compiled.length).toBeGreaterThanOrEqual(4)
     expect(compiled).not.toContain(true)
+  })
+})
+
+describeWith('postgres', 'bursts of few aggregates', () => {
+  test('are fetched by the short statement, but for one fetch in eleven', async () => {
+    await using database = await ownDatabase()
+    await using log = await openLog(database.url)
+    // some fifteen of each aggregate, next to each other: two or three of them fill the front of a partition
+    const burst = Array.from({ length: 15_000 }, (_, n) => ({
+      type: 'order.changed',
+      aggregateId: String(Math.floor(n / 15)),
+      payload: {},
+    }))
+    await log.db.transaction((tx) => log.outbox.enqueue(tx, burst))
+    const { leases } = await handRelay(log.outbox)
+    let statements = 0
+    const client = explaining(log.db.$client, () => {
+      statements += 1
+    })
+    const outbox = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off' })
+    const perFetch: number[] = []
+    for (let fetch = 0; fetch < 22; fetch++) {
+      statements = 0
+      const lent = await outbox.fetch({ leases, limit: 500, limitPerAggregate: 100, maxBytes: 1e9 })
+      expect(lent.length).toBeGreaterThan(400)
+      perFetch.push(statements)
+      await outbox.settle({ leases, settlements: lent.map(published) })
+    }
+    expect(perFetch).toEqual(Array.from({ length: 22 }, (_, n) => (n % 11 === 0 ? 2 : 1)))
   })
 })

@@ -25,9 +25,9 @@ export function isPassed(l: string, c: string): string {
 export function windowRows({ log }: Names, w: string, columns: string, limit: string): string {
   return `(select ${columnsOf('l', columns)}
       from ${log} l
-      where l.partition = ${w}.partition and l.position > greatest(${w}.position, ${w}.low) and l.position <= ${w}.high
+      where ${isWithin(w, `greatest(${w}.position, ${w}.low)`, `${w}.high`)}
         and l.xid >= pg_snapshot_xmax(${w}.since) and pg_visible_in_snapshot(l.xid, ${w}.until)
-      order by l.position
+      order by l.partition, l.position
       limit ${limit})
     union all
     (select ${columnsOf('ended', columns)}
@@ -56,6 +56,16 @@ export function allCursors({ log_cursors }: Names): string {
   left join ${log_cursors} c on c.partition = p.partition`
 }
 
+/**
+ * SQL: whether the log's row `l` stands in the partition of the cursor `c`, above one position and not above another.
+ *
+ * Plan: for readers who stop at a limit. Of rows compared as a whole the planner expects many; of one position between
+ * two that it does not know, next to none. Then it would fetch all that is left of the partition, and sort it for a few.
+ */
+function isWithin(c: string, above: string, upTo: string): string {
+  return `(l.partition, l.position) > (${c}.partition, ${above}) and (l.partition, l.position) <= (${c}.partition, ${upTo})`
+}
+
 /** Which of the rows are wanted. A limit, in each range, lets the planner expect little. */
 export interface Wanted {
   readonly limit?: string
@@ -71,11 +81,15 @@ export interface Wanted {
  */
 export function unpassedRows({ log }: Names, c: string, columns: string, { limit, where }: Wanted = {}): string {
   const bound = `least(greatest(${c}.position, ${c}.low), ${c}.next_low)`
+  const range =
+    limit === undefined
+      ? `l.partition = ${c}.partition and l.position > ${bound} and l.position <= ${c}.ceiling`
+      : isWithin(c, bound, `${c}.ceiling`)
   const wanted = where === undefined ? '' : `and ${where}`
-  const cut = limit === undefined ? '' : `order by l.position limit ${limit}`
+  const cut = limit === undefined ? '' : `order by l.partition, l.position limit ${limit}`
   return `(select ${columnsOf('l', columns)}
       from ${log} l
-      where l.partition = ${c}.partition and l.position > ${bound} and l.position <= ${c}.ceiling
+      where ${range}
         and not ${isPassed('l', c)} ${wanted}
       ${cut})
     union all

@@ -18,10 +18,14 @@ import { positionSequence, smallestFront } from './tables.ts'
 export interface Mood {
   /** fetches for which the smooth statement is not tried */
   roughFor: number
+  /** fetches for which nobody looks behind the aggregates that fill a front */
+  crowdedFor: number
 }
 
 /** After something out of the ordinary, more of it is likely. */
 const roughFetches = 10
+/** Bursts of a few aggregates are common; to look behind them dearly now and then keeps nobody waiting for long. */
+const crowdedFetches = 10
 
 /**
  * `LeasedSource.fetch`: a page of the log, and what stands aside, if anything does.
@@ -39,9 +43,12 @@ export async function fetch(
   const leases = new Map(request.leases.map((lease) => [lease.partition, lease]))
   if (mood.roughFor > 0) mood.roughFor -= 1
   else {
-    const rows = await runUntilCurrent(session, smoothStatement(names, request), request)
+    const smooth = smoothStatement(names, request, mood.crowdedFor === 0)
+    const rows = await runUntilCurrent(session, smooth, request)
+    mood.crowdedFor = Math.max(0, mood.crowdedFor - 1)
     if (!rows[0] || !booleanIn(rows[0], 'is_rough')) return rows.flatMap((row) => lentOfLog(row, leases))
-    mood.roughFor = roughFetches
+    if (booleanIn(rows[0], 'is_only_crowded')) mood.crowdedFor = crowdedFetches
+    else mood.roughFor = roughFetches
   }
   const page = pageStatement(names, request)
   for (let round = 1; ; round++) {

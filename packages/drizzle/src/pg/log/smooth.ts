@@ -13,8 +13,11 @@ import { positionSequence, smallestFront } from './tables.ts'
  *
  * Where anything stands aside, waits, or is out of the ordinary, it lends and writes nothing and says so, in the column
  * `is_rough`; then the whole fetch is asked. A statement of this length is planned in a fraction of the time.
+ *
+ * @param watchesCrowds - whether a partition whose front a few aggregates fill is out of the ordinary: others may stand
+ * behind them. The column `is_only_crowded` tells that nothing else was.
  */
-export function smoothStatement(names: Names, request: FetchRequest): Statement {
+export function smoothStatement(names: Names, request: FetchRequest, watchesCrowds: boolean): Statement {
   const { entries, aggregates, leases, meta, log_cursors } = names
   const limit = whole(request.limit)
   const front = Math.max(
@@ -62,19 +65,26 @@ met as materialized (
     ${page('opened')}
   ) p
 ),
+front_of as materialized (
+  select count(*) = ${front} as is_full, count(distinct aggregate_id) < ${looks.crowdedBelow} as is_crowded
+  from met
+  group by partition
+),
 rough as materialized (
-  select exists (
-      select from met
-      where stands_aside or is_disorderly or nth_of_aggregate > ${Math.max(1, whole(request.limitPerAggregate))})
-    or exists (
-      select from fence
-      where exists (select from ${entries} e where e.partition = fence.partition and e.state = 'pending')
-        or exists (select from ${entries} e where e.partition = fence.partition and e.state = 'parked')
-        or exists (select from ${aggregates} a where a.partition = fence.partition))
-    or exists (
-      select from met group by partition
-      having count(*) = ${front} and (
-        count(distinct aggregate_id) < ${looks.crowdedBelow} or (select count(*) from met) < ${limit})) as is_rough
+  select is_odd or is_crowded as is_rough, is_crowded and not is_odd as is_only_crowded
+  from (
+    select exists (
+        select from met
+        where stands_aside or is_disorderly or nth_of_aggregate > ${Math.max(1, whole(request.limitPerAggregate))})
+      or exists (
+        select from fence
+        where exists (select from ${entries} e where e.partition = fence.partition and e.state = 'pending')
+          or exists (select from ${entries} e where e.partition = fence.partition and e.state = 'parked')
+          or exists (select from ${aggregates} a where a.partition = fence.partition))
+      -- a poor batch, and more to be had in some partitions
+      or (2 * (select count(*) from met) < ${limit} and exists (select from front_of where is_full)) as is_odd,
+      ${watchesCrowds} and exists (select from front_of where is_full and is_crowded) as is_crowded
+  ) seen
 ),
 kept as materialized (
   select *, place <= ${limit} and (place = 1 or bytes <= ${whole(request.maxBytes)}) as is_lent
@@ -116,7 +126,7 @@ cleared as (
 select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   ${late.isLate} as is_late,
   (select value from ${meta} where key = 'source') as source, (select is_rough from rough) as is_rough,
-  ${isStale('kept_of')} as is_stale
+  (select is_only_crowded from rough) as is_only_crowded, ${isStale('kept_of')} as is_stale
 from (select) once
 left join (
   select * from kept where is_lent and partition = any (array(select partition from noted))
