@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { compileCache } from './tooling/services/src/node-program.ts'
 import { ClosingLineReporter } from './tooling/services/src/vitest-reporter.ts'
 
 /** The workspace's packages resolve to their source, so that no build is needed to test. */
@@ -12,6 +13,7 @@ export default defineConfig({
     include: ['{packages,tooling,examples}/*/test/**/*.test.ts', 'bench/test/**/*.test.ts'],
     // for what vitest leaves to Node, and for children started with child_process.fork
     execArgv: ['--conditions=@outbox/source'],
+    env: compileCache,
     globalSetup: ['tooling/services/src/shared-servers.ts'],
     reporters: ['default', new ClosingLineReporter()],
     // most tests wait for servers, processes and leases, and not for a CPU

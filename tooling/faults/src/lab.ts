@@ -116,13 +116,16 @@ export class Lab implements AsyncDisposable {
     return new Lab({ options, database, databaseProxy, broker, brokerProxy, shop, stream })
   }
 
-  /** Starts everything; resolves when entries flow. */
+  /** Starts everything; resolves when entries flow, and every relay has passed its checks and has its share. */
   async begin(): Promise<void> {
     const { relays = 3, producers = 4 } = this.options
     for (let index = 0; index < relays; index++) this.addRelay()
     for (let index = 0; index < producers; index++) this.#producers.push(this.#place(() => this.#startProducer(index)))
     try {
-      await waitFor(async () => (await lengthOf(this.stream)) > 50, { what: 'entries to flow', timeoutMs: 120_000 })
+      await waitFor(async () => this.relays.every(isAtWork) && (await lengthOf(this.stream)) > 50, {
+        what: 'entries to flow',
+        timeoutMs: 120_000,
+      })
     } catch (error) {
       const last = [...this.relays, ...this.producers].map((child) => child.output().split('\n').slice(-3).join('\n'))
       throw new Error(`nothing flows; what the processes said last:\n${last.join('\n')}`, { cause: error })
@@ -162,8 +165,10 @@ export class Lab implements AsyncDisposable {
 
   /** SIGTERM to one that has been at work; resolves when it has ended, and is not started again. */
   async removeRelay(): Promise<void> {
-    const isAtWork = ({ isWanted, child }: Place): boolean => isWanted && child.messages.some(isAboutPartitions)
-    const place = await waitFor(() => this.#relays.find(isAtWork), { what: 'a relay to work', timeoutMs: 60_000 })
+    const place = await waitFor(() => this.#relays.find(({ isWanted, child }) => isWanted && isAtWork(child)), {
+      what: 'a relay to work',
+      timeoutMs: 60_000,
+    })
     place.isWanted = false
     const end = await place.child.signal('SIGTERM')
     if (end.code !== 0) throw new Error(`a relay ended with ${end.code ?? end.signal}:\n${place.child.output()}`)
@@ -273,6 +278,11 @@ export class Lab implements AsyncDisposable {
 
 function deathOf(child: NodeChild, end: ChildExit): Death {
   return { end, said: child.output().split('\n').slice(-25).join('\n') }
+}
+
+/** Whether a relay has passed its checks, and holds partitions or has held some. */
+function isAtWork({ messages }: NodeChild): boolean {
+  return messages.some(isAboutPartitions)
 }
 
 function isAboutPartitions(message: unknown): boolean {

@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { nodeProgram } from './node-program.ts'
+import { compileCache, nodeProgram } from './node-program.ts'
 import { processTree, signalAll, stillRunning } from './process-tree.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -51,7 +51,7 @@ export interface NodeChild extends AsyncDisposable {
 export function spawnNode(file: string, args: readonly string[] = [], options: SpawnNodeOptions = {}): NodeChild {
   const flags = ['--conditions=@outbox/source', '--disable-warning=ExperimentalWarning']
   const child = execa(nodeProgram(), [...flags, ...(options.nodeArguments ?? []), file, ...args], {
-    ...(options.env ? { env: options.env } : {}),
+    env: { ...compileCache, ...options.env },
     ...(options.cwd ? { cwd: options.cwd } : {}),
     reject: false,
     buffer: false,
