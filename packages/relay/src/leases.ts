@@ -9,16 +9,16 @@ export interface Look {
   readonly due: readonly number[]
   /** partitions that have work and are not */
   readonly dueElsewhere: readonly number[]
-  /** those of them whose holder has not shown yet whether it lives */
-  readonly contested: readonly number[]
+  /** the holder of one of those has not shown yet whether it lives */
+  readonly isContested: boolean
   /** false: this relay was evicted while it was silent; the next look joins anew */
   readonly isMember: boolean
 }
 
 interface Sighting {
   readonly beat: number
-  /** our monotonic time when this beat was first seen */
-  readonly since: number
+  /** our monotonic time when it will have stood still for `leaseMs` */
+  readonly diesAt: number
   /** a beat of this relay was seen to move: it lives, or did */
   readonly hasMoved: boolean
 }
@@ -71,9 +71,8 @@ export class Leases {
   }
 
   /** milliseconds until the first of the others has been silent for so long that the next look may evict it */
-  get verdictInMs(): number {
-    const { leaseMs } = this.#context.settings
-    return Math.min(...[...this.#seen.values()].map(({ since }) => since + leaseMs - this.#now))
+  get graceMs(): number {
+    return Math.min(...[...this.#seen.values()].map(({ diesAt }) => diesAt)) - this.#now
   }
 
   /** False once a publish that starts now could outlive the leases. */
@@ -132,10 +131,10 @@ export class Leases {
       this.#holder = undefined // the next look joins under another name
       this.#deadline = never
       this.drop([...this.#held.values()])
-      return { due: [], dueElsewhere: [], contested: [], isMember: false }
+      return { due: [], dueElsewhere: [], isContested: false, isMember: false }
     }
     this.#deadline = sent + leaseMs
-    this.#observe(poll.relays, holder)
+    this.#observe(poll.relays, holder, leaseMs)
     this.#reconcile(poll, holder)
     await this.#rebalance(poll, holder)
     return this.#report(poll)
@@ -187,20 +186,18 @@ export class Leases {
     for (const { partition } of leases) this.#held.delete(partition)
   }
 
-  #observe(relays: readonly RelayBeat[], self: string): void {
+  #observe(relays: readonly RelayBeat[], self: string, leaseMs: number): void {
     for (const name of this.#seen.keys()) if (!relays.some(({ holder }) => holder === name)) this.#seen.delete(name)
     for (const { holder, beat } of relays) {
       const before = this.#seen.get(holder)
       if (holder === self || before?.beat === beat) continue
-      this.#seen.set(holder, { beat, since: this.#now, hasMoved: before !== undefined })
+      this.#seen.set(holder, { beat, diesAt: this.#now + leaseMs, hasMoved: before !== undefined })
     }
   }
 
   /** Brings what we hold in line with what the store says. */
   #reconcile(poll: Poll, self: string): void {
-    const ours = poll.leases.flatMap(({ partition, epoch, holder }) =>
-      holder === self ? { partition, epoch, holder } : [],
-    )
+    const ours = poll.leases.filter((lease): lease is Lease => lease.holder === self)
     this.drop([...this.#held.values()].filter((held) => !ours.some((lease) => this.#holding(lease) === held)))
     // A claim or a release whose answer was lost: the store says ours, we do not hold it. Give it back and start over.
     for (const lease of ours) if (!this.#held.has(lease.partition)) this.#hold(lease, true)
@@ -211,10 +208,7 @@ export class Leases {
   }
 
   async #rebalance(poll: Poll, self: string): Promise<void> {
-    const { leaseMs } = this.#context.settings
-    const evict = [...this.#seen].flatMap(([holder, { beat, since }]) =>
-      this.#now - since >= leaseMs ? { holder, beat } : [],
-    )
+    const evict = [...this.#seen].flatMap(([holder, { beat, diesAt }]) => (diesAt <= this.#now ? { holder, beat } : []))
     const live = poll.relays.map(({ holder }) => holder).filter((name) => !evict.some(({ holder }) => holder === name))
     this.heldElsewhere = poll.leases.flatMap(({ partition, holder }) =>
       holder !== self && live.includes(holder ?? '') ? partition : [],
@@ -254,11 +248,12 @@ export class Leases {
 
   #report({ leases, duePartitions }: Poll): Look {
     const dueElsewhere = duePartitions.filter((partition) => !this.#held.has(partition))
-    const undecided = leases.filter(({ holder }) => this.#seen.get(holder ?? '')?.hasMoved === false)
     return {
       due: duePartitions.filter((partition) => this.#held.has(partition)),
       dueElsewhere,
-      contested: dueElsewhere.filter((due) => undecided.some(({ partition }) => partition === due)),
+      isContested: leases.some(
+        ({ partition, holder }) => dueElsewhere.includes(partition) && this.#seen.get(holder ?? '')?.hasMoved === false,
+      ),
       isMember: true,
     }
   }

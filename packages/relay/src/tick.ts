@@ -24,12 +24,12 @@ export async function drainAll(context: TickContext, signal: AbortSignal): Promi
   const { clock, pollIntervalMs } = context.settings
   let idleLooks = 0
   while (!signal.aborted && context.mayGoOn()) {
-    const { due, dueElsewhere, contested, isMember } = await context.leases.look()
-    if (isMember && due.length + contested.length === 0) return dueElsewhere.length === 0
+    const { due, dueElsewhere, isContested, isMember } = await context.leases.look()
+    if (isMember && due.length === 0 && !isContested) return dueElsewhere.length === 0
     const isDoing = due.length > 0 && (await drainLanes(context, signal))
     if (isDoing || !isMember) continue
     // Due and not to be had: the holder may be dead, which further looks tell, or the store needs another moment.
-    if (contested.length === 0 && ++idleLooks > maxIdleLooks) return false
+    if (!isContested && ++idleLooks > maxIdleLooks) return false
     await pause(clock, pollIntervalMs, signal)
   }
   return false

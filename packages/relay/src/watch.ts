@@ -60,9 +60,8 @@ export class Watch {
       this.#checkDestinations()
       const isLively = onLook(look) || !look.isMember
       this.#delayMs = isLively ? pollIntervalMs / speedUp : Math.min(pollIntervalMs, this.#delayMs * 2)
-      const nextMs = this.#delayMs * (0.9 + 0.2 * random())
       // in time for a verdict: who died is replaced a lease after its last beat was seen, not at the look after that
-      this.#bell.ringIn(Math.min(nextMs, Math.max(1, Math.ceil(leases.verdictInMs))))
+      this.#bell.ringIn(Math.min(this.#delayMs * (0.9 + 0.2 * random()), leases.graceMs))
     } catch (error) {
       this.#bell.ringIn(this.#setbacks.after(error))
     }
