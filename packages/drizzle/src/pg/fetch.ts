@@ -115,8 +115,9 @@ deeper as materialized (
   ) ranked
 ),
 met as materialized (
-  select f.*, coalesce(d.is_crowded, false) as is_crowded
-  from front f left join deeper d using (partition)
+  -- an array, as a planner that expects one row would look through all partitions for each entry
+  select f.*, f.partition = any (array(select partition from deeper where is_crowded)) as is_crowded
+  from front f
   union all
   select w.*, a.waiting_until, deeper.is_crowded
   from deeper
