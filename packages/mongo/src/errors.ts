@@ -58,6 +58,9 @@ const meaningsByName: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['MongoWriteConcernError', 'unavailable'],
 ])
 
+/** Node's, which the driver passes on as they are where a connection ends while it writes. */
+const lostConnection: ReadonlySet<unknown> = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'])
+
 const transient = 'TransientTransactionError'
 const system = 'mongodb'
 
@@ -148,6 +151,7 @@ export function setupRequired(
 
 function meaningOf(error: unknown): Meaning | undefined {
   if (OutboxError.is(error) || !(error instanceof Error)) return undefined
+  if ('code' in error && lostConnection.has(error.code)) return 'unavailable'
   const ending = endingOf(error)
   const code = codeOf(ending) ?? codeOf(error)
   if (code === 20 && error.message.includes('Transaction numbers')) return 'standalone'

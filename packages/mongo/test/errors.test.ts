@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { OutboxError } from '@outbox/core'
 import { describe, expect, test } from 'vitest'
 import { translated, translatedInTransaction } from '../src/errors.ts'
@@ -43,6 +45,19 @@ describe('what an error of MongoDB means', () => {
     'MongoClientClosedError',
   ])('%s, which never reached a server, is unavailable', (name) => {
     const cause = Object.assign(new Error('connect ECONNREFUSED'), { name })
+    expect(translated(cause)).toMatchObject({ code: 'unavailable', cause })
+  })
+
+  test('an error of the socket, which the driver passes on as it is, is unavailable', async () => {
+    await using server = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    // as: a TCP server's address is an object
+    const { port } = server.address() as AddressInfo
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: false }).resume()
+    await once(socket, 'end')
+    socket.write('too late')
+    const [cause] = await once(socket, 'error')
+    expect(cause).toMatchObject({ message: 'This socket has been ended by the other party' })
     expect(translated(cause)).toMatchObject({ code: 'unavailable', cause })
   })
 

@@ -97,7 +97,9 @@ export function refusalsCount(facts: Facts): readonly Violation[] {
 
 /** Whether the relay that lost its leases then had handed nothing to its publisher but this entry, and was told nothing. */
 function wasAlone(facts: Facts, id: string, holder: string, lostAt: number): boolean {
-  const told = new Set(facts.outcome.history.all('told').map(({ attempt }) => attempt))
+  // a relay that was only stopped is told later
+  const toldBefore = facts.outcome.history.all('told').filter(({ step }) => step < lostAt)
+  const told = new Set(toldBefore.map(({ attempt }) => attempt))
   const open = [...facts.attempts.values()].filter(
     ({ relay, attempt, step }) => holder.startsWith(`${relay} (`) && step < lostAt && !told.has(attempt),
   )
