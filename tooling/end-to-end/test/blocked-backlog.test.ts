@@ -9,6 +9,7 @@ import { createShop, openShop } from '../src/shop.ts'
 
 const backlog = 100_000
 const others = 5_000
+const rounds = 16
 
 /** Rows that the server has read from the entries, through indexes or without; complete once its sessions are closed. */
 async function rowsRead(url: string): Promise<number> {
@@ -118,16 +119,27 @@ describeWith({ own: 'postgres' }, 'an aggregate that is blocked with 100,000 ent
       await using beside = await MeasuredDrain.open(blocked.url, true)
       const both = [alone, beside]
       for (const each of both) await each.round() // plans and caches are warm from here on
-      const before = await Promise.all(both.map((each) => each.cpuTicks()))
+      const ticks = both.map((): number[] => [])
       // by turns, so that what else the machine does falls on both
-      for (let round = 0; round < 10; round++) for (const each of both) await each.round()
-      const after = await Promise.all(both.map((each) => each.cpuTicks()))
-      const [plainTicks = 0, blockedTicks = 0] = after.map((ticks, index) => ticks - (before[index] ?? 0))
+      for (let round = 0; round < rounds; round++) {
+        for (const [index, each] of both.entries()) {
+          const before = await each.cpuTicks()
+          await each.round()
+          ticks[index]?.push((await each.cpuTicks()) - before)
+        }
+      }
+      const [plainTicks = 0, blockedTicks = 0] = ticks.map(cheaperHalf)
       process.stdout.write(
-        `CPU of the server to drain ${10 * others} entries: ${plainTicks * 10} ms alone, ${blockedTicks * 10} ms beside the blocked backlog\n`,
+        `CPU of the server to drain ${(rounds / 2) * others} entries: ${plainTicks * 10} ms alone, ${blockedTicks * 10} ms beside the blocked backlog\n`,
       )
       expect(plainTicks).toBeGreaterThan(50)
       expect(blockedTicks).toBeLessThan(plainTicks * 1.1)
     },
   )
 })
+
+/** The sum of the lower half: what else a machine does only ever adds to a cost. */
+function cheaperHalf(costs: readonly number[]): number {
+  const sorted = costs.toSorted((a, b) => a - b)
+  return sorted.slice(0, sorted.length / 2).reduce((sum, each) => sum + each, 0)
+}
