@@ -2,12 +2,13 @@ import { type DueEntry, type FetchRequest, partitionCount } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { lentColumns, lentContent } from './content.ts'
 import { leaseValues, standingLeases } from './fence.ts'
-import { type Beside, suspects } from './log/beside.ts'
+import type { Beside } from './log/beside.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { type Statement, whole } from './statement.ts'
 import { pendingStates } from './states.ts'
+import { suspects } from './suspects.ts'
 
 type Looks = Readonly<
   Record<

@@ -1,6 +1,5 @@
-import { suspectAt } from '@outbox/core/adapter'
 import type { Names } from '../names.ts'
-import { pendingStates, settledStates } from '../states.ts'
+import { suspects } from '../suspects.ts'
 import { isPassed, standsAside } from './cursor.ts'
 
 /** How the mark engine's fetch minds a log beside its table. */
@@ -43,24 +42,4 @@ export function besideLog(names: Names, hasCompany: boolean): Beside {
 /** SQL for what a relay may have died of: the oldest that is the head of its aggregate, of the leases in `fence`. */
 export function suspectOf(names: Names, beside: Beside = besideLog(names, false)): string {
   return suspects(names, beside)
-}
-
-/**
- * Plan: the index of what has crashes is nearly always empty. The states are excluded here, not listed, so that no other
- * index serves: the planner would read all that is pending for the few that it expects.
- */
-export function suspects({ entries, aggregates }: Names, beside: Beside | undefined): string {
-  return `select e.aggregate_type, e.aggregate_id
-  from fence join ${entries} e on e.partition = fence.partition and e.crashes > 0 and e.crashes >= ${suspectAt}
-    and e.state <> 'dead' and e.state not in ${settledStates}
-  where not exists (
-      select from ${entries} earlier
-      where earlier.aggregate_type = e.aggregate_type and earlier.aggregate_id = e.aggregate_id
-        and earlier.state in ${pendingStates} and earlier.sequence < e.sequence)
-    and not exists (
-      select from ${aggregates} a
-      where a.aggregate_type = e.aggregate_type and a.aggregate_id = e.aggregate_id and a.waiting_until > now())
-    ${beside ? `and not ${beside.isBehind('e')}` : ''}
-  order by e.position
-  limit 1`
 }
