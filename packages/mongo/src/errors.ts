@@ -151,8 +151,8 @@ export function setupRequired(
 
 function meaningOf(error: unknown): Meaning | undefined {
   if (OutboxError.is(error) || !(error instanceof Error)) return undefined
-  if ('code' in error && lostConnection.has(error.code)) return 'unavailable'
   const ending = endingOf(error)
+  if (ending instanceof Error && 'code' in ending && lostConnection.has(ending.code)) return 'unavailable'
   const code = codeOf(ending) ?? codeOf(error)
   if (code === 20 && error.message.includes('Transaction numbers')) return 'standalone'
   const name = ending instanceof Error ? ending.name : error.name

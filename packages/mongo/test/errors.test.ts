@@ -71,6 +71,8 @@ describe('what an error of MongoDB means', () => {
     const bulk = (ending: object): Error =>
       Object.assign(new Error('the same words'), { name: 'MongoBulkWriteError', ...ending })
     expect(translated(bulk({ errorResponse: lost }))).toMatchObject({ code: 'unavailable' })
+    const ended = Object.assign(new Error('This socket has been ended by the other party'), { code: 'EPIPE' })
+    expect(translated(bulk({ errorResponse: ended }))).toMatchObject({ code: 'unavailable' })
     expect(translated(bulk({ err: { code: 64 } }))).toMatchObject({ code: 'unavailable' })
     expect(translated(bulk({ code: 11000, errorResponse: { code: 11000 } }))).toMatchObject({ code: 'busy' })
   })
