@@ -81,7 +81,7 @@ for (const { name, need } of servers.slice(0, 1)) {
         await expect(publisher.probe?.({})).rejects.toMatchObject({ code: 'unavailable' })
       }
       await leader.restart()
-      await cluster.whole()
+      await cluster.untilWhole()
       for (const [index, publisher] of publishers.entries()) {
         await waitFor(() => answers(publisher.probe?.({})), { what: 'the stream to be back', timeoutMs: 120_000 })
         expect(await statuses(publisher, [entry(index)])).toEqual(['published'])

@@ -14,7 +14,7 @@ export interface NatsCluster extends AsyncDisposable {
   /** The server of this name, which is how JetStream calls a leader. */
   named(name: string): OwnServer
   /** Resolves when JetStream has a leader that all servers follow, and that places streams on any of them. */
-  whole(): Promise<void>
+  untilWhole(): Promise<void>
 }
 
 /** Starts three servers and makes them one cluster; resolves when it is whole. */
@@ -34,14 +34,14 @@ export async function startNatsCluster({ config = '', ...wanted }: StartNatsOpti
       ].join('\n'),
     }),
   )
-  const whole = async (): Promise<void> => {
+  const untilWhole = async (): Promise<void> => {
     await waitFor(async () => (await Promise.all(monitorPorts.map(isHealthy))).every(Boolean) && isLed(monitorPorts), {
       what: 'JetStream to have a leader that all servers follow',
       timeoutMs: formTimeoutMs,
     })
   }
   try {
-    await whole()
+    await untilWhole()
   } catch (error) {
     await disposeAll(servers)
     throw error
@@ -54,7 +54,7 @@ export async function startNatsCluster({ config = '', ...wanted }: StartNatsOpti
       if (server === undefined) throw new Error(`there is no server '${name}', only ${names.join(', ')}`)
       return server
     },
-    whole,
+    untilWhole,
     [Symbol.asyncDispose]: () => disposeAll(servers),
   }
 }
