@@ -1,6 +1,7 @@
 import type { StoreHarness } from '@outbox/conformance'
 import { type MysqlDatabase, type MysqlTransaction, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
 import { sql } from 'drizzle-orm'
+import { emptying } from './mysql-databases.ts'
 
 /** What the suite needs of a drizzle transaction; those of 0.45 and 1.0 fit. */
 export interface TestTransaction extends MysqlTransaction {
@@ -40,9 +41,3 @@ export function mysqlHarness(connect: () => TestConnection): StoreHarness<TestTr
     },
   }
 }
-
-/** Traces of deleted rows remain for a while, and numbering would wait for them: the counters are set back instead. */
-const emptying = [
-  'update outbox_sequences set last_sequence = 0',
-  ...['entries', 'aggregates', 'relays', 'leases', 'meta'].map((table) => `delete from outbox_${table}`),
-]
