@@ -6,7 +6,7 @@
 export interface Clock {
   /** milliseconds that never go back, from an arbitrary start */
   monotonic(): number
-  /** Calls back once, `delayMs` from now; the returned function takes it back. */
+  /** Calls back once, `delayMs` from now, soon if that is past; the returned function takes it back. */
   schedule(callback: () => void, delayMs: number): () => void
 }
 
@@ -14,7 +14,7 @@ export interface Clock {
 export const systemClock: Clock = Object.freeze({
   monotonic: () => performance.now(),
   schedule: (callback: () => void, delayMs: number) => {
-    const timer = setTimeout(callback, delayMs)
+    const timer = setTimeout(callback, Math.max(delayMs, 0)) // Node warns of a negative one
     return () => clearTimeout(timer)
   },
 })

@@ -23,3 +23,17 @@ test('what is scheduled and taken back is never called', async () => {
   await done
   expect(called).toEqual(['kept'])
 })
+
+test('what is due already is called soon, and no warning comes of it', async () => {
+  const warnings: Error[] = []
+  const note = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', note)
+  try {
+    await new Promise<void>((resolve) => {
+      systemClock.schedule(resolve, -0.024)
+    })
+  } finally {
+    process.off('warning', note)
+  }
+  expect(warnings).toEqual([])
+})
