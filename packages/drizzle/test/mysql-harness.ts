@@ -1,43 +1,39 @@
-import type { StoreHarness } from '@outbox/conformance'
-import { type MysqlDatabase, type MysqlTransaction, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
+import type { InboxHarness, StoreHarness } from '@outbox/conformance'
+import { mysqlInbox, mysqlOutbox, setup, setupInbox } from '@outbox/drizzle/mysql'
 import { sql } from 'drizzle-orm'
+import { type Connect, connections, type TestTransaction } from './mysql-connections.ts'
 import { emptying } from './mysql-databases.ts'
 
-/** What the suite needs of a drizzle transaction; those of 0.45 and 1.0 fit. */
-export interface TestTransaction extends MysqlTransaction {
-  transaction<T>(work: (tx: TestTransaction) => Promise<T>): Promise<T>
-}
+const capabilities = { concurrentTransactions: true, savepoints: true, waitsForWriters: true } as const
 
-export interface TestDatabase extends MysqlDatabase {
-  transaction<T>(work: (tx: TestTransaction) => Promise<T>): Promise<T>
-}
-
-export interface TestConnection extends AsyncDisposable {
-  readonly db: TestDatabase
-}
-
-/** All checks share one set of tables, emptied for each; `connect` opens the database anew, as another process would. */
-export function mysqlHarness(connect: () => TestConnection): StoreHarness<TestTransaction> {
+/** All checks share one set of tables, emptied for each. */
+export function outboxHarness(connect: Connect): StoreHarness<TestTransaction> {
   return {
-    capabilities: { concurrentTransactions: true, savepoints: true, waitsForWriters: true },
+    capabilities,
     async open() {
-      const own = connect()
-      const connections = [own]
-      await setup(own.db)
-      for (const statement of emptying) await own.db.execute(sql.raw(statement) as never)
-      return {
-        store: mysqlOutbox({ db: own.db }),
-        transaction: (work) => own.db.transaction(async (tx) => work(tx)),
-        savepoint: (tx, work) => tx.transaction(async (inner) => work(inner)),
-        async peer() {
-          const other = connect()
-          connections.push(other)
-          return mysqlOutbox({ db: other.db })
-        },
-        async close() {
-          for (const connection of connections) await connection[Symbol.asyncDispose]()
-        },
+      const { opened, close } = connections(connect)
+      const { db, transactions } = opened()
+      await setup(db)
+      for (const statement of emptying) await db.execute(sql.raw(statement) as never)
+      return { store: mysqlOutbox({ db }), ...transactions, peer: async () => mysqlOutbox({ db: opened().db }), close }
+    },
+  }
+}
+
+/** All checks share one table, emptied for each. */
+export function inboxHarness(connect: Connect): InboxHarness<TestTransaction> {
+  return {
+    capabilities,
+    async open() {
+      const { opened, close } = connections(connect)
+      const process = () => {
+        const { db, transactions } = opened()
+        return { db, inbox: mysqlInbox({ db }), ...transactions }
       }
+      const own = process()
+      await setupInbox(own.db)
+      await own.db.execute(sql.raw('truncate outbox_inbox') as never)
+      return { ...own, peer: async () => process(), close }
     },
   }
 }

@@ -2,7 +2,7 @@ import { describeStore } from '@outbox/conformance'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { afterAll, beforeAll } from 'vitest'
 import { openMysql, openMysqlRc, ownDatabase } from './mysql-databases.ts'
-import { mysqlHarness } from './mysql-harness.ts'
+import { outboxHarness } from './mysql-harness.ts'
 
 describeWith('mysql', 'MySQL', () => {
   let database: TestDatabase
@@ -13,7 +13,7 @@ describeWith('mysql', 'MySQL', () => {
 
   describeStore(
     'MySQL, drizzle 1.0',
-    mysqlHarness(() => openMysqlRc(database.url)),
+    outboxHarness(() => openMysqlRc(database.url)),
   )
 })
 
@@ -26,6 +26,6 @@ describeWith('mariadb', 'MariaDB', () => {
 
   describeStore(
     'MariaDB, drizzle 0.45',
-    mysqlHarness(() => openMysql(database.url)),
+    outboxHarness(() => openMysql(database.url)),
   )
 })

@@ -1,7 +1,7 @@
 import { limits } from '@outbox/core'
 import { type PgOutboxOptions, type Place, pgInbox, pgOutbox, setup, setupInbox } from '@outbox/drizzle/pg'
 import { expect } from 'vitest'
-import type { TestDatabase } from './pg-harness.ts'
+import type { TestDatabase } from './pg-connections.ts'
 
 /** What an odd session is likely to misread: quotes and backslashes, the largest numbers, milliseconds, half hours. */
 const aggregateId = `it's \\ "odd" {1,2} NULL $1 ☃ ${'x'.repeat(40)}`

@@ -5,6 +5,7 @@ import { type Client, createClient } from '@libsql/client'
 import Database from 'better-sqlite3'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { drizzle as drizzleLibsql, type LibSQLDatabase } from 'drizzle-orm/libsql'
+import { expect } from 'vitest'
 import { setup } from '../src/sqlite/index.ts'
 
 export type TestDatabase = BetterSQLite3Database & { readonly $client: Database.Database }
@@ -87,4 +88,17 @@ export function oneByOne(): <T>(work: () => Promise<T>) => Promise<T> {
     last = next.catch(() => undefined)
     return next
   }
+}
+
+/** Begins a transaction whose connection is closed where the commit would be. */
+export function crash<Tx>(
+  db: { readonly $client: { close(): unknown }; transaction(work: (tx: Tx) => void): unknown },
+  work: (tx: Tx) => unknown,
+): void {
+  const dying = (): unknown =>
+    db.transaction((tx) => {
+      work(tx)
+      db.$client.close()
+    })
+  expect(dying).toThrow()
 }

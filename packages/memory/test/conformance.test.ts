@@ -8,12 +8,10 @@ function open(options: MemoryOutboxOptions) {
   const store = memoryOutbox(options)
   return {
     store,
-    transactions: {
-      transaction: <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>) => store.transaction(work),
-      savepoint: <T>(tx: MemoryTransaction, work: (tx: MemoryTransaction) => T | PromiseLike<T>) =>
-        tx.transaction(work),
-      close: async () => undefined,
-    },
+    transaction: <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>) => store.transaction(work),
+    savepoint: <T>(tx: MemoryTransaction, work: (tx: MemoryTransaction) => T | PromiseLike<T>) => tx.transaction(work),
+    peer: async () => store, // one process is all there is
+    close: async () => undefined,
   }
 }
 
@@ -21,19 +19,12 @@ for (const [name, onConflict, capabilities] of [
   ['memory', 'wait', waits],
   ['memory that tells conflicts', 'busy', tells],
 ] as const) {
-  describeStore<MemoryTransaction>(name, {
-    capabilities,
-    async open() {
-      const { store, transactions } = open({ onConflict })
-      return { store, ...transactions, peer: async () => store } // one process is all there is
-    },
-  })
-
+  describeStore<MemoryTransaction>(name, { capabilities, open: async () => open({ onConflict }) })
   describeInbox<MemoryTransaction>(`an inbox in ${name}`, {
     capabilities,
     async open() {
-      const { store, transactions } = open({ onConflict })
-      const process = () => ({ inbox: memoryInbox({ outbox: store }), ...transactions })
+      const { store, ...transactions } = open({ onConflict })
+      const process = () => ({ ...transactions, inbox: memoryInbox({ outbox: store }) })
       return { ...process(), peer: async () => process() }
     },
   })
@@ -42,9 +33,9 @@ for (const [name, onConflict, capabilities] of [
 describeOutbox<MemoryTransaction>('three methods', {
   capabilities: waits,
   async open() {
-    const { store, transactions } = open({})
+    const { store, ...rest } = open({})
     const { enqueue, fetchUnpublished, markPublished } = store
     const outbox = { enqueue, fetchUnpublished, markPublished }
-    return { outbox, ...transactions, peer: async () => outbox }
+    return { ...rest, outbox, peer: async () => outbox }
   },
 })

@@ -1,4 +1,4 @@
-import type { InboxHarness, OutboxHarness, StoreHarness } from '@outbox/conformance'
+import type { InboxHarness, StoreHarness } from '@outbox/conformance'
 import { mongoInbox, mongoOutbox } from '@outbox/mongo'
 import { emptied, type Opened, type TestSession, transaction } from './mongo-databases.ts'
 
@@ -26,17 +26,6 @@ export function storeHarness(clients: () => Clients): StoreHarness<TestSession> 
         peer: async () => mongoOutbox(other),
         close: async () => undefined,
       }
-    },
-  }
-}
-
-/** The same without its leases. */
-export function outboxHarness(clients: () => Clients): OutboxHarness<TestSession> {
-  return {
-    capabilities,
-    async open() {
-      const { store, ...opened } = await storeHarness(clients).open()
-      return { outbox: store, ...opened }
     },
   }
 }

@@ -1,82 +1,42 @@
 import { randomUUID } from 'node:crypto'
-import { describePublisher, type OpenedPublisher, type PublisherSuiteCapabilities } from '@outbox/conformance'
-import { describeWith, type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
+import { describePublisher, type OpenedPublisher } from '@outbox/conformance'
+import { describeWith, type OwnServer } from '@outbox/services'
 import { afterAll, beforeAll } from 'vitest'
 import { type RedisFormat, redisPublisher } from '../src/index.ts'
-import { clients, connect, read, servers } from './support.ts'
+import { clients, read, servers } from './support.ts'
+import { type TroubledClient, troubledClient } from './troubled-client.ts'
 
-const all: PublisherSuiteCapabilities = {
-  deduplicates: true,
-  limitsPayload: true,
-  fences: true,
-  fencesPartitions: true,
-  probes: true,
-  refuses: true,
-  outage: true,
-  silence: true,
-}
-const suites = servers.flatMap((server) =>
-  clients.map(
-    (library) => ({ ...server, library, format: library.name === 'ioredis 5' ? 'cloudevents' : 'fields' }) as const,
-  ),
-)
+const plays = { deduplicates: true, limitsPayload: true, fences: true, fencesPartitions: true, probes: true } as const
+const capabilities = { ...plays, refuses: true, outage: true, silence: true } as const
 
-for (const { name, need, start, library, format } of suites) {
-  describeWith(need, `${name}, ${library.name}, ${format}`, () => {
-    let server: OwnServer
-    beforeAll(async () => {
-      server = await start({ appendonly: 'yes' })
+for (const { name, need, start } of servers) {
+  for (const library of clients) {
+    const format: RedisFormat = library.name === 'ioredis 5' ? 'cloudevents' : 'fields'
+    describeWith(need, `${name}, ${library.name}, ${format}`, () => {
+      let server: OwnServer
+      beforeAll(async () => {
+        server = await start({ appendonly: 'yes' })
+      })
+      afterAll(() => server[Symbol.asyncDispose]())
+      const open = async () => opened(await troubledClient(server, library.connect), format)
+      describePublisher('redisPublisher', { capabilities, open })
     })
-    afterAll(() => server[Symbol.asyncDispose]())
-    describePublisher('redisPublisher', { capabilities: all, open: () => open(server, library.connect, format) })
-  })
+  }
 }
 
-async function open(
-  server: OwnServer,
-  connectTo: (typeof clients)[number]['connect'],
-  format: RedisFormat,
-): Promise<OpenedPublisher> {
-  const proxy = await startTcpProxy(server.url)
-  const direct = connect(server.url)
-  // what was in a black hole is not sent again: the suite asks that nothing arrives which was called not sent
-  const client = connectTo(proxy.through(server.url), { autoResendUnfulfilledCommands: false })
-  const isBack = async (): Promise<void> => {
-    proxy.heal()
-    await waitFor(() => client.status === 'ready', { what: 'the client to be back' })
-  }
+async function opened({ client, direct, ...rest }: TroubledClient, format: RedisFormat): Promise<OpenedPublisher> {
   const stream = `test:${randomUUID()}`
-  const wrongKey = `${stream}:no stream`
+  const noStream = `test:${randomUUID()}`
+  await direct.set(noStream, 'a string, to which the server appends no entry')
   const refused = new Set<string>()
-  await direct.set(wrongKey, '')
-  const streamOf = ({ aggregateId }: { readonly aggregateId: string }): string =>
-    refused.has(aggregateId) ? wrongKey : stream
   return {
-    publisher: redisPublisher({ client, stream: streamOf, format }),
+    publisher: redisPublisher({ client, stream: (e) => (refused.has(e.aggregateId) ? noStream : stream), format }),
     received: () => read(direct, stream),
     async refuse(aggregateId) {
       refused.add(aggregateId)
       return async () => void refused.delete(aggregateId)
     },
-    async outage() {
-      proxy.refuse()
-      await waitFor(() => client.status === 'reconnecting', { what: 'the client to notice' })
-      return isBack
-    },
-    async silence() {
-      proxy.blackHole()
-      return async () => {
-        proxy.reset()
-        await waitFor(() => client.status !== 'ready', { what: 'the client to notice' })
-        await isBack()
-      }
-    },
     peer: async () => redisPublisher({ client: direct, stream, format }),
-    async close() {
-      client.disconnect()
-      await direct.flushall()
-      direct.disconnect()
-      await proxy[Symbol.asyncDispose]()
-    },
+    ...rest, // outage, silence, close
   }
 }

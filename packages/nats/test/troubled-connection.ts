@@ -1,0 +1,61 @@
+import { type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
+import type { NatsConnectionLike } from '../src/index.ts'
+import { type clients, type Observer, observe } from './support.ts'
+
+/** A connection that can be taken away, and an observer beside it that nothing happens to. */
+export interface TroubledConnection {
+  readonly connection: NatsConnectionLike
+  readonly observer: Observer
+  /** Connections are refused until the function returned is called. */
+  outage(): Promise<() => Promise<void>>
+  /** Nothing comes through, and nothing is said of it, until the function returned is called. */
+  silence(): Promise<() => Promise<void>>
+  /** Closes both, and leaves no stream that the observer made. */
+  close(): Promise<void>
+}
+
+export async function troubledConnection(
+  server: OwnServer,
+  connectTo: (typeof clients)[number]['connect'],
+): Promise<TroubledConnection> {
+  const proxy = await startTcpProxy(server.url)
+  const observer = await observe(server.url)
+  const connection = await connectTo(proxy.through(server.url))
+  return {
+    connection,
+    observer,
+    async outage() {
+      proxy.refuse()
+      await waitFor(() => connection.info === undefined, { what: 'the client to notice' })
+      return async () => proxy.heal()
+    },
+    async silence() {
+      proxy.blackHole()
+      return async () => {
+        // both at once: a client that connects again into the hole waits there for its own time-out
+        proxy.reset()
+        proxy.heal()
+      }
+    },
+    async close() {
+      await connection.close()
+      await observer.deleteStreams()
+      await observer[Symbol.asyncDispose]()
+      await proxy[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** The same connection, but what is sent to a subject goes where `to` says. */
+export function redirected(connection: NatsConnectionLike, to: (subject: string) => string): NatsConnectionLike {
+  return {
+    publish: (subject, data, options) => connection.publish(to(subject), data, options),
+    subscribe: (subject, options) => connection.subscribe(subject, options),
+    status: () => connection.status(),
+    isClosed: () => connection.isClosed(),
+    isDraining: () => connection.isDraining(),
+    get info() {
+      return connection.info
+    },
+  }
+}
