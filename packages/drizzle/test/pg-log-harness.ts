@@ -1,7 +1,7 @@
 import { describeStore } from '@outbox/conformance'
 import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
-import type { Opened } from './pg-databases.ts'
 import { connections, type TestDatabase } from './pg-connections.ts'
+import type { Opened } from './pg-databases.ts'
 
 /** The suite of the outbox with the log engine. Each check has a schema of its own. */
 export function describePgLog(
