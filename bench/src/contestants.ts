@@ -57,7 +57,13 @@ const contestants: Readonly<Record<string, Loader>> = {
   'footprint/start-up': () => of(import('./contestants/footprint/start-up.ts')),
 }
 
+/** By its name; after `profile/`, one that tells where its time goes. */
 export async function loadContestant(name: string): Promise<Contestant> {
+  const [, profiledName] = /^profile\/(.+)$/.exec(name) ?? []
+  if (profiledName !== undefined) {
+    const { profiled } = await import('./contestants/profiled.ts')
+    return profiled(await loadContestant(profiledName))
+  }
   const load = contestants[name]
   if (load === undefined) throw new Error(`there is no contestant ${name}; there are: ${Object.keys(contestants)}`)
   return load()

@@ -55,8 +55,18 @@ async function heatPart(scenario: string, heat: Heat): Promise<string> {
     `${heat.setting}.`,
     ...(hasChart ? [`![${heat.title}: rows per second](${file})`] : []),
     markdown(tableOf(heat)),
-    markdown([['', 'what it guarantees', 'settings'], ...heat.entrants.map(settingRow)]),
+    settingsOf(heat),
   ].join('\n\n')
+}
+
+/** A sentence where it is the same contestant in every row, a table otherwise. */
+function settingsOf({ entrants }: Heat): string {
+  const [first, ...others] = entrants
+  const isOne = others.every(
+    ({ tuning, guarantee }) => tuning === first?.tuning && worded(guarantee) === worded(first.guarantee),
+  )
+  if (first !== undefined && isOne) return `Guarantee: ${worded(first.guarantee)}. Settings: ${first.tuning}.`
+  return markdown([['', 'what it guarantees', 'settings'], ...entrants.map(settingRow)])
 }
 
 function settingRow({ title, role, guarantee, tuning }: Entrant): readonly string[] {

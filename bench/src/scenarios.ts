@@ -6,6 +6,7 @@ import { footprint } from './scenarios/footprint.ts'
 import { growth } from './scenarios/growth.ts'
 import { idle } from './scenarios/idle.ts'
 import { latency } from './scenarios/latency.ts'
+import { profile } from './scenarios/profile.ts'
 import { publish } from './scenarios/publish.ts'
 
 /** Every scenario by name, in the order in which they are run and shown. */
@@ -18,4 +19,5 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   idle,
   growth,
   footprint,
+  profile,
 }

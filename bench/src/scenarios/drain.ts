@@ -1,7 +1,7 @@
 import { postgresArena } from '../arenas/postgres.ts'
 import { race } from '../race.ts'
-import { ratioGoal, type Scenario } from '../scenario.ts'
-import { rateOf } from '../statistics.ts'
+import { type Goal, type Heat, ratioGoal, type Scenario } from '../scenario.ts'
+import { rateOf, spreadOver } from '../statistics.ts'
 
 const ours = 'postgres/outbox'
 const oursLog = 'postgres/outbox-log'
@@ -41,12 +41,26 @@ export const drain: Scenario = {
       against('drain: ≥ 0.85 × the hand-written loop', 'postgres/by-hand', 0.85),
       against('drain: ≥ 3 × graphile-worker', 'postgres/graphile-worker', 3),
       against('drain: ≥ 5 × pg-boss', 'postgres/pg-boss', 5),
+      against('drain: ≥ 50 × pg-transactional-outbox', 'postgres/pg-transactional-outbox', 50),
       ratioGoal('drain, log engine: ≥ 0.8 × a raw cursor read', [rate(oursLog), rate('postgres/cursor')], {
         atLeast: 0.8,
       }),
       ratioGoal('drain, log engine: ≥ 1.8 × the mark engine', [rate(oursLog), rate(ours)], {
         atLeast: 1.8,
       }),
+      deadVersionsGoal(heat),
     ]
   },
+}
+
+/** Rounded to a thousandth: what a drain changes for each batch, not for each row, is not meant. */
+function deadVersionsGoal(heat: Heat | undefined): Goal {
+  const samples = heat?.entrants.find(({ name }) => name === oursLog)?.samples ?? []
+  const perRow = spreadOver(samples, ({ deadVersions, rows }) => deadVersions && deadVersions / rows)?.median
+  const measured = perRow?.toFixed(3)
+  return {
+    goal: 'drain, log engine: no dead row versions',
+    measured: measured === undefined ? 'not measured' : `${measured} for a row`,
+    isMet: measured === undefined ? undefined : Number(measured) === 0,
+  }
 }
