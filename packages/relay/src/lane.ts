@@ -19,6 +19,8 @@ import type { Turns } from './turns.ts'
 const secondLooksMs = Object.freeze([5, 20, 80, 320])
 /** Retries that are due this close to each other, in milliseconds, share a look. */
 const retryGrainMs = 10
+/** What a dead relay had in hand goes out in batches that are smaller by this: who dies once more dies with few. */
+const waryDivisor = 10
 
 /** What all lanes of a relay share. */
 export interface LaneContext extends RelayContext {
@@ -53,9 +55,9 @@ export class Lane {
   readonly #setbacks: Setbacks
   /** when aggregates that this lane made to wait are due again, on our clock */
   readonly #dueAgain = new Set<number>()
-  /** the last fetch brought an entry that a relay may have died of: the next batch is worked on alone */
-  #mustBeAlone = false
-  /** partitions granted since may bring such an entry: the first look at them is a turn alone, too */
+  /** how many deaths an entry of the last fetch was in: after one, few are fetched; after two, in a turn alone */
+  #deaths = 0
+  /** partitions granted since may bring such entries: the first look at them is a turn alone, too */
   #grantsSeen = 0
   /** after a failure of the store: until then no wake-up counts, or the same batch would go out with each of them */
   #notBefore = Number.NEGATIVE_INFINITY
@@ -105,14 +107,15 @@ export class Lane {
       this.#bell.ringIn(waitMs)
       return 'paused'
     }
-    const isAlone = this.#mustBeAlone || this.#grantsSeen !== leases.grants
-    this.#mustBeAlone = false
+    const isAlone = this.#deaths >= suspectAt || this.#grantsSeen !== leases.grants
+    const isWary = isAlone || this.#deaths > 0
+    this.#deaths = 0
     const endTurn = await turns.take(isAlone)
     const { grants } = leases
     const borrowed = this.#bell.isOver ? [] : leases.borrow(this.owns)
     try {
       if (borrowed.length === 0) return 'paused' // a look that brings leases wakes the lanes
-      const entries = await this.#fetch(borrowed)
+      const entries = await this.#fetch(borrowed, isWary)
       if (isAlone) this.#grantsSeen = grants
       const cycle = entries.length === 0 ? 'empty' : await this.#inTurn(entries, borrowed, isAlone, abort)
       this.#setbacks.end()
@@ -128,13 +131,14 @@ export class Lane {
     }
   }
 
-  async #fetch(leases: readonly Lease[]): Promise<readonly DueEntry[]> {
+  async #fetch(leases: readonly Lease[], isWary: boolean): Promise<readonly DueEntry[]> {
     const { batchSize, batchSizePerAggregate, batchBytes } = this.#context.settings
+    const limit = isWary ? Math.ceil(batchSize / waryDivisor) : batchSize
     return this.#context.calls.ask((store, signal) =>
       store.fetch({
         leases,
-        limit: batchSize,
-        limitPerAggregate: Math.min(batchSizePerAggregate, batchSize),
+        limit,
+        limitPerAggregate: Math.min(batchSizePerAggregate, limit),
         maxBytes: batchBytes,
         signal,
       }),
@@ -151,8 +155,8 @@ export class Lane {
     isAlone: boolean,
     abort: AbortSignal,
   ): Promise<Cycle> {
-    this.#mustBeAlone = entries.some(({ crashes }) => crashes >= suspectAt)
-    if (isAlone || !this.#mustBeAlone) return this.#work(entries, borrowed, abort)
+    this.#deaths = Math.max(...entries.map(({ crashes }) => crashes))
+    if (isAlone || this.#deaths < suspectAt) return this.#work(entries, borrowed, abort)
     this.#context.leases.drop(await this.#settle(borrowed, []))
     return 'busy'
   }

@@ -56,6 +56,16 @@ describe('an entry over which the relay dies', () => {
     expect(crashesOf(lives, (id) => id !== 'poison')).toEqual(new Set([0, 1, 2]))
   })
 
+  test.each([1, 4])('makes suspects of few, however many its relay had in hand at first (%i lanes)', async (lanes) => {
+    const world = new World()
+    const neighbours = names('a', 499)
+    await world.enqueue(...neighbours.slice(0, 250), 'poison', ...neighbours.slice(250))
+    const lives = await superviseUntilEmpty(world, (id) => id === 'poison', lanes)
+    const suspects = lives.flatMap(({ broker }) => broker.sent).filter(({ crashes }) => crashes >= 2)
+    // a tenth of a batch for each lane
+    expect(new Set(suspects.map(({ id }) => id)).size).toBeLessThanOrEqual(50 * lanes)
+  })
+
   test('takes no neighbour along when there are several like it', async () => {
     const world = new World()
     const poisons = ['poison-1', 'poison-2', 'poison-3']
