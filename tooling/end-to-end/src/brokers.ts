@@ -1,13 +1,12 @@
 import { writeFile } from 'node:fs/promises'
 import { DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import type { Publisher } from '@outbox/core'
 import type { ReceivedEntry } from '@outbox/core/wire'
-import { decodeNatsMessage, natsPublisher } from '@outbox/nats'
-import { decodeRedisEntry, redisPublisher } from '@outbox/redis'
+import { decodeNatsMessage } from '@outbox/nats'
+import { decodeRedisEntry } from '@outbox/redis'
 import { Redis } from 'ioredis'
-import { filePublisher, readFileStream } from './file-broker.ts'
-import { publisherTo, readRecorded } from './memory-broker.ts'
+import { readFileStream } from './file-broker.ts'
+import { readRecorded } from './memory-broker.ts'
 
 export type BrokerKind = 'redis' | 'nats' | 'file' | 'memory'
 
@@ -18,45 +17,6 @@ export interface BrokerAddress {
   readonly url: string
   /** stream, and first token of the subject */
   readonly stream: string
-}
-
-export interface OpenPublisher extends AsyncDisposable {
-  readonly publisher: Publisher
-}
-
-export async function openPublisher({ kind, url, stream }: BrokerAddress): Promise<OpenPublisher> {
-  if (kind === 'file' || kind === 'memory') {
-    const publisher = kind === 'file' ? filePublisher(url) : publisherTo(url)
-    return { publisher, [Symbol.asyncDispose]: async () => undefined }
-  }
-  if (kind === 'redis') {
-    // a connection that has gone silent is noticed within seconds, not when the system gives it up
-    const options = { enableOfflineQueue: false, autoResendUnfulfilledCommands: false, socketTimeout: 3_000 }
-    const client = new Redis(url, options)
-    client.on('error', () => undefined) // the relay tells of outages; ioredis reconnects by itself
-    return {
-      publisher: redisPublisher({ client, stream }),
-      [Symbol.asyncDispose]: async () => client.disconnect(),
-    }
-  }
-  const connection = await connect({
-    servers: url,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 100,
-    waitOnFirstConnect: true,
-    // a connection that has gone silent is noticed within seconds, and so is one that is made into silence
-    pingInterval: 1_000,
-    maxPingOut: 2,
-    timeout: 2_000,
-  })
-  const publisher = natsPublisher({ connection, subject: `${stream}.{aggregateType}.{aggregateId}` })
-  return {
-    publisher,
-    async [Symbol.asyncDispose]() {
-      await publisher.close()
-      await connection.close()
-    },
-  }
 }
 
 /** Creates the stream, where the broker does not do so by itself. */

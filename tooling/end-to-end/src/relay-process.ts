@@ -1,7 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
 import { createRelay, type RelayOptions } from '@outbox/relay'
-import { type BrokerAddress, openPublisher } from './brokers.ts'
+import type { BrokerAddress } from './brokers.ts'
+import { openPublisher } from './publishers.ts'
 import { openStore, type StoreAddress } from './stores.ts'
 
 /** What a relay process is told, as JSON in its first argument. */

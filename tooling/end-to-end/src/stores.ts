@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { serveEmbeddedPostgres } from '@outbox/example-demo/embedded-postgres'
-import { createMysqlDatabase, freshDatabase, type ServiceName, sharedMariadb, sharedMysql } from '@outbox/services'
+import type { ServiceName } from '@outbox/services'
 import type { Application } from './application.ts'
+import type { Place } from './places.ts'
 
 /** Where a process finds its store; travels as JSON. */
 export interface StoreAddress {
@@ -12,83 +12,82 @@ export interface StoreAddress {
   readonly url: string
 }
 
-/** A database of one test's own; disposing removes it. */
-interface Place extends AsyncDisposable {
-  readonly url: string
-}
-
 interface Store {
   readonly title: string
   /** servers that it cannot do without */
   readonly needs: readonly ServiceName[]
+  /** in the test's own process */
   place(): Promise<Place>
   /** the application's table, and the outbox's */
   create(url: string): Promise<Application>
   open(url: string): Promise<Application>
 }
 
-/** Every store that several processes can share. Drivers are loaded when they are asked for. */
+/**
+ * Every store that several processes can share. Drivers, and what makes places, are loaded when they are asked for:
+ * processes are started by the hundred.
+ */
 export const stores = {
   postgres: {
     title: 'PostgreSQL',
     needs: ['postgres'],
-    place: freshDatabase,
+    place: async () => (await import('./places.ts')).freshDatabase(),
     create: async (url) => (await import('./shop.ts')).createShop(url),
     open: async (url) => (await import('./shop.ts')).openShop(url),
   },
   'postgres-log': {
     title: 'PostgreSQL, log engine',
     needs: ['postgres'],
-    place: freshDatabase,
+    place: async () => (await import('./places.ts')).freshDatabase(),
     create: async (url) => (await import('./shop.ts')).createShop(url, { engine: 'log' }),
     open: async (url) => (await import('./shop.ts')).openShop(url, { engine: 'log' }),
   },
   'postgres-js': {
     title: 'PostgreSQL, postgres.js',
     needs: ['postgres'],
-    place: freshDatabase,
+    place: async () => (await import('./places.ts')).freshDatabase(),
     create: async (url) => (await import('./stores/postgres-js.ts')).createPostgresJs(url),
     open: async (url) => (await import('./stores/postgres-js.ts')).openPostgresJs(url),
   },
   pglite: {
     title: 'PGlite',
     needs: [],
-    place: embeddedPostgres,
+    place: async () => (await import('./places.ts')).embeddedPostgres(),
     create: async (url) => (await import('./shop.ts')).createShop(url, { hasOneSession: true }),
     open: async (url) => (await import('./shop.ts')).openShop(url, { hasOneSession: true }),
   },
   sqlite: {
     title: 'SQLite',
     needs: [],
-    place: databaseFile,
+    place: async () => (await import('./places.ts')).databaseFile(),
     create: async (url) => (await import('./stores/sqlite.ts')).createSqlite(url),
     open: async (url) => (await import('./stores/sqlite.ts')).openSqlite(url),
   },
   libsql: {
     title: 'SQLite, libsql',
     needs: [],
-    place: databaseFile,
+    place: async () => (await import('./places.ts')).databaseFile(),
     create: async (url) => (await import('./stores/libsql.ts')).createLibsql(url),
     open: async (url) => (await import('./stores/libsql.ts')).openLibsql(url),
   },
   mysql: {
     title: 'MySQL',
     needs: ['mysql'],
-    place: async () => createMysqlDatabase(await sharedMysql()),
+    place: async () => (await import('./places.ts')).mysqlDatabase(),
     create: async (url) => (await import('./stores/mysql.ts')).createMysql(url),
     open: async (url) => (await import('./stores/mysql.ts')).openMysql(url),
   },
   mariadb: {
     title: 'MariaDB',
     needs: ['mariadb'],
-    place: async () => createMysqlDatabase(await sharedMariadb()),
+    place: async () => (await import('./places.ts')).mariadbDatabase(),
     create: async (url) => (await import('./stores/mysql.ts')).createMysql(url),
     open: async (url) => (await import('./stores/mysql.ts')).openMysql(url),
   },
   mongo: {
     title: 'MongoDB',
     needs: ['mongo'],
-    place: async () => (await import('./stores/mongo.ts')).freshMongo(),
+    place: async () => (await import('./places.ts')).mongoDatabase(),
     create: async (url) => (await import('./stores/mongo.ts')).createMongo(url),
     open: async (url) => (await import('./stores/mongo.ts')).openMongo(url),
   },
@@ -110,24 +109,6 @@ function isStoreName(name: string): name is StoreName {
 
 export function openStore({ kind, url }: StoreAddress): Promise<Application> {
   return stores[kind].open(url)
-}
-
-async function databaseFile(): Promise<Place> {
-  const directory = await freshDirectory()
-  return { url: join(directory.path, 'shop.db'), [Symbol.asyncDispose]: directory[Symbol.asyncDispose] }
-}
-
-/** PGlite belongs to one process, this one; the others reach it through a socket. */
-async function embeddedPostgres(): Promise<Place> {
-  const directory = await freshDirectory()
-  const server = await serveEmbeddedPostgres(directory.path)
-  return {
-    url: server.url,
-    async [Symbol.asyncDispose]() {
-      await server[Symbol.asyncDispose]()
-      await directory[Symbol.asyncDispose]()
-    },
-  }
 }
 
 /** Disposing removes it. */

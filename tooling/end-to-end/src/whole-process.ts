@@ -1,5 +1,6 @@
 import { createRelay } from '@outbox/relay'
-import { type BrokerAddress, openPublisher } from './brokers.ts'
+import type { BrokerAddress } from './brokers.ts'
+import { openPublisher } from './publishers.ts'
 import { openPglite } from './stores/pglite.ts'
 import { writeTurn } from './turns.ts'
 

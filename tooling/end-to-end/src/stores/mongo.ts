@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import type { DomainEvent, Receipt } from '@outbox/core'
 import { mongoOutbox, setup } from '@outbox/mongo'
-import { sharedMongo } from '@outbox/services'
 import { MongoClient } from 'mongodb'
 import type { Application } from '../application.ts'
 
@@ -41,17 +39,4 @@ export async function createMongo(url: string): Promise<Application> {
   await client.db().createCollection('committed')
   await setup(client.db())
   return openMongo(url)
-}
-
-/** An empty database of the test's own on the shared server. */
-export async function freshMongo(): Promise<{ readonly url: string } & AsyncDisposable> {
-  const url = new URL(await sharedMongo())
-  url.pathname = `/outbox_test_${randomBytes(6).toString('hex')}`
-  return {
-    url: url.href,
-    async [Symbol.asyncDispose]() {
-      await using client = new MongoClient(url.href)
-      await client.db().dropDatabase()
-    },
-  }
 }
