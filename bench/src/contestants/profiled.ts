@@ -87,8 +87,8 @@ async function statements(url: string): Promise<Statements> {
         group by 1`)
       return Object.fromEntries(
         rows.flatMap(({ what, planning, execution }) => [
-          [`server, execution: ${beginningOf(what)}`, execution],
-          [`server, planning: ${beginningOf(what)}`, planning],
+          [`server, execution: ${endsOf(what)}`, execution],
+          [`server, planning: ${endsOf(what)}`, planning],
         ]),
       )
     },
@@ -96,8 +96,8 @@ async function statements(url: string): Promise<Statements> {
   }
 }
 
-/** enough to tell statements from each other, in a table */
-function beginningOf(text: string): string {
+/** enough to tell statements from each other, in a table: many begin alike */
+function endsOf(text: string): string {
   const plain = text.replaceAll('|', '¦').trim()
-  return plain.length <= 70 ? plain : `${plain.slice(0, 69)}…`
+  return plain.length <= 80 ? plain : `${plain.slice(0, 40)} … ${plain.slice(-36)}`
 }

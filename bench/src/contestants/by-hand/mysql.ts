@@ -75,10 +75,25 @@ async function drain(connection: Connection, lane: number): Promise<void> {
     const [found] = await connection.query<RowDataPacket[][]>(`${fetch} limit ${batchSize}`)
     if (found.length === 0) return
     // the publisher that does nothing
-    await connection.query(
-      `update outbox o join leases l on l.part = o.part set o.published = 1
-       where l.holder = 'me' and l.epoch = 1 and o.id in (?)`,
-      [found.map((row) => row[0])],
+    await settle(
+      connection,
+      found.map((row) => row[0]),
     )
+  }
+}
+
+/** Lanes meet in the index of what is pending: InnoDB gives one of two up now and then, which says it again. */
+async function settle(connection: Connection, ids: readonly unknown[]): Promise<void> {
+  for (;;) {
+    try {
+      await connection.query(
+        `update outbox o join leases l on l.part = o.part set o.published = 1
+         where l.holder = 'me' and l.epoch = 1 and o.id in (?)`,
+        [ids],
+      )
+      return
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ER_LOCK_DEADLOCK')) throw error
+    }
   }
 }
