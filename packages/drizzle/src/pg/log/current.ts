@@ -10,15 +10,17 @@ const mostLooks = 20
  * Runs a statement, and again where a cursor that it read moved before it could write it: its column `is_stale` says so.
  * Under a lease that stands, only a fetch that its caller gave up comes in between.
  *
+ * @param statement - or what makes it for the first look, the second, and so on
+ *
  * @throws {OutboxError} `busy` if that does not end
  */
 export async function runUntilCurrent(
   session: Session,
-  statement: Statement,
+  statement: Statement | ((look: number) => Statement),
   options: CallOptions,
 ): Promise<readonly Row[]> {
   for (let look = 1; look <= mostLooks; look++) {
-    const rows = await session.run(statement, options)
+    const rows = await session.run(typeof statement === 'function' ? statement(look) : statement, options)
     if (!rows.some((row) => booleanIn(row, 'is_stale'))) return rows
   }
   throw new OutboxError('busy', 'Other statements keep moving the cursors of these leases: call again.', {

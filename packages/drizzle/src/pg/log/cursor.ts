@@ -103,6 +103,22 @@ export function unpassedRows({ log }: Names, c: string, columns: string, { limit
       ) of_open)`
 }
 
+/**
+ * SQL: whether the cursor `c` saw the position of `top` too long ago to open its next window.
+ *
+ * Whoever begins after a window was opened has positions above what was seen before: where that is long ago, every poll
+ * of the window would read over all that came since. So what is seen now is written down first, and the statement is
+ * run again.
+ *
+ * @param look - which run of the statement it is; each is content with more, so that no writer keeps it from its end
+ */
+export function isBehind(c: string, look: number): string {
+  return `top.position - ${c}.seen > ${unseenAtFirst * 2 ** (look - 1)}`
+}
+
+/** positions; more than a busy log gives away between two fetches, few enough to be read over at each poll */
+const unseenAtFirst = 4_000
+
 /** SQL: whether a cursor of the table `wanted` moved while the statement waited for it, so that nothing was lent from it. */
 export function isStale(wanted: string): string {
   return `exists (select from ${wanted} where partition <> all (array(select partition from noted)))`

@@ -9,7 +9,7 @@ import { type Statement, whole } from '../statement.ts'
 import { pendingStates } from '../states.ts'
 import { besideLog, suspectOf } from './beside.ts'
 import { runUntilCurrent } from './current.ts'
-import { columnsOf, isStale, moveAside, movedColumns, standsAside, windowRows } from './cursor.ts'
+import { columnsOf, isBehind, isStale, moveAside, movedColumns, standsAside, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
 import { smoothStatement } from './smooth.ts'
 import { positionSequence, smallestFront } from './tables.ts'
@@ -43,14 +43,14 @@ export async function fetch(
   const leases = new Map(request.leases.map((lease) => [lease.partition, lease]))
   if (mood.roughFor > 0) mood.roughFor -= 1
   else {
-    const smooth = smoothStatement(names, request, mood.crowdedFor === 0)
+    const smooth = (look: number) => smoothStatement(names, request, mood.crowdedFor === 0, look)
     const rows = await runUntilCurrent(session, smooth, request)
     mood.crowdedFor = Math.max(0, mood.crowdedFor - 1)
     if (!rows[0] || !booleanIn(rows[0], 'is_rough')) return rows.flatMap((row) => lentOfLog(row, leases))
     if (booleanIn(rows[0], 'is_only_crowded')) mood.crowdedFor = crowdedFetches
     else mood.roughFor = roughFetches
   }
-  const page = pageStatement(names, request)
+  const page = (look: number) => pageStatement(names, request, look)
   for (let round = 1; ; round++) {
     const rows = await runUntilCurrent(session, page, request)
     const ofLog = rows.flatMap((row) => lentOfLog(row, leases))
@@ -87,7 +87,8 @@ function whatIsLeft(request: FetchRequest, lent: readonly DueEntry[]): FetchRequ
 
 const narrow = 'slot, xid, position, id, aggregate_type, aggregate_id, sequence, payload_bytes'
 
-function pageStatement(names: Names, request: FetchRequest): Statement {
+/** @param look - see `isBehind` */
+function pageStatement(names: Names, request: FetchRequest, look: number): Statement {
   const { entries, aggregates, leases, meta, log, log_cursors } = names
   const limit = whole(request.limit)
   const perAggregate = Math.max(1, whole(request.limitPerAggregate))
@@ -104,22 +105,25 @@ with fence as materialized (
 top as materialized (
   select coalesce(pg_sequence_last_value(${positionSequence(names)}::regclass), 0) as position
 ),
--- 1. The window of each cursor. One that has nothing left gives way to the next, without another round trip.
+-- 1. The window of each cursor. One that has nothing left gives way to the next, as a rule without another round trip.
 cursor as materialized (
-  select c.partition, fence.epoch, fence.holder, c.version, c.in_flight,
-    case when r.is_open then c.since else c.until end as since,
-    case when r.is_open then c.until else pg_current_snapshot() end as until,
-    case when r.is_open then c.position else 0 end as position,
-    case when r.is_open then c.low else c.next_low end as low,
-    case when r.is_open then c.next_low else c.seen end as next_low,
-    case when r.is_open then c.high else top.position end as high,
+  select c.partition, fence.epoch, fence.holder, c.version, c.in_flight, r.is_behind,
+    case when r.opens then c.until else c.since end as since,
+    case when r.opens then pg_current_snapshot() else c.until end as until,
+    case when r.opens then 0 else c.position end as position,
+    case when r.opens then c.next_low else c.low end as low,
+    case when r.opens then c.seen else c.next_low end as next_low,
+    case when r.opens then top.position else c.high end as high,
     exists (select from ${entries} e where e.partition = c.partition and e.state = 'pending')
       or exists (select from ${entries} e where e.partition = c.partition and e.state = 'parked')
       or exists (select from ${aggregates} a where a.partition = c.partition) as has_side
   from fence
   join ${log_cursors} c using (partition)
   cross join top
-  cross join lateral (select exists (${windowRows(names, 'c', 'position', '1')}) as is_open offset 0) r
+  cross join lateral (select exists (${windowRows(names, 'c', 'position', '1')}) as is_open offset 0) w
+  cross join lateral (
+    select not w.is_open and not ${isBehind('c', look)} as opens, not w.is_open and ${isBehind('c', look)} as is_behind
+  ) r
 ),
 front as materialized (
   select cursor.partition, w.*
@@ -258,7 +262,7 @@ noted as materialized (
   left join reach using (partition)
   cross join top
   where c.partition = cursor.partition and c.version = cursor.version
-    and (reach.partition is not null or c.in_flight <> '{}')
+    and (reach.partition is not null or c.in_flight <> '{}' or cursor.is_behind)
   returning c.partition
 ),
 cleared as (
@@ -291,7 +295,7 @@ select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   (select count(*) from moved)::int as moved, (select is_due from side) as is_side_due,
   -- the rest of a window held only what was settled aside: the next may hold something
   exists (select from noted join reach using (partition) where last is not null and first_kept is null) as has_passed,
-  ${isStale('reach')} as is_stale
+  ${isStale('reach')} or exists (select from cursor where is_behind) as is_stale
 from (select) once
 left join lent on true
 left join ${log} l on l.slot = lent.slot and l.partition = lent.partition and l.position = lent.position

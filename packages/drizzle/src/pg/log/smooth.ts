@@ -4,7 +4,7 @@ import { leaseValues, standingLeases } from '../fence.ts'
 import { looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
 import { type Statement, whole } from '../statement.ts'
-import { isStale, movedColumns, standsAside, windowRows } from './cursor.ts'
+import { isBehind, isStale, movedColumns, standsAside, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
 import { positionSequence, smallestFront } from './tables.ts'
 
@@ -16,8 +16,9 @@ import { positionSequence, smallestFront } from './tables.ts'
  *
  * @param watchesCrowds - whether a partition whose front a few aggregates fill is out of the ordinary: others may stand
  * behind them. The column `is_only_crowded` tells that nothing else was.
+ * @param look - see `isBehind`
  */
-export function smoothStatement(names: Names, request: FetchRequest, watchesCrowds: boolean): Statement {
+export function smoothStatement(names: Names, request: FetchRequest, watchesCrowds: boolean, look: number): Statement {
   const { entries, aggregates, leases, meta, log_cursors } = names
   const limit = whole(request.limit)
   const front = Math.max(
@@ -50,7 +51,7 @@ opened as materialized (
   select c.partition, c.until as since, pg_current_snapshot() as until, 0::bigint as position,
     c.next_low as low, c.seen as next_low, top.position as high
   from cursor c cross join top
-  where c.partition <> all (array(select of_partition from going_on))
+  where c.partition <> all (array(select of_partition from going_on)) and not ${isBehind('c', look)}
 ),
 met as materialized (
   select *, ${standsAside(names, 'p')} as stands_aside,
@@ -115,7 +116,7 @@ noted as materialized (
   cross join top
   where c.partition = cursor.partition and c.version = cursor.version
     and not (select is_rough from rough)
-    and (kept_of.partition is not null or cursor.in_flight <> '{}')
+    and (kept_of.partition is not null or cursor.in_flight <> '{}' or ${isBehind('cursor', look)})
   returning c.partition
 ),
 cleared as (
@@ -126,7 +127,10 @@ cleared as (
 select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   ${late.isLate} as is_late,
   (select value from ${meta} where key = 'source') as source, (select is_rough from rough) as is_rough,
-  (select is_only_crowded from rough) as is_only_crowded, ${isStale('kept_of')} as is_stale
+  (select is_only_crowded from rough) as is_only_crowded,
+  ${isStale('kept_of')} or (
+    not (select is_rough from rough) and exists (select from cursor cross join top where ${isBehind('cursor', look)})
+  ) as is_stale
 from (select) once
 left join (
   select * from kept where is_lent and partition = any (array(select partition from noted))
