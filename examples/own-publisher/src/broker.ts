@@ -19,7 +19,7 @@ export class Broker implements AsyncDisposable {
   readonly #seen = new Set<string>()
   readonly #fences = new Map<string, Message['fence']>()
   readonly #server: Server
-  readonly refusedGroups = new Set<string>()
+  readonly #refusedGroups = new Set<string>()
   readonly #unanswered: (() => void)[] = []
   #isSilent = false
   #port = 0
@@ -60,7 +60,7 @@ export class Broker implements AsyncDisposable {
       return { status: 'fenced', epoch: newest.epoch }
     }
     this.#fences.set(fence.name, fence)
-    if (this.refusedGroups.has(group)) return { status: 'refused' }
+    if (this.#refusedGroups.has(group)) return { status: 'refused' }
     if (Buffer.byteLength(payload) > maxPayloadBytes) return { status: 'tooLarge' }
     if (this.#seen.has(deduplicationId)) return { status: 'duplicate' }
     this.#messages.push(message)
@@ -68,10 +68,16 @@ export class Broker implements AsyncDisposable {
     return { status: 'stored' }
   }
 
+  /** Messages of a group are refused, until the function that it returns is called. */
+  async refuse(group: string): Promise<() => Promise<void>> {
+    this.#refusedGroups.add(group)
+    return async () => void this.#refusedGroups.delete(group)
+  }
+
   /** From now on nothing is answered, until the function that it returns is called. */
-  fallSilent(): () => void {
+  async fallSilent(): Promise<() => Promise<void>> {
     this.#isSilent = true
-    return () => {
+    return async () => {
       this.#isSilent = false
       for (const goOn of this.#unanswered.splice(0)) goOn()
     }

@@ -24,19 +24,12 @@ describePublisher('own publisher', {
       publisher: httpPublisher({ url }),
       peer: async () => httpPublisher({ url }),
       received: () => readAll(url),
-      async refuse(aggregateId) {
-        const group = aggregateKey({ aggregateType: 'order', aggregateId })
-        broker.refusedGroups.add(group)
-        return async () => void broker.refusedGroups.delete(group)
-      },
+      refuse: (aggregateId) => broker.refuse(aggregateKey({ aggregateType: 'order', aggregateId })),
       async outage() {
         await broker.stop()
         return () => broker.start()
       },
-      async silence() {
-        const end = broker.fallSilent()
-        return async () => end()
-      },
+      silence: () => broker.fallSilent(),
       close: () => broker[Symbol.asyncDispose](),
     }
   },

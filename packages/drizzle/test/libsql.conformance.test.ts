@@ -1,5 +1,4 @@
 import { describeStore } from '@outbox/conformance'
-import { drizzle as drizzleRc } from 'drizzle-orm-rc/libsql'
 import { sqliteOutbox } from '../src/sqlite/index.ts'
 import { type LibsqlTestTransaction, newLibsqlOutboxFile, oneByOne } from './sqlite-files.ts'
 
@@ -19,24 +18,6 @@ describeStore<LibsqlTestTransaction>('SQLite on libsql, drizzle 0.45', {
       transaction: (work) => inTurn(() => file.db.transaction(async (tx) => work(tx))),
       savepoint: (tx, work) => tx.transaction(async (inner) => work(inner)),
       peer: async () => sqliteOutbox({ db: file.connectLibsql() }),
-      close: async () => file.remove(),
-    }
-  },
-})
-
-type TransactionRc = Parameters<Parameters<ReturnType<typeof drizzleRc>['transaction']>[0]>[0]
-
-describeStore<TransactionRc>('SQLite on libsql, drizzle 1.0', {
-  capabilities,
-  async open() {
-    const file = await newLibsqlOutboxFile()
-    const db = drizzleRc({ client: file.db.$client })
-    const inTurn = oneByOne()
-    return {
-      store: sqliteOutbox({ db }),
-      transaction: (work) => inTurn(() => db.transaction(async (tx) => work(tx))),
-      savepoint: (tx, work) => tx.transaction(async (inner) => work(inner)),
-      peer: async () => sqliteOutbox({ db: drizzleRc({ client: file.connectLibsql().$client }) }),
       close: async () => file.remove(),
     }
   },

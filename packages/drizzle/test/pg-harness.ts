@@ -1,12 +1,7 @@
-import {
-  describeInbox,
-  describeStore,
-  type InboxHarness,
-  type StoreHarness,
-  type TransactionCapabilities,
-} from '@outbox/conformance'
-import { pgInbox, pgOutbox, setup, setupInbox } from '@outbox/drizzle/pg'
+import { describeInbox, describeStore, type StoreHarness, type TransactionCapabilities } from '@outbox/conformance'
+import { pgOutbox, setup } from '@outbox/drizzle/pg'
 import { type Connect, connections, type TestTransaction } from './pg-connections.ts'
+import { inboxHarness } from './pg-inbox-harness.ts'
 
 /** The suites of the outbox and of the inbox. Each check has a schema of its own. */
 export function describePg(driver: string, can: PgCapabilities, connect: Connect): void {
@@ -31,23 +26,6 @@ function outboxHarness(capabilities: TransactionCapabilities, connect: Connect):
         peer: async () => pgOutbox({ db: (await opened()).db, ...place }),
         close,
       }
-    },
-  }
-}
-
-/** In a schema that holds no outbox. */
-function inboxHarness(capabilities: TransactionCapabilities, connect: Connect): InboxHarness<TestTransaction> {
-  return {
-    capabilities,
-    async open() {
-      const place = { schema: `check ${crypto.randomUUID()}` }
-      const { opened, close } = connections(connect)
-      const process = async () => {
-        const { db, transactions } = await opened()
-        await setupInbox(db, place)
-        return { inbox: pgInbox({ db, ...place }), ...transactions }
-      }
-      return { ...(await process()), peer: process, close }
     },
   }
 }

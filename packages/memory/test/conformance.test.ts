@@ -1,4 +1,4 @@
-import { describeInbox, describeOutbox, describeStore } from '@outbox/conformance'
+import { describeInbox, describeStore } from '@outbox/conformance'
 import { type MemoryOutboxOptions, type MemoryTransaction, memoryInbox, memoryOutbox } from '../src/index.ts'
 
 const waits = { concurrentTransactions: true, savepoints: true, waitsForWriters: true } as const
@@ -29,13 +29,3 @@ for (const [name, onConflict, capabilities] of [
     },
   })
 }
-
-describeOutbox<MemoryTransaction>('three methods', {
-  capabilities: waits,
-  async open() {
-    const { store, ...rest } = open({})
-    const { enqueue, fetchUnpublished, markPublished } = store
-    const outbox = { enqueue, fetchUnpublished, markPublished }
-    return { ...rest, outbox, peer: async () => outbox }
-  },
-})

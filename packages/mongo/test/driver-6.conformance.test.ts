@@ -3,7 +3,8 @@ import { setup, setupInbox } from '@outbox/mongo'
 import { describeWith, sharedMongo } from '@outbox/services'
 import { afterAll, beforeAll } from 'vitest'
 import { openDriver6 } from './mongo-databases.ts'
-import { type Clients, inboxHarness, storeHarness } from './mongo-harness.ts'
+import { type Clients, storeHarness } from './mongo-harness.ts'
+import { inboxHarness } from './mongo-inbox-harness.ts'
 
 describeWith('mongo', 'MongoDB, driver 6', () => {
   let clients: Clients

@@ -1,8 +1,8 @@
-import type { InboxHarness, StoreHarness } from '@outbox/conformance'
-import { mongoInbox, mongoOutbox } from '@outbox/mongo'
+import type { StoreHarness } from '@outbox/conformance'
+import { mongoOutbox } from '@outbox/mongo'
 import { emptied, type Opened, type TestSession, transaction } from './mongo-databases.ts'
 
-const capabilities = {
+export const capabilities = {
   concurrentTransactions: true,
   savepoints: { leftOut: 'MongoDB has no savepoints' },
   waitsForWriters: { leftOut: 'MongoDB tells conflicts at once' },
@@ -26,21 +26,6 @@ export function storeHarness(clients: () => Clients): StoreHarness<TestSession> 
         peer: async () => mongoOutbox(other),
         close: async () => undefined,
       }
-    },
-  }
-}
-
-export function inboxHarness(clients: () => Clients): InboxHarness<TestSession> {
-  const processOf = ({ client, db }: Opened) => ({
-    inbox: mongoInbox({ client, db }),
-    transaction: <T>(work: (session: TestSession) => T | PromiseLike<T>) => transaction(client, work),
-  })
-  return {
-    capabilities,
-    async open() {
-      const { own, other } = clients()
-      await emptied(own)
-      return { ...processOf(own), peer: async () => processOf(other), close: async () => undefined }
     },
   }
 }

@@ -1,5 +1,5 @@
 import { type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
-import type { NatsConnectionLike } from '../src/index.ts'
+import { escapeSubjectToken, type NatsConnectionLike } from '../src/index.ts'
 import { type clients, type Observer, observe } from './support.ts'
 
 /** A connection that can be taken away, and an observer beside it that nothing happens to. */
@@ -46,16 +46,33 @@ export async function troubledConnection(
   }
 }
 
-/** The same connection, but what is sent to a subject goes where `to` says. */
-export function redirected(connection: NatsConnectionLike, to: (subject: string) => string): NatsConnectionLike {
+/** A connection by which a broker seems to refuse some aggregates: what is theirs goes to another stream, as it is. */
+export interface RefusableConnection {
+  readonly connection: NatsConnectionLike
+  /** Refuses those of an aggregate until the function returned is called. */
+  refuse(aggregateId: string): Promise<() => Promise<void>>
+}
+
+/** @param refusing - first part of the subjects of a stream that takes nothing */
+export function refusable(connection: NatsConnectionLike, refusing: string): RefusableConnection {
+  const refused = new Set<string>()
+  const to = (subject: string): string =>
+    [...refused].some((end) => subject.endsWith(end)) ? `${refusing}${subject}` : subject
   return {
-    publish: (subject, data, options) => connection.publish(to(subject), data, options),
-    subscribe: (subject, options) => connection.subscribe(subject, options),
-    status: () => connection.status(),
-    isClosed: () => connection.isClosed(),
-    isDraining: () => connection.isDraining(),
-    get info() {
-      return connection.info
+    connection: {
+      publish: (subject, data, options) => connection.publish(to(subject), data, options),
+      subscribe: (subject, options) => connection.subscribe(subject, options),
+      status: () => connection.status(),
+      isClosed: () => connection.isClosed(),
+      isDraining: () => connection.isDraining(),
+      get info() {
+        return connection.info
+      },
+    },
+    async refuse(aggregateId) {
+      const end = `.${escapeSubjectToken(aggregateId)}`
+      refused.add(end)
+      return async () => void refused.delete(end)
     },
   }
 }

@@ -1,3 +1,4 @@
+import type { PublisherSuiteCapabilities } from '@outbox/conformance'
 import type { NatsPublisherOptions } from '../src/index.ts'
 import { batchingServer, servers } from './support.ts'
 
@@ -17,3 +18,15 @@ export const variants: readonly ((typeof servers)[number] & { readonly variant: 
   variant,
   name: `${name}, ${variant.format}, fence: ${variant.fence}, batch: ${variant.batch}`,
 }))
+
+const plays = { deduplicates: true, limitsPayload: true, probes: true, refuses: true } as const
+const troubles = { outage: true, silence: true } as const
+
+export function capabilitiesOf({ fence }: Variant): PublisherSuiteCapabilities {
+  return {
+    ...plays,
+    ...troubles,
+    fences: fence === 'subject' || { leftOut: "only with fence: 'subject'" },
+    fencesPartitions: { leftOut: 'JetStream compares per subject' },
+  }
+}

@@ -8,7 +8,6 @@ import { type TroubledClient, troubledClient } from './troubled-client.ts'
 
 const plays = { deduplicates: true, limitsPayload: true, fences: true, fencesPartitions: true, probes: true } as const
 const capabilities = { ...plays, refuses: true, outage: true, silence: true } as const
-
 for (const { name, need, start } of servers) {
   for (const library of clients) {
     const format: RedisFormat = library.name === 'ioredis 5' ? 'cloudevents' : 'fields'
@@ -25,8 +24,7 @@ for (const { name, need, start } of servers) {
 }
 
 async function opened({ client, direct, ...rest }: TroubledClient, format: RedisFormat): Promise<OpenedPublisher> {
-  const stream = `test:${randomUUID()}`
-  const noStream = `test:${randomUUID()}`
+  const [stream, noStream] = [`test:${randomUUID()}`, `test:${randomUUID()}`]
   await direct.set(noStream, 'a string, to which the server appends no entry')
   const refused = new Set<string>()
   return {
