@@ -5,7 +5,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import { Client, Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
-import { handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
+import { type HandRelay, handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
 
 const order = (aggregateId: string) => ({ type: 'order.placed', aggregateId, payload: {} })
 const account = (aggregateId: string, sequence: number) => ({ ...order(aggregateId), type: 'account.moved', sequence })
@@ -102,6 +102,65 @@ describeWith('postgres', 'what a log may stumble over', () => {
     expect(places(await relay.drain())).toEqual(['other#2'])
     await early.client.query('commit')
     expect(places(await relay.drain())).toEqual(['kept#1', 'kept#2'])
+  })
+
+  /** Fetches once, and does something before each statement of that, however often it is run. */
+  async function fetchWith({ leases }: HandRelay, beforeStatement: (nth: number) => Promise<void>) {
+    let count = 0
+    const client = new Proxy(log.db.$client, {
+      get(pool, name) {
+        if (name !== 'query') return Reflect.get(pool, name)
+        return async (...call: Parameters<Pool['query']>) => {
+          count += 1
+          await beforeStatement(count)
+          return pool.query(...call)
+        }
+      },
+    })
+    const watched = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    return watched.fetch({ leases, limit: 500, limitPerAggregate: 500, maxBytes: 1e8 })
+  }
+  /** so many positions that a cursor notes them before it opens a window */
+  const unseen = Array.from({ length: 4_100 }, (_, n) => order(`order-${n % 2050}`))
+
+  test('what is written while a cursor notes what it has seen is lent, whenever it is committed', async () => {
+    const early = await begin()
+    await early.enqueue(order('early'))
+    await commit(unseen)
+    const relay = await handRelay(outbox)
+    const open = [early]
+    const lent = await fetchWith(relay, async (nth) => {
+      const other = await begin()
+      await other.enqueue(order(`before statement ${nth}`))
+      open.push(other)
+    })
+    expect(open).toHaveLength(3) // two statements: it noted, and then looked again
+    expect(lent.length).toBeGreaterThan(400)
+    await relay.settle(lent.map(published))
+    expect(lent.length + (await relay.drain()).length).toBe(unseen.length)
+    await commit(order('after'))
+    for (const { client } of open) await client.query('commit')
+    expect((await outbox.poll({ holder: relay.holder })).duePartitions).not.toEqual([])
+    expect(places(await relay.drain()).toSorted()).toEqual([
+      'after#1',
+      'before statement 1#1',
+      'before statement 2#1',
+      'early#1',
+    ])
+  })
+
+  test('a relay that is gone when it has noted what it has seen leaves all of it to the next', async () => {
+    await commit(unseen)
+    const died = fetchWith(await handRelay(outbox), async (nth) => {
+      if (nth === 2) throw new Error('gone')
+    })
+    await expect(died).rejects.toThrow()
+    const heir = await handRelay(outbox, { evicts: true })
+    const all = await heir.drain()
+    expect(all).toHaveLength(unseen.length)
+    const first = all.filter(({ aggregateId }) => aggregateId === 'order-0').map(({ sequence }) => sequence)
+    expect(first).toEqual([1, 2])
+    expect(all.filter(({ crashes }) => crashes > 0)).toEqual([])
   })
 
   test('two enqueues of one transaction, higher first, come in order across any page', async () => {

@@ -103,6 +103,9 @@ export function unpassedRows({ log }: Names, c: string, columns: string, { limit
       ) of_open)`
 }
 
+/** positions; more than a busy log gives away between two fetches, few enough to be read over at each poll */
+const unseenAtFirst = 4_000
+
 /**
  * SQL: whether the cursor `c` saw the position of `top` too long ago to open its next window.
  *
@@ -115,9 +118,6 @@ export function unpassedRows({ log }: Names, c: string, columns: string, { limit
 export function isBehind(c: string, look: number): string {
   return `top.position - ${c}.seen > ${unseenAtFirst * 2 ** (look - 1)}`
 }
-
-/** positions; more than a busy log gives away between two fetches, few enough to be read over at each poll */
-const unseenAtFirst = 4_000
 
 /** SQL: whether a cursor of the table `wanted` moved while the statement waited for it, so that nothing was lent from it. */
 export function isStale(wanted: string): string {
