@@ -1,9 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { ServiceName } from '@outbox/services'
 import type { Application } from './application.ts'
-import type { Place } from './places.ts'
 
 /** Where a process finds its store; travels as JSON. */
 export interface StoreAddress {
@@ -16,78 +12,64 @@ interface Store {
   readonly title: string
   /** servers that it cannot do without */
   readonly needs: readonly ServiceName[]
-  /** in the test's own process */
-  place(): Promise<Place>
   /** the application's table, and the outbox's */
   create(url: string): Promise<Application>
   open(url: string): Promise<Application>
 }
 
-/**
- * Every store that several processes can share. Drivers, and what makes places, are loaded when they are asked for:
- * processes are started by the hundred.
- */
+/** Every store that several processes can share. Drivers are loaded when they are asked for. */
 export const stores = {
   postgres: {
     title: 'PostgreSQL',
     needs: ['postgres'],
-    place: async () => (await import('./places.ts')).freshDatabase(),
     create: async (url) => (await import('./shop.ts')).createShop(url),
     open: async (url) => (await import('./shop.ts')).openShop(url),
   },
   'postgres-log': {
     title: 'PostgreSQL, log engine',
     needs: ['postgres'],
-    place: async () => (await import('./places.ts')).freshDatabase(),
     create: async (url) => (await import('./shop.ts')).createShop(url, { engine: 'log' }),
     open: async (url) => (await import('./shop.ts')).openShop(url, { engine: 'log' }),
   },
   'postgres-js': {
     title: 'PostgreSQL, postgres.js',
     needs: ['postgres'],
-    place: async () => (await import('./places.ts')).freshDatabase(),
     create: async (url) => (await import('./stores/postgres-js.ts')).createPostgresJs(url),
     open: async (url) => (await import('./stores/postgres-js.ts')).openPostgresJs(url),
   },
   pglite: {
     title: 'PGlite',
     needs: [],
-    place: async () => (await import('./places.ts')).embeddedPostgres(),
     create: async (url) => (await import('./shop.ts')).createShop(url, { hasOneSession: true }),
     open: async (url) => (await import('./shop.ts')).openShop(url, { hasOneSession: true }),
   },
   sqlite: {
     title: 'SQLite',
     needs: [],
-    place: async () => (await import('./places.ts')).databaseFile(),
     create: async (url) => (await import('./stores/sqlite.ts')).createSqlite(url),
     open: async (url) => (await import('./stores/sqlite.ts')).openSqlite(url),
   },
   libsql: {
     title: 'SQLite, libsql',
     needs: [],
-    place: async () => (await import('./places.ts')).databaseFile(),
     create: async (url) => (await import('./stores/libsql.ts')).createLibsql(url),
     open: async (url) => (await import('./stores/libsql.ts')).openLibsql(url),
   },
   mysql: {
     title: 'MySQL',
     needs: ['mysql'],
-    place: async () => (await import('./places.ts')).mysqlDatabase(),
     create: async (url) => (await import('./stores/mysql.ts')).createMysql(url),
     open: async (url) => (await import('./stores/mysql.ts')).openMysql(url),
   },
   mariadb: {
     title: 'MariaDB',
     needs: ['mariadb'],
-    place: async () => (await import('./places.ts')).mariadbDatabase(),
     create: async (url) => (await import('./stores/mysql.ts')).createMysql(url),
     open: async (url) => (await import('./stores/mysql.ts')).openMysql(url),
   },
   mongo: {
     title: 'MongoDB',
     needs: ['mongo'],
-    place: async () => (await import('./places.ts')).mongoDatabase(),
     create: async (url) => (await import('./stores/mongo.ts')).createMongo(url),
     open: async (url) => (await import('./stores/mongo.ts')).openMongo(url),
   },
@@ -109,10 +91,4 @@ function isStoreName(name: string): name is StoreName {
 
 export function openStore({ kind, url }: StoreAddress): Promise<Application> {
   return stores[kind].open(url)
-}
-
-/** Disposing removes it. */
-export async function freshDirectory(): Promise<{ readonly path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(tmpdir(), 'outbox-store-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }

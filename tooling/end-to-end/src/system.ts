@@ -5,9 +5,10 @@ import { type NodeChild, sharedNats, sharedRedis, spawnNode } from '@outbox/serv
 import type { Application } from './application.ts'
 import { type BrokerAddress, type BrokerKind, createStream } from './brokers.ts'
 import { serveRecordingPublisher } from './memory-broker.ts'
+import { freshDirectory, places } from './places.ts'
 import type { ProducerProcessOptions } from './producer-process.ts'
 import type { RelayProcessOptions } from './relay-process.ts'
-import { freshDirectory, type StoreAddress, type StoreName, stores } from './stores.ts'
+import { type StoreAddress, type StoreName, stores } from './stores.ts'
 
 /** Short times, so that a test need not wait long for the dead to be noticed. */
 export const brisk = Object.freeze({ leaseMs: 1_500, pollIntervalMs: 200, publishTimeoutMs: 1_000 })
@@ -30,7 +31,7 @@ export async function createSystem(
   kind: StoreName = 'postgres',
 ): Promise<System> {
   await using stack = new AsyncDisposableStack()
-  const place = stack.use(await stores[kind].place())
+  const place = stack.use(await places[kind]())
   const shop = stack.use(await stores[kind].create(place.url))
   const store: StoreAddress = { kind, url: place.url }
   const address = stack.use(await brokerAddress(broker.kind, broker.url))

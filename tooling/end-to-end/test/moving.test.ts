@@ -10,6 +10,7 @@ import { expect, test } from 'vitest'
 import type { Application } from '../src/application.ts'
 import { type BrokerAddress, readStream } from '../src/brokers.ts'
 import { clean, type Findings, findings } from '../src/check.ts'
+import { places } from '../src/places.ts'
 import { type StoreName, stores } from '../src/stores.ts'
 import { brisk, brokerAddress, isDrained, ofKind } from '../src/system.ts'
 
@@ -32,7 +33,7 @@ async function prepareMove(): Promise<Move> {
   await using stack = new AsyncDisposableStack()
   const broker: BrokerAddress & AsyncDisposable = stack.use(await brokerAddress('redis'))
   const side = async (kind: StoreName): Promise<Side> => {
-    const place = stack.use(await stores[kind].place())
+    const place = stack.use(await places[kind]())
     const application = stack.use(await stores[kind].create(place.url))
     const file = fileURLToPath(new URL('../src/relay-process.ts', import.meta.url))
     const options = JSON.stringify({ store: { kind, url: place.url }, broker, relay: brisk })

@@ -1,6 +1,7 @@
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type StoreName, stores } from '@outbox/end-to-end/stores'
+import { places } from '@outbox/end-to-end/places'
+import type { StoreName } from '@outbox/end-to-end/stores'
 import {
   createMysqlDatabase,
   type OwnServer,
@@ -113,7 +114,7 @@ export async function startDatabase(
     case 'sqlite':
     case 'libsql':
     case 'pglite': {
-      const place = await stores[store].place()
+      const place = await places[store]()
       return {
         ...without,
         url: place.url,

@@ -5,6 +5,7 @@ import type { Publisher } from '@outbox/core'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import type { Application } from '@outbox/end-to-end/application'
 import { type BrokerAddress, readStream } from '@outbox/end-to-end/brokers'
+import { places } from '@outbox/end-to-end/places'
 import { type StoreName, stores } from '@outbox/end-to-end/stores'
 import { type NatsPublisherOptions, natsPublisher } from '@outbox/nats'
 import { type RedisPublisherOptions, redisPublisher } from '@outbox/redis'
@@ -34,7 +35,7 @@ export interface Victim extends AsyncDisposable {
 
 export async function openVictim(kind: StoreName): Promise<Victim> {
   await using stack = new AsyncDisposableStack()
-  const { url } = stack.use(await stores[kind].place())
+  const { url } = stack.use(await places[kind]())
   const application = stack.use(await stores[kind].create(url))
   const all = stack.move()
   return { url, application, [Symbol.asyncDispose]: () => all.disposeAsync() }
