@@ -53,7 +53,7 @@ export const drain: Scenario = {
   },
 }
 
-/** Rounded to a thousandth: what a drain changes for each batch, not for each row, is not meant. */
+/** Rounded to a thousandth: what is written for each batch counts, the few statements of a start do not. */
 function deadVersionsGoal(heat: Heat | undefined): Goal {
   const samples = heat?.entrants.find(({ name }) => name === oursLog)?.samples ?? []
   const perRow = spreadOver(samples, ({ deadVersions, rows }) => deadVersions && deadVersions / rows)?.median
