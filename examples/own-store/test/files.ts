@@ -3,6 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Connection } from '../src/connection.ts'
 
+// #region capabilities
+/** What the suites may ask. */
+export const capabilities = {
+  concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and the driver is synchronous' },
+  savepoints: true,
+  waitsForWriters: true,
+} as const
+// #endregion
+
 /** A database file of one test. */
 export interface TestFile {
   /** another connection, as another process would have it */

@@ -2,14 +2,10 @@ import { describeInbox, type InboxProcess } from '@outbox/conformance'
 import type { Connection, Transaction } from '../src/connection.ts'
 import { ownInbox } from '../src/inbox.ts'
 import { setupInbox } from '../src/tables.ts'
-import { freshFile } from './files.ts'
+import { capabilities, freshFile } from './files.ts'
 
 describeInbox<Transaction>('own inbox', {
-  capabilities: {
-    concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and the driver is synchronous' },
-    savepoints: true,
-    waitsForWriters: true,
-  },
+  capabilities,
   async open() {
     const file = freshFile()
     setupInbox(file.connect())

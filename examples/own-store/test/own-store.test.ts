@@ -2,15 +2,11 @@ import { describeOutbox, describeStore, type StoreHarness } from '@outbox/confor
 import type { Transaction } from '../src/connection.ts'
 import { ownOutbox } from '../src/outbox.ts'
 import { setup } from '../src/tables.ts'
-import { freshFile } from './files.ts'
+import { capabilities, freshFile } from './files.ts'
 
 // #region harness
 const harness: StoreHarness<Transaction> = {
-  capabilities: {
-    concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and the driver is synchronous' },
-    savepoints: true,
-    waitsForWriters: true,
-  },
+  capabilities,
   async open() {
     const file = freshFile()
     const connection = file.connect()

@@ -1,18 +1,12 @@
 import { describeStore } from '@outbox/conformance'
 import { drizzle } from 'drizzle-orm-rc/libsql'
 import { sqliteOutbox } from '../src/sqlite/index.ts'
-import { newLibsqlOutboxFile, oneByOne } from './sqlite-files.ts'
-
-const capabilities = {
-  concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and drizzle begins every transaction as one' },
-  savepoints: true,
-  waitsForWriters: true,
-} as const
+import { asynchronous, newLibsqlOutboxFile, oneByOne } from './sqlite-files.ts'
 
 type TestTransaction = Parameters<Parameters<ReturnType<typeof drizzle>['transaction']>[0]>[0]
 
 describeStore<TestTransaction>('SQLite on libsql, drizzle 1.0', {
-  capabilities,
+  capabilities: asynchronous,
   async open() {
     const file = await newLibsqlOutboxFile()
     const db = drizzle({ client: file.db.$client })

@@ -1,16 +1,12 @@
 import { describeInbox } from '@outbox/conformance'
 import type { Awaitable } from '@outbox/core'
 import { setupInbox, sqliteInbox } from '../src/sqlite/index.ts'
-import { type LibsqlTestDatabase, type LibsqlTestTransaction, newFile, oneByOne } from './sqlite-files.ts'
+import { asynchronous, type LibsqlTestDatabase, type LibsqlTestTransaction, newFile, oneByOne } from './sqlite-files.ts'
 
 type Work<T> = (tx: LibsqlTestTransaction) => Awaitable<T>
 
 describeInbox<LibsqlTestTransaction>('SQLite on libsql', {
-  capabilities: {
-    concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and drizzle begins every transaction as one' },
-    savepoints: true,
-    waitsForWriters: true,
-  },
+  capabilities: asynchronous,
   async open() {
     const file = newFile()
     const inTurn = oneByOne()

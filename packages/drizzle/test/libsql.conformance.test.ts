@@ -1,15 +1,9 @@
 import { describeStore } from '@outbox/conformance'
 import { sqliteOutbox } from '../src/sqlite/index.ts'
-import { type LibsqlTestTransaction, newLibsqlOutboxFile, oneByOne } from './sqlite-files.ts'
-
-const capabilities = {
-  concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and drizzle begins every transaction as one' },
-  savepoints: true,
-  waitsForWriters: true,
-} as const
+import { asynchronous, type LibsqlTestTransaction, newLibsqlOutboxFile, oneByOne } from './sqlite-files.ts'
 
 describeStore<LibsqlTestTransaction>('SQLite on libsql, drizzle 0.45', {
-  capabilities,
+  capabilities: asynchronous,
   async open() {
     const file = await newLibsqlOutboxFile()
     const inTurn = oneByOne()

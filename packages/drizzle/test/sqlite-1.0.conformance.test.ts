@@ -1,17 +1,12 @@
 import { describeStore } from '@outbox/conformance'
 import { drizzle } from 'drizzle-orm-rc/better-sqlite3'
 import { sqliteOutbox } from '../src/sqlite/index.ts'
-import { crash, newOutboxFile } from './sqlite-files.ts'
+import { crash, newOutboxFile, synchronous } from './sqlite-files.ts'
 
 type TestTransaction = Parameters<Parameters<ReturnType<typeof drizzle>['transaction']>[0]>[0]
 
 describeStore<TestTransaction>('SQLite, drizzle 1.0', {
-  capabilities: {
-    concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and better-sqlite3 is synchronous' },
-    savepoints: true,
-    waitsForWriters: true,
-    crashes: true,
-  },
+  capabilities: { ...synchronous, crashes: true },
   async open() {
     const file = newOutboxFile()
     const db = drizzle({ client: file.db.$client })

@@ -14,6 +14,20 @@ export type TestTransaction = Parameters<Parameters<TestDatabase['transaction']>
 export type LibsqlTestDatabase = LibSQLDatabase & { readonly $client: Client }
 export type LibsqlTestTransaction = Parameters<Parameters<LibsqlTestDatabase['transaction']>[0]>[0]
 
+/** What the suites may ask of better-sqlite3. */
+export const synchronous = {
+  concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and better-sqlite3 is synchronous' },
+  savepoints: true,
+  waitsForWriters: true,
+} as const
+
+/** What the suites may ask of libsql. */
+export const asynchronous = {
+  concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and drizzle begins every transaction as one' },
+  savepoints: true,
+  waitsForWriters: true,
+} as const
+
 /**
  * A database file of one test, in a directory of its own.
  *

@@ -1,16 +1,12 @@
 import { describeInbox } from '@outbox/conformance'
 import type { Awaitable } from '@outbox/core'
 import { setupInbox, sqliteInbox } from '../src/sqlite/index.ts'
-import { newFile, type TestDatabase, type TestTransaction } from './sqlite-files.ts'
+import { newFile, synchronous, type TestDatabase, type TestTransaction } from './sqlite-files.ts'
 
 type Work<T> = (tx: TestTransaction) => Awaitable<T>
 
 describeInbox<TestTransaction>('SQLite', {
-  capabilities: {
-    concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and better-sqlite3 is synchronous' },
-    savepoints: true,
-    waitsForWriters: true,
-  },
+  capabilities: synchronous,
   async open() {
     const file = newFile()
     const opened = (db: TestDatabase) => ({

@@ -1,16 +1,9 @@
 import { describeStore } from '@outbox/conformance'
 import { sqliteOutbox } from '../src/sqlite/index.ts'
-import { crash, newOutboxFile, type TestTransaction } from './sqlite-files.ts'
-
-const capabilities = {
-  concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and better-sqlite3 is synchronous' },
-  savepoints: true,
-  waitsForWriters: true,
-  crashes: true,
-} as const
+import { crash, newOutboxFile, synchronous, type TestTransaction } from './sqlite-files.ts'
 
 describeStore<TestTransaction>('SQLite, drizzle 0.45', {
-  capabilities,
+  capabilities: { ...synchronous, crashes: true },
   async open() {
     const file = newOutboxFile()
     return {

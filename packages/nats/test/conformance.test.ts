@@ -4,7 +4,7 @@ import { describeWith, type OwnServer } from '@outbox/services'
 import { afterAll, beforeAll } from 'vitest'
 import { natsPublisher } from '../src/index.ts'
 import { clients } from './support.ts'
-import { refusable, type TroubledConnection, troubledConnection } from './troubled-connection.ts'
+import { RefusableConnection, type TroubledConnection, troubledConnection } from './troubled-connection.ts'
 import { capabilitiesOf, type Variant, variants } from './variants.ts'
 
 for (const { name, need, start, variant } of variants) {
@@ -25,7 +25,7 @@ async function opened({ observer, ...troubled }: TroubledConnection, variant: Va
   const base = `t${randomUUID()}`
   const stream = await observer.addStream(`${base}.>`, { allow_atomic: variant.batch === 'atomic' })
   await observer.addStream(`refusing-${base}.>`, { max_msg_size: 1 })
-  const { connection, refuse } = refusable(troubled.connection, 'refusing-')
+  const connection = new RefusableConnection(troubled.connection, 'refusing-')
   const options = { ...variant, subject: `${base}.{aggregateType}.{aggregateId}`, stream }
   const publisher = natsPublisher({ ...options, connection })
   await publisher.check?.({ retryHorizonMs: 1_000 })
@@ -34,6 +34,6 @@ async function opened({ observer, ...troubled }: TroubledConnection, variant: Va
     publisher,
     peer: async () => natsPublisher({ ...options, connection: observer.connection }),
     received: () => observer.read(stream),
-    refuse,
+    refuse: (aggregateId) => connection.refuse(aggregateId),
   }
 }

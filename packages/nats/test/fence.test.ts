@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { describeWith, type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { natsPublisher } from '../src/index.ts'
-import { holdable } from './held-connection.ts'
+import { HeldConnection } from './held-connection.ts'
 import {
   arrivals,
   clients,
@@ -35,7 +35,7 @@ for (const { name, need, start } of servers) {
         const subject = `${base}.{aggregateType}.{aggregateId}`
         const connect = async () => {
           const connection = await client.connect(server.url)
-          const held = holdable(connection)
+          const held = new HeldConnection(connection)
           const publisher = natsPublisher({ connection: held, subject, fence: 'subject' })
           return { publisher, held, [Symbol.asyncDispose]: () => connection.close() }
         }

@@ -1,5 +1,6 @@
 import { type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
 import { escapeSubjectToken, type NatsConnectionLike } from '../src/index.ts'
+import { ForwardingConnection } from './forwarding-connection.ts'
 import { type clients, type Observer, observe } from './support.ts'
 
 /** A connection that can be taken away, and an observer beside it that nothing happens to. */
@@ -47,32 +48,25 @@ export async function troubledConnection(
 }
 
 /** A connection by which a broker seems to refuse some aggregates: what is theirs goes to another stream, as it is. */
-export interface RefusableConnection {
-  readonly connection: NatsConnectionLike
-  /** Refuses those of an aggregate until the function returned is called. */
-  refuse(aggregateId: string): Promise<() => Promise<void>>
-}
+export class RefusableConnection extends ForwardingConnection {
+  readonly #refusing: string
+  readonly #refused = new Set<string>()
 
-/** @param refusing - first part of the subjects of a stream that takes nothing */
-export function refusable(connection: NatsConnectionLike, refusing: string): RefusableConnection {
-  const refused = new Set<string>()
-  const to = (subject: string): string =>
-    [...refused].some((end) => subject.endsWith(end)) ? `${refusing}${subject}` : subject
-  return {
-    connection: {
-      publish: (subject, data, options) => connection.publish(to(subject), data, options),
-      subscribe: (subject, options) => connection.subscribe(subject, options),
-      status: () => connection.status(),
-      isClosed: () => connection.isClosed(),
-      isDraining: () => connection.isDraining(),
-      get info() {
-        return connection.info
-      },
-    },
-    async refuse(aggregateId) {
-      const end = `.${escapeSubjectToken(aggregateId)}`
-      refused.add(end)
-      return async () => void refused.delete(end)
-    },
+  /** @param refusing - first part of the subjects of a stream that takes nothing */
+  constructor(connection: NatsConnectionLike, refusing: string) {
+    super(connection)
+    this.#refusing = refusing
+  }
+
+  override publish(...[subject, ...message]: Parameters<NatsConnectionLike['publish']>): void {
+    const isRefused = [...this.#refused].some((end) => subject.endsWith(end))
+    super.publish(isRefused ? `${this.#refusing}${subject}` : subject, ...message)
+  }
+
+  /** Refuses those of an aggregate until the function returned is called. */
+  async refuse(aggregateId: string): Promise<() => Promise<void>> {
+    const end = `.${escapeSubjectToken(aggregateId)}`
+    this.#refused.add(end)
+    return async () => void this.#refused.delete(end)
   }
 }
