@@ -1,4 +1,5 @@
 import type { Pool } from 'pg'
+import { watching } from './pg-watching.ts'
 
 /** A node of a plan, as `explain (analyze, buffers, format json)` writes it. */
 export interface PlanNode {
@@ -15,28 +16,32 @@ export interface PlanNode {
 }
 
 /**
- * The pool, where every statement is explained, and rolled back, before it is run.
+ * The pool, where every statement is explained, and rolled back, before it is run: once as it is planned for its values,
+ * and if it is prepared, once more as it is planned for any.
  *
- * @param onPlan - gets the plan, and whether PostgreSQL compiled it first (JIT)
+ * @param onPlan - gets each plan, and whether PostgreSQL compiled it first (JIT)
  */
 export function explaining(pool: Pool, onPlan: (plan: PlanNode, isCompiled: boolean) => void): Pool {
-  return new Proxy(pool, {
-    get(target, name) {
-      if (name !== 'query') return Reflect.get(target, name)
-      return async (config: { readonly text: string }, values: unknown[]) => {
-        const client = await target.connect()
-        await client.query('begin')
-        const { rows } = await client.query(
-          `explain (analyze, buffers, timing off, format json) ${config.text}`,
-          values,
-        )
-        await client.query('rollback')
-        client.release()
-        const [explained] = rows[0]['QUERY PLAN']
-        onPlan(explained.Plan, 'JIT' in explained)
-        return target.query(config, values)
-      }
-    },
+  return watching(pool, async ({ name, text, values }) => {
+    const client = await pool.connect()
+    const explain = async (statement: string, bound: readonly unknown[] = []): Promise<void> => {
+      await client.query('begin')
+      const { rows } = await client.query(`explain (analyze, buffers, timing off, format json) ${statement}`, [
+        ...bound,
+      ])
+      await client.query('rollback')
+      const [explained] = rows[0]['QUERY PLAN']
+      onPlan(explained.Plan, 'JIT' in explained)
+    }
+    await explain(text, values)
+    if (name !== undefined) {
+      await client.query(`set plan_cache_mode = force_generic_plan; prepare explained as ${text}`)
+      await explain(
+        `execute explained (${values.map((value) => (typeof value === 'string' ? client.escapeLiteral(value) : 'null')).join(', ')})`,
+      )
+      await client.query('deallocate explained; reset plan_cache_mode')
+    }
+    client.release()
   })
 }
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ownDatabase } from './pg-databases.ts'
 import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
 import { type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
+import { watching } from './pg-watching.ts'
 
 const keptCount = 200_000
 const pendingCount = 100_000
@@ -187,7 +188,7 @@ describeWith('postgres', 'bursts of few aggregates', () => {
     await log.db.transaction((tx) => log.outbox.enqueue(tx, burst))
     const { leases } = await handRelay(log.outbox)
     let statements = 0
-    const client = explaining(log.db.$client, () => {
+    const client = watching(log.db.$client, async () => {
       statements += 1
     })
     const outbox = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off' })

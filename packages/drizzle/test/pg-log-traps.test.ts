@@ -6,6 +6,7 @@ import { Client, Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
 import { type HandRelay, handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
+import { watching } from './pg-watching.ts'
 
 const order = (aggregateId: string) => ({ type: 'order.placed', aggregateId, payload: {} })
 const account = (aggregateId: string, sequence: number) => ({ ...order(aggregateId), type: 'account.moved', sequence })
@@ -107,15 +108,9 @@ describeWith('postgres', 'what a log may stumble over', () => {
   /** Fetches once, and does something before each statement of that, however often it is run. */
   async function fetchWith({ leases }: HandRelay, beforeStatement: (nth: number) => Promise<void>) {
     let count = 0
-    const client = new Proxy(log.db.$client, {
-      get(pool, name) {
-        if (name !== 'query') return Reflect.get(pool, name)
-        return async (...call: Parameters<Pool['query']>) => {
-          count += 1
-          await beforeStatement(count)
-          return pool.query(...call)
-        }
-      },
+    const client = watching(log.db.$client, async () => {
+      count += 1
+      await beforeStatement(count)
     })
     const watched = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
     return watched.fetch({ leases, limit: 500, limitPerAggregate: 500, maxBytes: 1e8 })

@@ -2,6 +2,10 @@ import type { DeadLetter } from '@outbox/core'
 import { deduplicationIdOf } from '@outbox/core/adapter'
 import { dateIn, headersIn, numberIn, type Row, textIn } from './rows.ts'
 
+/** The columns behind `lentColumns`. */
+export const lentSource: string =
+  'id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at, refused, crashes, requeues'
+
 /** What is selected of an entry to lend or to show it, from the table named `alias`. */
 export function lentColumns(alias: string): string {
   return `${contentColumns(alias)}, ${alias}.refused, ${alias}.crashes, ${alias}.requeues`
@@ -15,6 +19,14 @@ export function contentColumns(alias: string): string {
   return `${alias}.id::text as id, ${alias}.partition::int as partition, ${alias}.aggregate_type, ${alias}.aggregate_id,
   ${alias}.event_type, ${alias}.sequence::text as sequence, ${alias}.payload::text as payload,
   ${alias}.headers::text as headers, ${millisecondsOf(`${alias}.occurred_at`)}::text as occurred_at`
+}
+
+/** SQL: columns of a row, named one by one. */
+export function columnsOf(row: string, columns: string): string {
+  return columns
+    .split(', ')
+    .map((column) => `${row}.${column}`)
+    .join(', ')
 }
 
 /** A time or an interval in SQL, as whole milliseconds (bigint); of a time, those since 1970. */

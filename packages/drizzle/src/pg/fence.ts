@@ -2,7 +2,8 @@ import type { Lease } from '@outbox/core'
 import { arrayOf, type Value } from './statement.ts'
 
 /**
- * SQL for those of the given leases that stand, locked: the fence of every write under a lease.
+ * SQL for those of the given leases that stand, locked: the fence of every write under a lease. In `nth` stands which
+ * of those given it is, from 1 on.
  *
  * `acquire` takes the same locks, so whatever joins these rows happens wholly before a lease is taken over, or not at
  * all. That they are locked, and joined, is what makes it hold: after a wait PostgreSQL looks again at a row that it
@@ -12,10 +13,10 @@ import { arrayOf, type Value } from './statement.ts'
  * @param condition - a `where` clause of the caller's
  */
 export function standingLeases(leases: string, first: number, condition: string = ''): string {
-  return `select l.partition, l.epoch, l.holder
+  return `select l.partition, l.epoch, l.holder, given.nth
   from ${leases} l
   join unnest($${first}::text::smallint[], $${first + 1}::text::bigint[], $${first + 2}::text::text[])
-    as given (partition, epoch, holder) using (partition, epoch, holder)
+    with ordinality as given (partition, epoch, holder, nth) using (partition, epoch, holder)
   ${condition}
   order by l.partition
   for update of l`

@@ -1,19 +1,19 @@
-import { type DueEntry, type FetchRequest, partitionCount } from '@outbox/core'
+import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
-import { lentColumns, lentContent } from './content.ts'
+import { boundsOf } from './bounds.ts'
+import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
 import { leaseValues, standingLeases } from './fence.ts'
 import type { Beside } from './log/beside.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
-import { type Statement, whole } from './statement.ts'
+import type { Statement } from './statement.ts'
 import { pendingStates } from './states.ts'
 import { suspects } from './suspects.ts'
 
 type Looks = Readonly<
   Record<
-    | 'smallestWindow'
-    | 'frontForLimit'
+    | 'smallestFront'
     | 'crowdedBelow'
     | 'crowdedPartitions'
     | 'deepWindow'
@@ -30,9 +30,7 @@ type Looks = Readonly<
  * look is taken, at a few partitions each time, and what fills it is parked so that it never fills it again.
  */
 export const looks: Looks = Object.freeze({
-  smallestWindow: 16,
-  /** entries in all fronts, for each that is wanted: as a rule no deeper look is needed */
-  frontForLimit: 1.1,
+  smallestFront: 16,
   /** fewer aggregates than that in a full window mean that others may stand behind them */
   crowdedBelow: 4,
   crowdedPartitions: 2,
@@ -51,10 +49,11 @@ const noSuspect = 'select null::text as aggregate_type, null::text as aggregate_
 /** `LeasedSource.fetch`. */
 export async function fetch(session: Session, names: Names, request: FetchRequest): Promise<readonly DueEntry[]> {
   if (request.leases.length === 0 || request.limit < 1) return []
+  const leases = byPartition(request.leases)
   const statement = fetchStatement(names, request)
   for (let round = 1; ; round++) {
     const rows = await session.run(statement, request)
-    const due = rows.filter((row) => row['id'] !== null).map(dueEntry)
+    const due = rows.flatMap((row) => lentIn(row, leases))
     // Entries that wait can hide others behind them: once they are parked, look again. Every round parks some for
     // good, so this ends; what a former round lent is in the next one too, as nothing was published meanwhile.
     const parked = rows[0] ? numberIn(rows[0], 'parked') : 0
@@ -63,19 +62,24 @@ export async function fetch(session: Session, names: Names, request: FetchReques
   }
 }
 
-export function dueEntry(row: Row): DueEntry {
-  const lease = { partition: numberIn(row, 'partition'), epoch: numberIn(row, 'epoch'), holder: textIn(row, 'holder') }
-  return { ...lentContent(row), lease, source: textIn(row, 'source'), isLate: booleanIn(row, 'is_late') }
+export type LeasesByPartition = ReadonlyMap<number, Lease>
+
+export function byPartition(leases: readonly Lease[]): LeasesByPartition {
+  return new Map(leases.map((lease) => [lease.partition, lease]))
+}
+
+/** A partition is lent from under one lease, and the statement has told which partitions' leases stand. */
+export function lentIn(row: Row, leases: LeasesByPartition): readonly DueEntry[] {
+  if (row['id'] === null) return []
+  const lease = leases.get(numberIn(row, 'partition'))
+  if (!lease) throw new RangeError('The store lent an entry of a partition that was not asked for.')
+  return [{ ...lentContent(row), lease, source: textIn(row, 'source'), isLate: booleanIn(row, 'is_late') }]
 }
 
 /** @param beside - a log that owes entries too */
 export function fetchStatement(names: Names, request: FetchRequest, beside?: Beside): Statement {
   const { entries, aggregates, leases, meta } = names
-  const limit = whole(request.limit)
-  const window = Math.max(
-    looks.smallestWindow,
-    Math.ceil((looks.frontForLimit * limit) / Math.min(request.leases.length, partitionCount)),
-  )
+  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, looks.smallestFront)
   const text = `
 with fence as materialized (
   ${standingLeases(leases, 1)}
@@ -89,7 +93,7 @@ front as materialized (
     from ${entries} e
     where e.partition = fence.partition and e.state = 'pending'
     order by e.position
-    limit ${window}
+    limit ${front}
   ) w
   left join ${aggregates} a on a.aggregate_type = w.aggregate_type and a.aggregate_id = w.aggregate_id
 ),
@@ -97,7 +101,7 @@ front as materialized (
 -- a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
 deeper as materialized (
   select partition, last_position, is_crowded,
-    greatest(${2 * limit} - 2 * (select count(*) from front where waiting_until is null), 0) / count(*) over ()
+    greatest(2 * ${limit} - 2 * (select count(*) from front where waiting_until is null), 0) / count(*) over ()
       + case when is_crowded then ${looks.deepWindow} else 0 end as depth
   from (
     select *, open_aggregates < ${looks.crowdedBelow}
@@ -111,7 +115,7 @@ deeper as materialized (
         group by partition, aggregate_type, aggregate_id
       ) of_aggregate
       group by partition
-      having sum(entries) = ${window}
+      having sum(entries) = ${front}
     ) full_window
   ) ranked
 ),
@@ -168,7 +172,7 @@ returning_rows as materialized (
     from ${aggregates} a
     where a.partition = fence.partition and a.waiting_until <= now()
     order by a.waiting_until
-    limit ${window}
+    limit ${front}
   ) a
   left join lateral (
     select e.position
@@ -244,18 +248,18 @@ candidates as materialized (
   where not exists (select from suspect)
 ),
 -- 5. The beginning of each candidate's pending entries by sequence, wherever they stand in the scan. The nested loop
---    ends as soon as the batch is full. Until it is known what is lent, only keys and sizes are carried along.
+--    ends as soon as the batch is full.
 beginnings as materialized (
   select c.place, e.*
   from (select * from candidates order by place limit ${limit}) c
   cross join lateral (
-    select e.id, e.partition, e.aggregate_type, e.aggregate_id, e.sequence, e.crashes, e.requeues, e.payload_bytes,
+    select ${columnsOf('e', lentSource)}, e.payload_bytes,
       ${beside ? beside.isBehind('e') : 'false'} as is_behind_log,
       row_number() over (order by e.sequence) as nth
     from ${entries} e
     where e.aggregate_type = c.aggregate_type and e.aggregate_id = c.aggregate_id and e.state in ${pendingStates}
     order by e.sequence
-    limit (select case when exists (select from suspect) then 1 else ${Math.max(1, whole(request.limitPerAggregate))} end)
+    limit (select case when exists (select from suspect) then 1 else ${limitPerAggregate} end)
   ) e
   limit ${limit}
 ),
@@ -274,7 +278,7 @@ batch as materialized (
     where is_beginning and not is_behind
     window in_order as (order by place, nth rows unbounded preceding)
   ) counted
-  where ${beside?.hasCompany ? '' : 'nth_of_batch = 1 or '}bytes <= ${whole(request.maxBytes)}
+  where ${beside?.hasCompany ? '' : 'nth_of_batch = 1 or '}bytes <= ${maxBytes}
 ),
 noted as (
   update ${leases} l set in_flight = coalesce(lent.ids, '{}')
@@ -302,13 +306,12 @@ late as (
   ) looked_up
   where is_late and requeues = 0
 )
-select ${lentColumns('e')}, fence.epoch::text as epoch, fence.holder, e.id = any (array(select id from late)) as is_late,
+select ${lentColumns('batch')}, batch.id = any (array(select id from late)) as is_late,
   (select value from ${meta} where key = 'source') as source,
   (select count(*) from parked where is_waiting)::int as parked
 from (select) once
 left join batch on true
-left join fence on fence.partition = batch.partition
-left join ${entries} e on e.id = batch.id
 order by batch.place, batch.nth`
-  return { text, values: leaseValues(request.leases) }
+  const name = beside ? `fetch_beside${beside.hasCompany ? '_company' : ''}` : 'fetch'
+  return { name, text, values: [...leaseValues(request.leases), ...values] }
 }

@@ -87,7 +87,7 @@ select
         where e.aggregate_type = due.aggregate_type and e.aggregate_id = due.aggregate_id
           and e.state in ${pendingStates}))${alsoDue === undefined ? '' : `\n    or ${alsoDue}`}
   ) as due`
-  const [row] = await session.run({ text, values: [request.holder] }, request)
+  const [row] = await session.run({ name: 'poll', text, values: [request.holder] }, request)
   if (!row) throw new TypeError('The poll gave no row.')
   return {
     isMember: booleanIn(row, 'is_member'),

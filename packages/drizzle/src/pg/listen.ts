@@ -1,3 +1,4 @@
+import { isPgClient, isPglite, isPgPool, isPostgresJs, type PgClient, type PgPool, type PostgresJs } from './drivers.ts'
 import { quoted } from './names.ts'
 
 /** Ends the listening; the connection that carried it goes back to where it came from. */
@@ -19,7 +20,7 @@ export type Listen = (channel: string, events: ListenEvents) => Promise<StopList
 export function listenThrough(client: unknown): Listen | undefined {
   if (isPostgresJs(client)) return (channel, events) => listenOnPostgresJs(client, channel, events)
   if (isPglite(client)) return (channel, events) => client.listen(channel, events.onNotification)
-  if (isPool(client)) {
+  if (isPgPool(client)) {
     // the listener keeps one connection for itself: it must not be the last one
     if (client.options.max === 1) return undefined
     return (channel, events) => listenOnPool(client, channel, events)
@@ -30,7 +31,7 @@ export function listenThrough(client: unknown): Listen | undefined {
 
 /** node-postgres and postgres-js send a statement without parameters as one simple query; see `OpenCheck`. */
 export function sendsSimpleQueries(client: unknown): boolean {
-  return isPostgresJs(client) || isPool(client) || isPgClient(client)
+  return isPostgresJs(client) || isPgPool(client) || isPgClient(client)
 }
 
 /** Postgres.js listens over a connection of its own, and takes it up again itself after every loss. */
@@ -42,7 +43,7 @@ async function listenOnPostgresJs(client: PostgresJs, channel: string, events: L
   }
 }
 
-async function listenOnPool(pool: Pool, channel: string, events: ListenEvents): Promise<StopListening> {
+async function listenOnPool(pool: PgPool, channel: string, events: ListenEvents): Promise<StopListening> {
   const client = await pool.connect()
   return listenOnClient(client, channel, events, (error) => client.release(error))
 }
@@ -91,54 +92,4 @@ async function listenOnClient(
     }
     if (!isOver) over()
   }
-}
-
-interface PostgresJs {
-  listen(
-    channel: string,
-    onNotify: () => void,
-    onListen: () => void,
-  ): Promise<{ readonly unlisten: () => Promise<unknown> }>
-}
-
-interface Pglite {
-  listen(channel: string, callback: () => void): Promise<() => Promise<void>>
-}
-
-interface PgClient {
-  query(text: string): Promise<unknown>
-  on(event: string, listener: (argument: unknown) => void): unknown
-  off(event: string, listener: (argument: unknown) => void): unknown
-}
-
-interface Pool {
-  readonly options: { readonly max?: unknown }
-  connect(): Promise<PgClient & { release(error?: Error): void }>
-}
-
-function isPostgresJs(client: unknown): client is PostgresJs {
-  return typeof client === 'function' && 'unsafe' in client && hasMethods(client, 'listen', 'unsafe')
-}
-
-function isPglite(client: unknown): client is Pglite {
-  return hasMethods(client, 'listen', 'query', 'execProtocol')
-}
-
-function isPool(client: unknown): client is Pool {
-  return (
-    hasMethods(client, 'connect', 'query', 'on') &&
-    'totalCount' in client &&
-    'options' in client &&
-    typeof client.options === 'object' &&
-    client.options !== null
-  )
-}
-
-function isPgClient(client: unknown): client is PgClient {
-  return hasMethods(client, 'connect', 'query', 'on', 'off', 'escapeLiteral')
-}
-
-function hasMethods(value: unknown, ...names: readonly string[]): value is object {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
-  return names.every((name) => typeof Reflect.get(value, name) === 'function')
 }

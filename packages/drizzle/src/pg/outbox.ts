@@ -22,6 +22,7 @@ import type { Engine } from './log/engine.ts'
 import { checkNoLog } from './log/server.ts'
 import { logSource } from './log/source.ts'
 import { type Names, namesIn, type Place } from './names.ts'
+import { preparedThrough } from './prepared.ts'
 import type { Use } from './privileges.ts'
 import { purge } from './purge.ts'
 import { type Session, sessionOf } from './session.ts'
@@ -55,6 +56,11 @@ export interface PgOutboxOptions extends Place {
   readonly notify?: NotifyMode
   /** false: no connection is kept for LISTEN, as behind a transaction pooler; relays poll. Default true */
   readonly listen?: boolean
+  /**
+   * false: none of the relay's statements is prepared. Where a pooler loses prepared statements, the outbox finds out
+   * by itself; this is for one that keeps a connection to a client which has prepared any. Default true
+   */
+  readonly prepare?: boolean
 }
 
 /** An outbox in PostgreSQL. */
@@ -80,10 +86,11 @@ export interface PgOutbox extends OutboxStore<PgTransaction> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function pgOutbox(options: PgOutboxOptions): PgOutbox {
-  const { db, engine = 'mark', notify = 'debounced', listen = true, ids = uuidv7Generator() } = options
+  const { db, engine = 'mark', notify = 'debounced', listen = true, prepare = true, ids = uuidv7Generator() } = options
   checkOptions(options)
   const names = namesIn(options)
-  const session = (use: Use): Session => sessionOf(db, { names, use })
+  const prepared = prepare ? preparedThrough(db.$client) : undefined
+  const session = (use: Use): Session => sessionOf(db, { names, use }, prepared)
   const commits = commitsOf(session('relay'), notify === 'debounced' ? names.channel : undefined)
   const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(options.maxPayloadBytes) }
   const enqueueOptions = {
@@ -145,7 +152,7 @@ async function subscribe(names: Names, commits: Commits, client: unknown, wake: 
   }
 }
 
-function checkOptions({ db, engine, notify, listen, ids }: PgOutboxOptions): void {
+function checkOptions({ db, engine, notify, listen, prepare, ids }: PgOutboxOptions): void {
   const refuse = (option: string, message: string): OutboxError<'invalid-option'> =>
     new OutboxError('invalid-option', `The option ${option} ${message}`, { option })
   checkDatabase(db)
@@ -154,5 +161,6 @@ function checkOptions({ db, engine, notify, listen, ids }: PgOutboxOptions): voi
     throw refuse('notify', "must be 'debounced', 'transaction' or 'off'.")
   }
   if (listen !== undefined && typeof listen !== 'boolean') throw refuse('listen', 'must be true or false.')
+  if (prepare !== undefined && typeof prepare !== 'boolean') throw refuse('prepare', 'must be true or false.')
   if (ids !== undefined && typeof ids !== 'function') throw refuse('ids', 'must be a function that returns a UUID.')
 }

@@ -3,6 +3,7 @@ import { untilAborted } from '@outbox/core/adapter'
 import { type SQL, sql } from 'drizzle-orm'
 import { translated } from './errors.ts'
 import type { PgDatabase, PgTransaction } from './handles.ts'
+import { NotPrepared, type Prepared } from './prepared.ts'
 import type { Purpose } from './privileges.ts'
 import { type Row, rowsOf } from './rows.ts'
 import { inlined, partsOf, type Statement } from './statement.ts'
@@ -18,12 +19,24 @@ export interface Session {
   runInlined(statement: Statement): Promise<readonly Row[]>
 }
 
-/** @param purpose - what the statements are for, which an error about privileges tells */
-export function sessionOf(handle: PgDatabase | PgTransaction, purpose: Purpose): Session {
-  const execute = async (query: SQL): Promise<readonly Row[]> => {
+/**
+ * @param purpose - what the statements are for, which an error about privileges tells
+ * @param prepared - for the statements of a session on a database; one on a transaction has none
+ */
+export function sessionOf(handle: PgDatabase | PgTransaction, purpose: Purpose, prepared?: Prepared): Session {
+  // `as never`: the parameter's type says that two versions of drizzle agree on none
+  const execute = async (query: SQL): Promise<unknown> => handle.execute(query as never)
+  const run = async (statement: Statement): Promise<unknown> => {
     try {
-      // `as never`: the parameter's type says that two versions of drizzle agree on none
-      return rowsOf(await handle.execute(query as never))
+      return await (prepared?.run(statement) ?? execute(bound(statement)))
+    } catch (error) {
+      if (!(error instanceof NotPrepared)) throw error
+      return execute(bound(statement))
+    }
+  }
+  const rows = async (result: Promise<unknown>): Promise<readonly Row[]> => {
+    try {
+      return rowsOf(await result)
     } catch (error) {
       throw translated(error, purpose)
     }
@@ -31,9 +44,9 @@ export function sessionOf(handle: PgDatabase | PgTransaction, purpose: Purpose):
   return {
     run: async (statement, options) => {
       options?.signal?.throwIfAborted()
-      return untilAborted(execute(bound(statement)), options?.signal)
+      return untilAborted(rows(run(statement)), options?.signal)
     },
-    runInlined: (statement) => execute(sql.raw(inlined(statement))),
+    runInlined: (statement) => rows(execute(sql.raw(inlined(statement)))),
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Lease, Settlement, SettleRequest } from '@outbox/core'
 import { leaseValues, standingLeases } from './fence.ts'
 import type { Names } from './names.ts'
-import { numberIn, type Row, textIn } from './rows.ts'
+import { numberIn, type Row } from './rows.ts'
 import type { Session } from './session.ts'
-import { arrayOf, type Statement, storable } from './statement.ts'
+import { arrayOf, type Statement, storable, type Value } from './statement.ts'
 import { pendingStates } from './states.ts'
 
 /** `LeasedSource.settle`. */
@@ -13,23 +13,47 @@ export async function settle(
   request: SettleRequest,
 ): Promise<{ readonly lost: readonly Lease[] }> {
   const leases = leasesOf(request)
-  if (leases.length === 0) return { lost: [] }
-  const rows = await session.run(settleStatement(names, leases, request.settlements), request)
-  const standing = new Set(rows.map((row) => keyOf(leaseIn(row))))
-  return { lost: request.leases.filter((lease) => !standing.has(keyOf(lease))) }
+  if (leases.size === 0) return { lost: [] }
+  const standing = standingIn(await session.run(settleStatement(names, leases, request.settlements), request), leases)
+  return { lost: request.leases.filter((lease) => !standing.has(lease)) }
 }
 
-/** The leases of a batch. One that only a settlement names is one of them as well. */
-export function leasesOf({ leases, settlements }: SettleRequest): readonly Lease[] {
-  const all = [...leases, ...settlements.map(({ entry }) => entry.lease)]
-  return [...new Map(all.map((lease) => [keyOf(lease), lease])).values()]
+/** The leases of a batch, and which of those given to the statement each is, from 1 on: `nth` of `standingLeases`. */
+export type NumberedLeases = ReadonlyMap<Lease, number>
+
+/** One that only a settlement names is one of them as well. */
+export function leasesOf({ leases, settlements }: Pick<SettleRequest, 'leases' | 'settlements'>): NumberedLeases {
+  const numbers = new Map<string, number>()
+  const numbered = new Map<Lease, number>()
+  for (const lease of [...leases, ...settlements.map(({ entry }) => entry.lease)]) {
+    // an object stands for many entries
+    if (numbered.has(lease)) continue
+    const key = keyOf(lease)
+    const nth = numbers.get(key) ?? numbers.size + 1
+    numbers.set(key, nth)
+    numbered.set(lease, nth)
+  }
+  return numbered
 }
 
-export function leaseIn(row: Row): Lease {
-  return { partition: numberIn(row, 'partition'), epoch: numberIn(row, 'epoch'), holder: textIn(row, 'holder') }
+/** What `standingLeases` and the column `lease` of a settlement are bound to. */
+export function settlingValues(leases: NumberedLeases, settlements: readonly Settlement[]): readonly Value[] {
+  // two objects of one lease have one number: the later one stands in for both
+  const given = new Map([...leases].map(([lease, nth]) => [nth, lease]))
+  return [
+    ...leaseValues([...given.values()]),
+    arrayOf(settlements.map(({ entry }) => entry.id)),
+    arrayOf(settlements.map(({ entry }) => leases.get(entry.lease) ?? null)),
+  ]
 }
 
-export function keyOf({ partition, epoch, holder }: Lease): string {
+/** Those whose numbers are in the column `nth`. */
+export function standingIn(rows: readonly Row[], leases: NumberedLeases): ReadonlySet<Lease> {
+  const numbers = new Set(rows.map((row) => numberIn(row, 'nth')))
+  return new Set([...leases].filter(([, nth]) => numbers.has(nth)).map(([lease]) => lease))
+}
+
+function keyOf({ partition, epoch, holder }: Lease): string {
   return `${partition} ${epoch} ${holder}`
 }
 
@@ -48,7 +72,7 @@ interface LogParts {
 
 export function settleStatement(
   { entries, aggregates, leases }: Names,
-  given: readonly Lease[],
+  given: NumberedLeases,
   settlements: readonly Settlement[],
   log?: LogParts,
 ): Statement {
@@ -59,10 +83,11 @@ with fence as materialized (
   ${standingLeases(leases, 1)}
 ),
 said as (
-  select *
-  from unnest($4::text::uuid[], $5::text::smallint[], $6::text::bigint[], $7::text::text[], $8::text::integer[],
-    $9::text::text[], $10::text::float8[], $11::text::boolean[], $12::text::boolean[], $13::text::text[])
-    as said (id, partition, epoch, holder, attempt, outcome, retry_in_ms, is_refusal, blocks, reason)
+  select fence.partition, fence.holder, told.*
+  from unnest($4::text::uuid[], $5::text::integer[], $6::text::integer[], $7::text::text[], $8::text::float8[],
+    $9::text::boolean[], $10::text::boolean[], $11::text::text[])
+    as told (id, lease, attempt, outcome, retry_in_ms, is_refusal, blocks, reason)
+  join fence on fence.nth = told.lease
 ),
 settled as (
   update ${entries} e set
@@ -72,7 +97,7 @@ settled as (
     settled_at = case said.outcome when 'retry' then null else now() end,
     settled_by = case said.outcome when 'dead' then said.holder end,
     reason = said.reason
-  from said join fence using (partition, epoch, holder)
+  from said
   where e.id = said.id and e.partition = said.partition
     and e.state in ${pendingStates} and e.refused = said.attempt - 1
   returning e.id, e.partition, e.aggregate_type, e.aggregate_id, said.outcome, said.retry_in_ms, said.blocks
@@ -93,13 +118,12 @@ ${log?.before ?? ''}waiting as (
 cleared as (
   update ${leases} l set in_flight = '{}' from fence where l.partition = fence.partition and l.in_flight <> '{}'
 )
-select partition::int as partition, epoch::text as epoch, holder${log ? `, ${log.isStale} as is_stale` : ''} from fence`
+select nth::int as nth${log ? `, ${log.isStale} as is_stale` : ''} from fence`
   return {
+    name: log ? 'settle_singly' : 'settle',
     text,
     values: [
-      ...leaseValues(given),
-      arrayOf(said.map(({ entry }) => entry.id)),
-      ...leaseValues(said.map(({ entry }) => entry.lease)),
+      ...settlingValues(given, said),
       arrayOf(said.map(({ entry }) => entry.attempt)),
       arrayOf(said.map(({ outcome }) => outcome)),
       arrayOf(

@@ -1,5 +1,7 @@
 /** A statement's text, with `$1`, `$2`, … for its values. */
 export interface Statement {
+  /** of a relay's everyday statements, which are prepared: one text has one name */
+  readonly name?: string | undefined
   readonly text: string
   readonly values: readonly Value[]
 }

@@ -1,4 +1,5 @@
 import { partitionCount } from '@outbox/core'
+import { columnsOf } from '../content.ts'
 import type { Names } from '../names.ts'
 import { nowhere } from './tables.ts'
 
@@ -127,14 +128,6 @@ export function isStale(wanted: string): string {
 /** What is copied when a row of the log is moved aside, into columns of the same names. */
 export const movedColumns: string =
   'position, id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at, enqueued_at'
-
-/** SQL: columns of a row, named one by one. */
-export function columnsOf(row: string, columns: string): string {
-  return columns
-    .split(', ')
-    .map((column) => `${row}.${column}`)
-    .join(', ')
-}
 
 /** SQL that moves rows aside: into the table that the mark engine's statements work on, whole, at their own place. */
 export function moveAside(

@@ -1,15 +1,16 @@
-import { type DueEntry, type FetchRequest, type Lease, partitionCount } from '@outbox/core'
-import { contentColumns, lentContent } from '../content.ts'
+import type { DueEntry, FetchRequest } from '@outbox/core'
+import { boundsOf } from '../bounds.ts'
+import { columnsOf, contentColumns } from '../content.ts'
 import { leaseValues, standingLeases } from '../fence.ts'
-import { dueEntry, fetchStatement, looks } from '../fetch.ts'
+import { byPartition, fetchStatement, lentIn, looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
-import { booleanIn, numberIn, type Row, textIn } from '../rows.ts'
+import { booleanIn, numberIn } from '../rows.ts'
 import type { Session } from '../session.ts'
-import { type Statement, whole } from '../statement.ts'
+import type { Statement } from '../statement.ts'
 import { pendingStates } from '../states.ts'
 import { besideLog, suspectOf } from './beside.ts'
 import { runUntilCurrent } from './current.ts'
-import { columnsOf, isBehind, isStale, moveAside, movedColumns, standsAside, windowRows } from './cursor.ts'
+import { isBehind, isStale, moveAside, movedColumns, standsAside, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
 import { smoothStatement } from './smooth.ts'
 import { positionSequence, smallestFront } from './tables.ts'
@@ -40,20 +41,20 @@ export async function fetch(
   mood: Mood,
 ): Promise<readonly DueEntry[]> {
   if (request.leases.length === 0 || request.limit < 1) return []
-  const leases = new Map(request.leases.map((lease) => [lease.partition, lease]))
+  const leases = byPartition(request.leases)
   if (mood.roughFor > 0) mood.roughFor -= 1
   else {
     const smooth = (look: number) => smoothStatement(names, request, mood.crowdedFor === 0, look)
     const rows = await runUntilCurrent(session, smooth, request)
     mood.crowdedFor = Math.max(0, mood.crowdedFor - 1)
-    if (!rows[0] || !booleanIn(rows[0], 'is_rough')) return rows.flatMap((row) => lentOfLog(row, leases))
+    if (!rows[0] || !booleanIn(rows[0], 'is_rough')) return rows.flatMap((row) => lentIn(row, leases))
     if (booleanIn(rows[0], 'is_only_crowded')) mood.crowdedFor = crowdedFetches
     else mood.roughFor = roughFetches
   }
   const page = (look: number) => pageStatement(names, request, look)
   for (let round = 1; ; round++) {
     const rows = await runUntilCurrent(session, page, request)
-    const ofLog = rows.flatMap((row) => lentOfLog(row, leases))
+    const ofLog = rows.flatMap((row) => lentIn(row, leases))
     const [first] = rows
     const moved = first ? numberIn(first, 'moved') : 0
     const hasPassed = first !== undefined && booleanIn(first, 'has_passed')
@@ -62,21 +63,13 @@ export async function fetch(
     if (!isSomethingAside) return ofLog
     const rest = whatIsLeft(request, ofLog)
     const side = rest ? await session.run(fetchStatement(names, rest, besideLog(names, ofLog.length > 0)), request) : []
-    const aside = side.filter((row) => row['id'] !== null).map(dueEntry)
+    const aside = side.flatMap((row) => lentIn(row, leases))
     const due = [...aside, ...ofLog]
     const parked = moved + (side[0] ? numberIn(side[0], 'parked') : 0)
     const isEnough =
       due.length === 0 ? parked === 0 && !hasPassed : parked < looks.manyParked || round >= looks.roundsWithEntries
     if (isEnough) return due
   }
-}
-
-/** A partition is lent from under one lease, and the statement has told which partitions' leases stand. */
-function lentOfLog(row: Row, leases: ReadonlyMap<number, Lease>): readonly DueEntry[] {
-  if (row['id'] === null) return []
-  const lease = leases.get(numberIn(row, 'partition'))
-  if (!lease) throw new RangeError('The store lent an entry of a partition that was not asked for.')
-  return [{ ...lentContent(row), lease, source: textIn(row, 'source'), isLate: booleanIn(row, 'is_late') }]
 }
 
 function whatIsLeft(request: FetchRequest, lent: readonly DueEntry[]): FetchRequest | undefined {
@@ -90,12 +83,7 @@ const narrow = 'slot, xid, position, id, aggregate_type, aggregate_id, sequence,
 /** @param look - see `isBehind` */
 function pageStatement(names: Names, request: FetchRequest, look: number): Statement {
   const { entries, aggregates, leases, meta, log, log_cursors } = names
-  const limit = whole(request.limit)
-  const perAggregate = Math.max(1, whole(request.limitPerAggregate))
-  const window = Math.max(
-    smallestFront,
-    Math.ceil((looks.frontForLimit * limit) / Math.min(request.leases.length, partitionCount)),
-  )
+  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, smallestFront)
   const late = lateness(names, 'b')
   const text = `
 with fence as materialized (
@@ -129,14 +117,14 @@ front as materialized (
   select cursor.partition, w.*
   from cursor
   cross join lateral (
-    select * from (${windowRows(names, 'cursor', narrow, String(window))}) w order by w.position limit ${window}
+    select * from (${windowRows(names, 'cursor', narrow, front)}) w order by w.position limit ${front}
   ) w
 ),
 -- Where the front is full there may be more behind it. All of these get their share of what the batch still wants; and
 -- a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
 deeper as materialized (
   select partition, position,
-    (greatest(${2 * limit} - 2 * (select count(*) from front), 0) / count(*) over ())::bigint
+    (greatest(2 * ${limit} - 2 * (select count(*) from front), 0) / count(*) over ())::bigint
       + case when is_crowded and row_number() over (order by is_crowded desc, random()) <= ${looks.crowdedPartitions}
         then ${looks.deepWindow} else 0 end as depth
   from (
@@ -144,7 +132,7 @@ deeper as materialized (
       count(distinct aggregate_id) < ${looks.crowdedBelow} as is_crowded
     from front
     group by partition
-    having count(*) = ${window}
+    having count(*) = ${front}
   ) full_front
 ),
 page as materialized (
@@ -193,8 +181,8 @@ elsewhere as materialized (
 placed as materialized (
   select m.*, e.aggregate_id is not null as goes_aside,
     -- more of one aggregate than is lent at once, and others behind it
-    m.nth_of_aggregate > ${perAggregate} as is_too_much,
-    max(m.position) filter (where e.aggregate_id is null and m.nth_of_aggregate <= ${perAggregate})
+    m.nth_of_aggregate > ${limitPerAggregate} as is_too_much,
+    max(m.position) filter (where e.aggregate_id is null and m.nth_of_aggregate <= ${limitPerAggregate})
       over (partition by m.partition) as last_good
   from (
     select *, row_number() over (partition by aggregate_id, aggregate_type order by position) as nth_of_aggregate
@@ -207,16 +195,16 @@ suspect as materialized (
   ${suspectOf(names)}
 ),
 side as materialized (
-  select count(*) > 0 as is_due, least(count(*), ${Math.floor(limit / 2)}) as reserved
+  select count(*) > 0 as is_due, least(count(*), ${limit} / 2) as reserved
   from (
     select from fence
     cross join lateral (
       (select from ${entries} e where e.partition = fence.partition and e.state = 'pending'
-        limit ${Math.max(1, Math.floor(limit / 2))})
+        limit greatest(1, ${limit} / 2))
       union all
       (select from ${aggregates} a cross join generate_series(1, ${looks.crowdedBelow})
         where a.partition = fence.partition and a.waiting_until <= now()
-        limit ${Math.max(1, Math.floor(limit / 2))})
+        limit greatest(1, ${limit} / 2))
     ) waiting
   ) w
 ),
@@ -224,7 +212,7 @@ side as materialized (
 kept as materialized (
   select *,
     place <= (select ${limit} - reserved from side)
-      and (place = 1 or bytes <= ${whole(request.maxBytes)})
+      and (place = 1 or bytes <= ${maxBytes})
       and not is_too_much
       and not exists (select from suspect) as is_lent
   from (
@@ -300,5 +288,6 @@ from (select) once
 left join lent on true
 left join ${log} l on l.slot = lent.slot and l.partition = lent.partition and l.position = lent.position
 order by lent.place`
-  return { text, values: leaseValues(request.leases) }
+  const name = look === 1 ? 'fetch_page' : undefined
+  return { name, text, values: [...leaseValues(request.leases), ...values] }
 }

@@ -1,8 +1,9 @@
 import type { Lease, LeasedSource, Poll } from '@outbox/core'
+import { columnsOf } from '../content.ts'
 import * as mark from '../leases.ts'
 import type { Names } from '../names.ts'
 import type { Session } from '../session.ts'
-import { allCursors, columnsOf, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
+import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
 import { identity } from './server.ts'
 import { logVersion } from './tables.ts'
 

@@ -1,12 +1,13 @@
-import type { Lease, Settlement, SettleRequest } from '@outbox/core'
-import { leaseValues, standingLeases } from '../fence.ts'
+import type { Lease, SettleRequest } from '@outbox/core'
+import { columnsOf } from '../content.ts'
+import { standingLeases } from '../fence.ts'
 import type { Names } from '../names.ts'
-import { booleanIn, type Row } from '../rows.ts'
+import { booleanIn } from '../rows.ts'
 import type { Session } from '../session.ts'
-import { keyOf, leaseIn, leasesOf, settleStatement } from '../settle.ts'
-import { arrayOf, type Statement } from '../statement.ts'
+import { leasesOf, type NumberedLeases, settleStatement, settlingValues, standingIn } from '../settle.ts'
+import type { Statement } from '../statement.ts'
 import { runUntilCurrent } from './current.ts'
-import { columnsOf, isPassed, moveAside, movedColumns, standsAside } from './cursor.ts'
+import { isPassed, moveAside, movedColumns, standsAside } from './cursor.ts'
 
 /**
  * `LeasedSource.settle`.
@@ -19,20 +20,19 @@ export async function settle(
   names: Names,
   request: SettleRequest,
 ): Promise<{ readonly lost: readonly Lease[] }> {
-  const given = leasesOf(request)
-  if (given.length === 0) return { lost: [] }
-  const rows = isSmooth(request) ? await session.run(passStatement(names, given, request), request) : []
-  const done = new Set(rows.filter((row) => booleanIn(row, 'is_done')).map((row) => keyOf(leaseIn(row))))
+  const leases = leasesOf(request)
+  if (leases.size === 0) return { lost: [] }
+  const isAllSmooth = isSmooth(request)
+  const rows = isAllSmooth ? await session.run(passStatement(names, leases, request), request) : []
+  const done = standingIn(
+    rows.filter((row) => booleanIn(row, 'is_done')),
+    leases,
+  )
   // what is not in the rows has been lost: asking for it again would tell the same
-  const left = isSmooth(request) ? rows.map(leaseIn).filter((lease) => !done.has(keyOf(lease))) : given
-  const standing = new Set(rows.map((row) => keyOf(leaseIn(row))))
-  if (left.length > 0) {
-    const settlements = request.settlements.filter(({ entry }) => !done.has(keyOf(entry.lease)))
-    const others = await settleSingly(session, names, left, settlements, request)
-    for (const lease of left) standing.delete(keyOf(lease))
-    for (const row of others) standing.add(keyOf(leaseIn(row)))
-  }
-  return { lost: request.leases.filter((lease) => !standing.has(keyOf(lease))) }
+  const asked = isAllSmooth ? standingIn(rows, leases) : new Set(leases.keys())
+  const left = new Set([...asked].filter((lease) => !done.has(lease)))
+  const others = left.size > 0 ? await settleSingly(session, names, request, left) : left
+  return { lost: request.leases.filter((lease) => !done.has(lease) && !others.has(lease)) }
 }
 
 /** Whether all may be first attempts of entries that stand in the log. */
@@ -45,7 +45,7 @@ function isSmooth({ settlements }: SettleRequest): boolean {
 /** Passes the page of each lease of which all that is in hand was published, and nothing else was said. */
 function passStatement(
   { leases, log_cursors }: Names,
-  given: readonly Lease[],
+  given: NumberedLeases,
   { settlements }: SettleRequest,
 ): Statement {
   const text = `
@@ -60,10 +60,9 @@ told as materialized (
   select partition, array_agg(id order by id) as ids
   from (
     select distinct *
-    from unnest($4::text::uuid[], $5::text::smallint[], $6::text::bigint[], $7::text::text[])
-      as given (id, partition, epoch, holder)
+    from unnest($4::text::uuid[], $5::text::integer[]) as said (id, lease)
   ) said
-  join fence using (partition, epoch, holder)
+  join fence on fence.nth = said.lease
   group by partition
 ),
 tally as materialized (
@@ -86,29 +85,25 @@ cleared as (
   where l.partition = fence.partition and l.in_flight <> '{}'
     and (is_silent or exists (select from passed where passed.partition = l.partition))
 )
-select fence.partition::int as partition, fence.epoch::text as epoch, fence.holder,
+select fence.nth::int as nth,
   passed.partition is not null or (is_silent and is_empty) as is_done
 from fence
 left join tally using (partition)
 left join passed using (partition)`
-  return {
-    text,
-    values: [
-      ...leaseValues(given),
-      arrayOf(settlements.map(({ entry }) => entry.id)),
-      ...leaseValues(settlements.map(({ entry }) => entry.lease)),
-    ],
-  }
+  return { name: 'pass', text, values: settlingValues(given, settlements) }
 }
 
+/** @returns those that stand */
 async function settleSingly(
   session: Session,
   names: Names,
-  given: readonly Lease[],
-  settlements: readonly Settlement[],
   request: SettleRequest,
-): Promise<readonly Row[]> {
-  return runUntilCurrent(session, settleStatement(names, given, settlements, logParts(names)), request)
+  wanted: ReadonlySet<Lease>,
+): Promise<ReadonlySet<Lease>> {
+  const settlements = request.settlements.filter(({ entry }) => wanted.has(entry.lease))
+  const leases = leasesOf({ leases: [...wanted], settlements })
+  const statement = settleStatement(names, leases, settlements, logParts(names))
+  return standingIn(await runUntilCurrent(session, statement, request), leases)
 }
 
 /**
@@ -132,7 +127,7 @@ touched as materialized (
     told.outcome, told.holder, told.retry_in_ms, told.is_refusal, told.blocks, told.reason
   from in_hand
   full join (
-    select said.* from said join fence using (partition, epoch, holder) where said.attempt = 1
+    select * from said where attempt = 1
   ) told on told.id = in_hand.id and told.partition = in_hand.partition
 ),
 of_log as materialized (

@@ -1,9 +1,10 @@
-import { type FetchRequest, partitionCount } from '@outbox/core'
+import type { FetchRequest } from '@outbox/core'
+import { boundsOf } from '../bounds.ts'
 import { contentColumns } from '../content.ts'
 import { leaseValues, standingLeases } from '../fence.ts'
 import { looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
-import { type Statement, whole } from '../statement.ts'
+import type { Statement } from '../statement.ts'
 import { isBehind, isStale, movedColumns, standsAside, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
 import { positionSequence, smallestFront } from './tables.ts'
@@ -20,16 +21,12 @@ import { positionSequence, smallestFront } from './tables.ts'
  */
 export function smoothStatement(names: Names, request: FetchRequest, watchesCrowds: boolean, look: number): Statement {
   const { entries, aggregates, leases, meta, log_cursors } = names
-  const limit = whole(request.limit)
-  const front = Math.max(
-    smallestFront,
-    Math.ceil((looks.frontForLimit * limit) / Math.min(request.leases.length, partitionCount)),
-  )
+  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, smallestFront)
   const columns = `${movedColumns}, xid, payload_bytes`
   const page = (cursor: string): string => `select ${cursor}.partition as of_partition, w.*
   from ${cursor}
   cross join lateral (
-    select * from (${windowRows(names, cursor, columns, String(front))}) w order by w.position limit ${front}
+    select * from (${windowRows(names, cursor, columns, front)}) w order by w.position limit ${front}
   ) w`
   const late = lateness(names, 'l')
   const text = `
@@ -76,7 +73,7 @@ rough as materialized (
   from (
     select exists (
         select from met
-        where stands_aside or is_disorderly or nth_of_aggregate > ${Math.max(1, whole(request.limitPerAggregate))})
+        where stands_aside or is_disorderly or nth_of_aggregate > ${limitPerAggregate})
       or exists (
         select from fence
         where exists (select from ${entries} e where e.partition = fence.partition and e.state = 'pending')
@@ -88,7 +85,7 @@ rough as materialized (
   ) seen
 ),
 kept as materialized (
-  select *, place <= ${limit} and (place = 1 or bytes <= ${whole(request.maxBytes)}) as is_lent
+  select *, place <= ${limit} and (place = 1 or bytes <= ${maxBytes}) as is_lent
   from (
     select *, row_number() over in_turn as place, sum(payload_bytes) over in_turn as bytes
     from met
@@ -137,5 +134,6 @@ left join (
 ) l on true
 ${late.joins}
 order by l.place`
-  return { text, values: leaseValues(request.leases) }
+  const name = look === 1 ? `fetch_smooth${watchesCrowds ? '' : '_crowded'}` : undefined
+  return { name, text, values: [...leaseValues(request.leases), ...values] }
 }

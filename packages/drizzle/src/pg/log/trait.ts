@@ -1,10 +1,10 @@
 import { type CallOptions, isUuid, type OutboxEntry } from '@outbox/core'
-import { content, contentColumns } from '../content.ts'
+import { columnsOf, content, contentColumns } from '../content.ts'
 import type { Names } from '../names.ts'
 import type { Session } from '../session.ts'
 import { arrayOf, idsGiven, whole } from '../statement.ts'
 import { fronts, marking } from '../trait.ts'
-import { allCursors, columnsOf, isPassed, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
+import { allCursors, isPassed, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
 
 /** `OutboxSource.fetchUnpublished`: what stands aside, and what the log has not passed, by their common positions. */
 export async function fetchUnpublished(

@@ -1,0 +1,72 @@
+/*
+ * What the outbox uses of the drivers' clients beneath a drizzle database, told apart by what they can: applications
+ * bring their own copies of the drivers.
+ */
+
+export interface PostgresJs {
+  listen(
+    channel: string,
+    onNotify: () => void,
+    onListen: () => void,
+  ): Promise<{ readonly unlisten: () => Promise<unknown> }>
+  /** since 3.4 */
+  reserve?(): Promise<ReservedPostgresJs>
+}
+
+export interface ReservedPostgresJs {
+  unsafe(
+    text: string,
+    values?: readonly (string | null)[],
+    options?: { readonly prepare: boolean },
+  ): PromiseLike<unknown>
+  release(): void
+}
+
+export interface Pglite {
+  listen(channel: string, callback: () => void): Promise<() => Promise<void>>
+}
+
+/** A connection of node-postgres. */
+export interface PgClient {
+  query(
+    query: string | { readonly name: string; readonly text: string; readonly values: readonly (string | null)[] },
+  ): Promise<unknown>
+  on(event: string, listener: (argument: unknown) => void): unknown
+  off(event: string, listener: (argument: unknown) => void): unknown
+}
+
+export interface PooledPgClient extends PgClient {
+  release(error?: Error): void
+}
+
+export interface PgPool {
+  readonly options: { readonly max?: unknown }
+  connect(): Promise<PooledPgClient>
+}
+
+export function isPostgresJs(client: unknown): client is PostgresJs {
+  return typeof client === 'function' && 'unsafe' in client && hasMethods(client, 'listen', 'unsafe')
+}
+
+export function isPglite(client: unknown): client is Pglite {
+  return hasMethods(client, 'listen', 'query', 'execProtocol')
+}
+
+export function isPgPool(client: unknown): client is PgPool {
+  return (
+    hasMethods(client, 'connect', 'query', 'on') &&
+    'totalCount' in client &&
+    'options' in client &&
+    typeof client.options === 'object' &&
+    client.options !== null
+  )
+}
+
+export function isPgClient(client: unknown): client is PgClient {
+  return hasMethods(client, 'connect', 'query', 'on', 'off', 'escapeLiteral')
+}
+
+function hasMethods(value: unknown, ...names: readonly string[]): value is object {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  return names.every((name) => typeof Reflect.get(value, name) === 'function')
+}

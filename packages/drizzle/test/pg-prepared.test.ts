@@ -1,0 +1,189 @@
+import { type PgOutboxOptions, pgOutbox, setup } from '@outbox/drizzle/pg'
+import { describeWith, type OwnServer, startPgBouncer, type TestDatabase, waitFor } from '@outbox/services'
+import { drizzle as onPostgresJs } from 'drizzle-orm/postgres-js'
+import { Client } from 'pg'
+import postgres from 'postgres'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { TestDatabase as Database } from './pg-connections.ts'
+import { type Opened, openNodePostgres, ownDatabase, sessionsWaiting } from './pg-databases.ts'
+import { nodesOf, type PlanNode } from './pg-explaining.ts'
+import { handRelay, published } from './pg-log-relay.ts'
+import { run } from './pg-roles.ts'
+
+/** One connection each, so that what is prepared on it can be looked at. */
+interface OneConnection extends Opened<Database> {
+  query(text: string): Promise<readonly Record<string, unknown>[]>
+}
+
+function openPool(url: string): OneConnection {
+  const own = openNodePostgres(url, { max: 1 })
+  return { ...own, query: async (text) => (await own.db.$client.query(text)).rows }
+}
+
+function openPostgresJs(url: string, options: { readonly prepare?: boolean } = {}): OneConnection {
+  const client = postgres(url, { max: 1, onnotice: () => undefined, ...options })
+  return {
+    db: onPostgresJs({ client }),
+    query: async (text) => client.unsafe(text),
+    [Symbol.asyncDispose]: () => client.end(),
+  }
+}
+
+const drivers: readonly (readonly [string, (url: string) => OneConnection])[] = [
+  ['node-postgres', openPool],
+  ['postgres-js', openPostgresJs],
+]
+
+describeWith('postgres', 'prepared statements', () => {
+  let database: TestDatabase
+  beforeEach(async () => {
+    database = await ownDatabase()
+  })
+  afterEach(() => database[Symbol.asyncDispose]())
+
+  describe.each(drivers)('%s', (_, open) => {
+    test.each([
+      ['mark', { fetch: 3, poll: 4, settle: 3 }],
+      ['log', { fetch: 3, pass: 3, poll: 4 }],
+    ] as const)(
+      'a relay’s everyday statements, with the engine %s: each is planned for all its calls',
+      async (engine, expected) => {
+        await using own = open(database.url)
+        const { day } = await begun(own.db, { engine })
+        for (let n = 0; n < 3; n++) await day()
+        // to know who has which lease, a relay polls once more
+        expect(await prepared(own)).toEqual(expected)
+      },
+    )
+
+    test('prepare: false prepares none', async () => {
+      await using own = open(database.url)
+      const { day } = await begun(own.db, { prepare: false })
+      await day()
+      expect(await prepared(own)).toEqual({})
+    })
+
+    test('what the server has forgotten is sent all the same', async () => {
+      await using own = open(database.url)
+      const { day } = await begun(own.db)
+      await day()
+      // not the driver's own: postgres-js would take it for a commit that its commit was rolled back
+      const ours = await own.query(`select name from pg_prepared_statements where statement like '%\\_leases%'`)
+      expect(ours).toHaveLength(3)
+      for (const { name } of ours) await own.query(`deallocate "${name}"`)
+      await day()
+      await day()
+    })
+
+    test('so is what a migration has changed the columns of', async () => {
+      await using own = open(database.url)
+      const { day } = await begun(own.db)
+      await day()
+      await run(database.url, 'alter table outbox_entries alter aggregate_type type varchar(200)')
+      await day()
+      await day()
+    })
+  })
+
+  test('none through a client of postgres-js that prepares none', async () => {
+    await using own = openPostgresJs(database.url, { prepare: false })
+    const { day } = await begun(own.db)
+    await day()
+    expect(await prepared(own)).toEqual({})
+  })
+
+  test('two outboxes on one connection do not mix up theirs', async () => {
+    await using own = openPool(database.url)
+    const one = await begun(own.db, { prefix: 'one_' })
+    const other = await begun(own.db, { prefix: 'other_' })
+    for (const { day } of [one, other, one, other]) await day()
+    const names = await own.query(`select from pg_prepared_statements where name like 'outbox%'`)
+    expect(names).toHaveLength(6)
+  })
+
+  test('a plan for empty tables is made anew after the first call that took long for it', async () => {
+    await using own = openPool(database.url)
+    const { relay } = await begun(own.db)
+    await own.query(`
+      alter table outbox_entries set (autovacuum_enabled = false);
+      alter table outbox_aggregates set (autovacuum_enabled = false)`)
+    await own.query('vacuum (analyze, truncate)')
+    // PostgreSQL plans a statement five times for its values before it makes a plan for any
+    for (let n = 0; n < 8; n++) await relay.fetch()
+    await own.query(`
+      insert into outbox_entries (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload)
+      select gen_random_uuid(), n % 64, 'order', n::text, 'order.placed', 1, '{}' from generate_series(1, 30000) n`)
+    expect(await scansWhole(own)).toBe(true)
+
+    await using holder = await locking(database.url, 'select from outbox_leases for update')
+    const late = relay.fetch()
+    await waitFor(async () => (await sessionsWaiting(database)) > 0, { what: 'the fetch to wait for its leases' })
+    const since = performance.now()
+    await waitFor(async () => performance.now() - since > 150, { what: 'a while to pass' })
+    await holder.release()
+    expect(await late).toHaveLength(500)
+    expect(await scansWhole(own)).toBe(false)
+  })
+})
+
+describeWith(['postgres', { own: 'pgbouncer' }], 'prepared statements behind PgBouncer in transaction mode', () => {
+  test('relays do without them where it loses them', async () => {
+    await using database = await ownDatabase()
+    await using bouncer: OwnServer = await startPgBouncer({ to: database.url })
+    await using own = openNodePostgres(bouncer.url, { max: 6 })
+    const { outbox, relay } = await begun(own.db)
+    const polls = Array.from({ length: 40 }, () => outbox.poll({ holder: relay.holder }))
+    for (const poll of await Promise.all(polls)) expect(poll.isMember).toBe(true)
+  })
+})
+
+/** An outbox, and a relay by hand that has all leases. */
+async function begun(db: Database, options: Omit<PgOutboxOptions, 'db'> = {}) {
+  await setup(db, options)
+  const outbox = pgOutbox({ db, notify: 'off', listen: false, ...options })
+  const relay = await handRelay(outbox)
+  return {
+    outbox,
+    relay,
+    /** One entry, from its enqueue to its end; every statement once. */
+    async day() {
+      await db.transaction((tx) => outbox.enqueue(tx, { type: 'order.placed', aggregateId: '1', payload: {} }))
+      expect((await outbox.poll({ holder: relay.holder })).duePartitions).toHaveLength(1)
+      const lent = await relay.fetch()
+      expect(lent).toHaveLength(1)
+      expect(await relay.settle(lent.map(published))).toEqual([])
+    },
+  }
+}
+
+/** How often each statement was called that is prepared on the connection, but for the driver's own. */
+async function prepared(own: OneConnection) {
+  const rows = await own.query(`
+    select case when statement like '%payload::text%' then 'fetch' when statement like '%beaten%' then 'poll'
+        when statement like '%is_done%' then 'pass' else 'settle' end as statement,
+      (generic_plans + custom_plans)::int as calls
+    from pg_prepared_statements
+    where statement like '%\\_leases%'
+    order by 1`)
+  return Object.fromEntries(rows.map(({ statement, calls }) => [statement, calls]))
+}
+
+/** Whether the plan that the connection has for a fetch looks through all entries, or sorts those of a partition. */
+async function scansWhole(own: OneConnection): Promise<boolean> {
+  const [statement] = await own.query(`select name from pg_prepared_statements where name like 'outbox%fetch'`)
+  const values = `'{0}', '{1}', '{"nobody"}', '500', '16', '100', '1000000'`
+  const [row] = await own.query(`explain (format json) execute "${statement?.['name']}" (${values})`)
+  const [explained] = (row?.['QUERY PLAN'] ?? []) as readonly { readonly Plan: PlanNode }[]
+  const nodes = explained ? nodesOf(explained.Plan) : []
+  expect(nodes).not.toEqual([])
+  return nodes.some((node) => node['Relation Name'] === 'outbox_entries' && node['Node Type'] === 'Seq Scan')
+}
+
+/** A transaction that holds what the statement locks. */
+async function locking(url: string, text: string) {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  await client.query('begin')
+  await client.query(text)
+  return { release: () => client.query('commit'), [Symbol.asyncDispose]: () => client.end() }
+}
