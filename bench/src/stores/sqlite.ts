@@ -18,8 +18,12 @@ export const sqliteStore: StoreModule = {
     return {
       outbox,
       commit: async (events) => db.transaction((tx) => outbox.enqueue(tx, events), { behavior: 'immediate' }),
-      left: async () =>
-        Number(client.prepare(`select count(*) from outbox_entries where state <> 'published'`).pluck().get()),
+      left: async () => {
+        const published = `select position from outbox_settled where outcome = 'published'`
+        return Number(
+          client.prepare(`select count(*) from outbox_entries where position not in (${published})`).pluck().get(),
+        )
+      },
       close: async () => void client.close(),
     }
   },

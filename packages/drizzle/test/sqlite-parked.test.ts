@@ -121,9 +121,9 @@ function commit(aggregateId: string, count: number): void {
   file.db.transaction((tx) => outbox.enqueue(tx, events))
 }
 
-/** How many entries the scan's index holds. */
+/** How many entries a scan may meet. */
 function inScan(): unknown {
-  return file.db.$client.prepare("SELECT count(*) FROM outbox_entries WHERE state = 'pending'").pluck().get()
+  return file.db.$client.prepare('SELECT count(*) FROM outbox_pending WHERE is_parked = 0').pluck().get()
 }
 
 function twoInOnePartition(): [string, string] {

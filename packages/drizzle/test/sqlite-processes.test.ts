@@ -146,8 +146,8 @@ test.each(['better-sqlite3', 'libsql'])(
     })
     expect(leases).toHaveLength(64)
     // they were in its hands: each counts a crash, and one keeps nobody from anything
-    const rows = file.db.all('SELECT DISTINCT state, crashes FROM outbox_entries')
-    expect(rows).toEqual([{ state: 'pending', crashes: 1 }])
+    const rows = file.db.all('SELECT DISTINCT is_parked, crashes FROM outbox_pending')
+    expect(rows).toEqual([{ is_parked: 0, crashes: 1 }])
     expect(await outbox.fetch({ leases, limit: 100, limitPerAggregate: 100, maxBytes: 1_000_000 })).toHaveLength(20)
   },
 )

@@ -7,14 +7,14 @@ vi.mock('drizzle-orm/sqlite-core', () => import('drizzle-orm-rc/sqlite-core'))
 
 test('the tables are built by drizzle 1.0 as well, and check reads them', async () => {
   const { sqliteOutbox } = await import('../src/sqlite/index.ts')
-  const { outboxEntries } = await import('../src/sqlite/schema.ts')
+  const { outboxPending } = await import('../src/sqlite/schema.ts')
   const file = newOutboxFile()
-  const table: unknown = outboxEntries
-  expect(getTableConfig(asRcTable(table)).name).toBe('outbox_entries')
+  const table: unknown = outboxPending
+  expect(getTableConfig(asRcTable(table)).name).toBe('outbox_pending')
   await sqliteOutbox({ db: file.db }).check()
-  file.db.run('DROP INDEX outbox_entries_scan')
+  file.db.run('DROP INDEX outbox_pending_scan')
   await expect(sqliteOutbox({ db: file.db }).check()).rejects.toMatchObject({
-    details: { missing: ['index outbox_entries_scan'] },
+    details: { missing: ['index outbox_pending_scan'] },
   })
   file.remove()
 })

@@ -113,7 +113,7 @@ test('an inbox needs no outbox beside it, nor an outbox an inbox', async () => {
 test('setup over older tables makes nothing up: it names what a migration has to add', async () => {
   const older = setupSql().replace('  settled_by TEXT,\n', '')
   file.connect().$client.exec(older)
-  const missing = { code: 'setup-required', details: { missing: ['column outbox_entries.settled_by'] } }
+  const missing = { code: 'setup-required', details: { missing: ['column outbox_settled.settled_by'] } }
   expect(thrownBy(() => setup(file.connect()))).toMatchObject(missing)
   file.disconnect()
   await expect(setup(file.connectLibsql())).rejects.toMatchObject(missing)
@@ -126,15 +126,15 @@ test('check names every table, column and index that is missing, and says what t
   await expect(outbox.check()).rejects.toMatchObject({
     code: 'setup-required',
     message:
-      "The outbox is not set up in this SQLite database. Missing: table outbox_entries, table outbox_sequences, table outbox_aggregates, table outbox_relays, table outbox_leases, table outbox_meta. Call setup(db) from '@outbox/drizzle/sqlite' once, or add its tables to your drizzle schema and run drizzle-kit's migration.",
+      "The outbox is not set up in this SQLite database. Missing: table outbox_entries, table outbox_pending, table outbox_settled, table outbox_sequences, table outbox_aggregates, table outbox_relays, table outbox_leases, table outbox_meta. Call setup(db) from '@outbox/drizzle/sqlite' once, or add its tables to your drizzle schema and run drizzle-kit's migration.",
   })
   setup(db)
-  db.$client.exec(`DROP INDEX outbox_entries_scan; DROP INDEX outbox_aggregates_due;
+  db.$client.exec(`DROP INDEX outbox_pending_scan; DROP INDEX outbox_aggregates_due;
     ALTER TABLE outbox_aggregates DROP COLUMN blocked_by; DROP TABLE outbox_meta`)
   await expect(outbox.check()).rejects.toMatchObject({
     details: {
       missing: [
-        'index outbox_entries_scan',
+        'index outbox_pending_scan',
         'column outbox_aggregates.blocked_by',
         'index outbox_aggregates_due',
         'table outbox_meta',
@@ -262,7 +262,7 @@ function migrationOf(prefix: string, dialect: string, folder: string): string {
     prefix === 'outbox_'
       ? `export * from '${source}'`
       : `import { inboxTable, outboxTables } from '${source}'
-export const { entries, sequences, aggregates, relays, leases, meta } = outboxTables({ prefix: '${prefix}' })
+export const { entries, pending, settled, sequences, aggregates, relays, leases, meta } = outboxTables({ prefix: '${prefix}' })
 export const inbox = inboxTable({ prefix: '${prefix}' })`
   mkdirSync(join(folder, 'out'))
   writeFileSync(join(folder, 'schema.ts'), schema)

@@ -24,6 +24,18 @@ test('an entry is settled under the lease of its own partition only', async () =
   expect(await outbox.stats()).toMatchObject({ pending: 1, dead: 0 })
 })
 
+test('an entry that is settled several times in one call is settled once: it is published if one of them says so', async () => {
+  commit('a', 2)
+  const leases = await startRelay('relay', [])
+  const [published, dead] = await fetch(leases)
+  if (!published || !dead) throw new Error('two entries were due')
+  const bury = (entry: DueEntry) => ({ entry, outcome: 'dead', reason: 'poison', blocksAggregate: false }) as const
+  const publish = { entry: { ...published, lease: { ...published.lease } }, outcome: 'published' } as const
+  await outbox.settle({ leases, settlements: [bury(published), publish, publish, bury(dead), bury(dead)] })
+  expect(await outbox.stats()).toMatchObject({ pending: 0, dead: 1 })
+  expect(await outbox.deadLetters.list({ limit: 10 })).toMatchObject([{ entry: { id: dead.id, attempt: 1 } }])
+})
+
 test('an entry that a relay may have died of stays where it is while its aggregate is blocked', async () => {
   commit('a', 2)
   expect(await fetch(await startRelay('first', []))).toHaveLength(2)

@@ -45,15 +45,17 @@ type Rows = readonly Readonly<Record<string, unknown>>[]
 
 /** A way to the tables past the outbox. */
 export interface OpenTables extends Victim {
+  readonly kind: (typeof storesWithForeignRows)[number]
   /** Runs one statement, `?` for each value. */
   run(statement: string, values?: readonly unknown[]): Promise<Rows>
 }
 
-export async function openTables(kind: (typeof storesWithForeignRows)[number]): Promise<OpenTables> {
+export async function openTables(kind: OpenTables['kind']): Promise<OpenTables> {
   const victim = await openVictim(kind)
   const { url } = victim
   return {
     ...victim,
+    kind,
     run: (statement, values = []) =>
       kind === 'sqlite' ? runOnSqlite(url, statement, values) : runOnPostgres(url, statement, values),
   }

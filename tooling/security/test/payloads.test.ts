@@ -53,7 +53,7 @@ async function refusedBy(publisher: Publisher, event = secretive()): Promise<rea
   await victim.application.commit(event)
   await relay.tick()
   const letters = await victim.application.outbox.deadLetters.list({ limit: 10 })
-  const rows = await victim.run('select reason from outbox_entries')
+  const rows = await victim.run('select reason from outbox_pending union all select reason from outbox_settled')
   return [...told, ...letters.map(({ reason }) => reason), ...rows]
 }
 

@@ -1,7 +1,6 @@
 import { aggregateKey } from '@outbox/core/adapter'
 import type { TableNames } from './names.ts'
 import { textOf } from './rows.ts'
-import { isPending } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 export interface AggregateName {
@@ -26,10 +25,13 @@ export function aggregateList(aggregates: readonly AggregateName[]): string {
  * Parked entries are the aggregate's lowest, nearly always, so the order index shows one at once if there is one.
  */
 export function* dropIdleAggregates(
-  { aggregates, entries }: TableNames,
+  { aggregates, pending }: TableNames,
   touched: readonly AggregateName[],
 ): Steps<void> {
   if (touched.length === 0) return
+  // nearly always there are none, and then the list need not be made
+  const [any] = yield* query(`SELECT 1 FROM ${aggregates} LIMIT 1`)
+  if (!any) return
   yield* query(
     `DELETE FROM ${aggregates} AS a
      WHERE rowid IN (
@@ -37,9 +39,9 @@ export function* dropIdleAggregates(
          CROSS JOIN ${aggregates} r ON r.aggregate_type = t.value ->> 0 AND r.aggregate_id = t.value ->> 1)
        AND blocked_by = '[]'
        AND NOT EXISTS (
-         SELECT 1 FROM ${entries} e
-         WHERE e.aggregate_type = a.aggregate_type AND e.aggregate_id = a.aggregate_id
-           AND e.${isPending} AND e.state = 'parked')`,
+         SELECT 1 FROM ${pending} p
+         WHERE p.partition = a.partition AND p.aggregate_type = a.aggregate_type AND p.aggregate_id = a.aggregate_id
+           AND p.is_parked)`,
     aggregateList(touched),
   )
 }

@@ -3,9 +3,9 @@ import { deduplicationIdOf } from '@outbox/core/adapter'
 import { dateOf, headersOf, integerOf, textOf } from './rows.ts'
 import type { Row } from './steps.ts'
 
-/** The columns that `contentOf` and `lentContentOf` read, of the table named `e` in the statement. */
+/** The columns that `contentOf` reads, of the table named `e` in the statement; `lentContentOf` reads two more. */
 export const contentColumns: string =
-  'e.position, e.id, e.partition, e.aggregate_type, e.aggregate_id, e.event_type, e.sequence, e.refused, e.crashes, e.requeues, e.occurred_at, e.headers, e.payload'
+  'e.position, e.id, e.partition, e.aggregate_type, e.aggregate_id, e.event_type, e.sequence, e.requeues, e.occurred_at, e.headers, e.payload'
 
 export function contentOf(row: Row): EntryContent {
   return {
@@ -20,7 +20,7 @@ export function contentOf(row: Row): EntryContent {
   }
 }
 
-/** What a relay and an operator see of an entry. */
+/** What a relay and an operator see of an entry: its content, and what stands under `refused` and `crashes`. */
 export function lentContentOf(row: Row): Omit<DueEntry, 'lease' | 'source' | 'isLate'> {
   const content = contentOf(row)
   return {

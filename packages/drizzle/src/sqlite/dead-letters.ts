@@ -1,7 +1,8 @@
 import type { DeadLetter, DeadLetterFilter } from '@outbox/core'
-import { aggregateOf, dropIdleAggregates } from './aggregates.ts'
+import { type AggregateName, aggregateOf, dropIdleAggregates } from './aggregates.ts'
 import { contentColumns, lentContentOf } from './content.ts'
 import type { TableNames } from './names.ts'
+import { becomePending } from './pending.ts'
 import { dateOf, integerOf, textOf } from './rows.ts'
 import { nowMs, rowLimit } from './sql.ts'
 import { query, type Row, type SqlValue, type Steps } from './steps.ts'
@@ -15,15 +16,16 @@ export function* listDead(
   names: TableNames,
   page: { readonly after?: string; readonly limit: number; readonly where?: DeadLetterFilter },
 ): Steps<readonly DeadLetter[]> {
-  const { entries } = names
+  const { entries, settled } = names
   const conditions = conditionsOf(page.where ?? {})
   if (page.after !== undefined) {
-    conditions.push([`e.position > (SELECT position FROM ${entries} WHERE id = ?)`, page.after.toLowerCase()])
+    conditions.push([`s.position > (SELECT position FROM ${entries} WHERE id = ?)`, page.after.toLowerCase()])
   }
   const rows = yield* query(
-    `SELECT ${contentColumns}, e.reason, e.settled_at, e.settled_by FROM ${entries} e
-     WHERE ${["e.state = 'dead'", ...conditions.map(([condition]) => condition)].join(' AND ')}
-     ORDER BY e.position LIMIT ?`,
+    `SELECT ${contentColumns}, s.refused, 0 AS crashes, s.reason, s.settled_at, s.settled_by
+     FROM ${settled} s CROSS JOIN ${entries} e ON e.position = s.position
+     WHERE ${["s.outcome = 'dead'", ...conditions.map(([condition]) => condition)].join(' AND ')}
+     ORDER BY s.position LIMIT ?`,
     ...conditions.map(([, value]) => value),
     rowLimit(page.limit),
   )
@@ -37,7 +39,7 @@ function conditionsOf(where: DeadLetterFilter): (readonly [condition: string, va
   const named = Object.entries(texts).flatMap(([column, value]) =>
     value === undefined ? [] : [[`e.${column} = ?`, value] as const],
   )
-  return diedBefore === undefined ? named : [...named, ['e.settled_at < ?', diedBefore.getTime()]]
+  return diedBefore === undefined ? named : [...named, ['s.settled_at < ?', diedBefore.getTime()]]
 }
 
 function deadLetter(row: Row): DeadLetter {
@@ -54,27 +56,27 @@ function deadLetter(row: Row): DeadLetter {
  * its old position puts it first in the scan.
  */
 export function* requeue(names: TableNames, ids: readonly string[]): Steps<number> {
-  const { entries, aggregates } = names
-  const rows = yield* query(
-    `UPDATE ${entries} AS e
-     SET state = CASE WHEN EXISTS (
-           SELECT 1 FROM ${aggregates} a
-           WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id)
-         THEN 'parked' ELSE 'pending' END,
-       refused = 0, crashes = 0, requeues = requeues + 1, settled_at = NULL, settled_by = NULL, reason = NULL
-     WHERE id IN (SELECT value FROM json_each(?)) AND state = 'dead'
-     RETURNING id, aggregate_type, aggregate_id`,
-    idList(ids),
+  const { entries, settled, aggregates } = names
+  const dead = yield* deadAmong(names, ids)
+  const positions = JSON.stringify(dead.map(({ position }) => position))
+  yield* query(`DELETE FROM ${settled} WHERE position IN (SELECT value FROM json_each(?))`, positions)
+  yield* query(
+    `UPDATE ${entries} SET requeues = requeues + 1 WHERE position IN (SELECT value FROM json_each(?))`,
+    positions,
   )
-  for (const row of rows) {
+  yield becomePending(
+    names,
+    dead.map(({ id }) => id),
+  )
+  for (const { id, aggregateType, aggregateId } of dead) {
     yield* query(
       `UPDATE ${aggregates} SET blocked_by = ${without}, waiting_until = 0 WHERE aggregate_type = ? AND aggregate_id = ?`,
-      textOf(row, 'id'),
-      textOf(row, 'aggregate_type'),
-      textOf(row, 'aggregate_id'),
+      id,
+      aggregateType,
+      aggregateId,
     )
   }
-  return rows.length
+  return dead.length
 }
 
 /**
@@ -82,24 +84,40 @@ export function* requeue(names: TableNames, ids: readonly string[]): Steps<numbe
  * on; one that waits for another reason waits on.
  */
 export function* discard(names: TableNames, ids: readonly string[]): Steps<number> {
-  const rows = yield* query(
-    `UPDATE ${names.entries} SET state = 'discarded', settled_at = ${nowMs}
-     WHERE id IN (SELECT value FROM json_each(?)) AND state = 'dead'
-     RETURNING id, aggregate_type, aggregate_id`,
-    idList(ids),
+  const dead = yield* deadAmong(names, ids)
+  yield* query(
+    `UPDATE ${names.settled} SET outcome = 'discarded', settled_at = ${nowMs}
+     WHERE position IN (SELECT value FROM json_each(?))`,
+    JSON.stringify(dead.map(({ position }) => position)),
   )
-  for (const row of rows) {
+  for (const { id, aggregateType, aggregateId } of dead) {
     yield* query(
       `UPDATE ${names.aggregates} SET blocked_by = ${without}, waiting_until = 0
        WHERE aggregate_type = ? AND aggregate_id = ? AND ? IN (SELECT value FROM json_each(blocked_by))`,
-      textOf(row, 'id'),
-      textOf(row, 'aggregate_type'),
-      textOf(row, 'aggregate_id'),
-      textOf(row, 'id'),
+      id,
+      aggregateType,
+      aggregateId,
+      id,
     )
   }
-  yield* dropIdleAggregates(names, rows.map(aggregateOf))
-  return rows.length
+  yield* dropIdleAggregates(names, dead)
+  return dead.length
+}
+
+interface DeadEntry extends AggregateName {
+  readonly id: string
+  readonly position: number
+}
+
+/** Those of the entries that are dead, each once. */
+function* deadAmong({ entries, settled }: TableNames, ids: readonly string[]): Steps<readonly DeadEntry[]> {
+  const rows = yield* query(
+    `SELECT e.position, e.id, e.aggregate_type, e.aggregate_id
+     FROM ${entries} e CROSS JOIN ${settled} s ON s.position = e.position
+     WHERE e.id IN (SELECT value FROM json_each(?)) AND s.outcome = 'dead'`,
+    idList(ids),
+  )
+  return rows.map((row) => ({ ...aggregateOf(row), id: textOf(row, 'id'), position: integerOf(row, 'position') }))
 }
 
 /** The entries that block an aggregate, without one of them. */

@@ -2,18 +2,18 @@ import type { NewEntry, Receipt } from '@outbox/core'
 import { aggregateKey, entriesToWrite, mixedSequences, receiptsFor, type Stored } from '@outbox/core/adapter'
 import { aggregateList, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
-import { booleanOf, integerOf, textOf } from './rows.ts'
+import { becomePending } from './pending.ts'
+import { integerOf, textOf } from './rows.ts'
 import { refuseConflicts } from './sequence-conflicts.ts'
 import { inOneGo, type Query, query, type SqlValue, type Steps } from './steps.ts'
 import { writeLock } from './transact.ts'
 
-/** 1,000 placeholders: far below SQLite's limit, and longer statements are no faster. */
+/** 900 placeholders: far below SQLite's limit, and longer statements are no faster. */
 const rowsPerStatement = 100
 
-/** An entry as it will be written: numbered, and parked if its aggregate stands outside the scan. */
+/** An entry as it will be written. */
 interface NumberedEntry extends NewEntry {
   readonly sequence: number
-  readonly state: 'pending' | 'parked'
 }
 
 /**
@@ -75,18 +75,16 @@ interface Numbered {
 
 /** Gives every entry that brings no sequence its aggregate's next. */
 function* numberedFrom(names: TableNames, entries: readonly NewEntry[]): Steps<Numbered> {
-  const aggregates = yield* aggregatesOf(names, entries)
+  const lastSequences = yield* lastSequencesOf(names, entries)
   const advanced = new Map<string, SqlValue[]>()
   const numbered = entries.map((entry): NumberedEntry => {
     const { aggregateType, aggregateId } = entry
     const key = aggregateKey(entry)
-    const aggregate = aggregates.get(key) ?? { lastSequence: 0, isParked: false }
-    const state = aggregate.isParked ? 'parked' : 'pending'
-    if (entry.sequence !== undefined) return { ...entry, sequence: entry.sequence, state }
-    const sequence = aggregate.lastSequence + 1
-    aggregates.set(key, { ...aggregate, lastSequence: sequence })
+    if (entry.sequence !== undefined) return { ...entry, sequence: entry.sequence }
+    const sequence = (lastSequences.get(key) ?? 0) + 1
+    lastSequences.set(key, sequence)
     advanced.set(key, [aggregateType, aggregateId, sequence])
-    return { ...entry, sequence, state }
+    return { ...entry, sequence }
   })
   const text = `INSERT INTO ${names.sequences} (aggregate_type, aggregate_id, last_sequence)
      SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
@@ -94,42 +92,31 @@ function* numberedFrom(names: TableNames, entries: readonly NewEntry[]): Steps<N
   return { numbered, sequences: advanced.size > 0 ? [{ text, values: [JSON.stringify([...advanced.values()])] }] : [] }
 }
 
-interface AggregateNow {
-  readonly lastSequence: number
-  readonly isParked: boolean
-}
-
-function* aggregatesOf(names: TableNames, entries: readonly NewEntry[]): Steps<Map<string, AggregateNow>> {
+function* lastSequencesOf(names: TableNames, entries: readonly NewEntry[]): Steps<Map<string, number>> {
   const rows = yield* query(
-    `SELECT t.value ->> 0 AS aggregate_type, t.value ->> 1 AS aggregate_id,
-       coalesce((
-         SELECT last_sequence FROM ${names.sequences}
-         WHERE aggregate_type = t.value ->> 0 AND aggregate_id = t.value ->> 1), 0) AS last_sequence,
-       EXISTS (
-         SELECT 1 FROM ${names.aggregates}
-         WHERE aggregate_type = t.value ->> 0 AND aggregate_id = t.value ->> 1) AS is_parked
-     FROM json_each(?) t`,
+    `SELECT s.aggregate_type, s.aggregate_id, s.last_sequence
+     FROM json_each(?) t CROSS JOIN ${names.sequences} s
+       ON s.aggregate_type = t.value ->> 0 AND s.aggregate_id = t.value ->> 1`,
     aggregateList(entries),
   )
-  return new Map(
-    rows.map((row) => [
-      aggregateKey(aggregateOf(row)),
-      { lastSequence: integerOf(row, 'last_sequence'), isParked: booleanOf(row, 'is_parked') },
-    ]),
-  )
+  return new Map(rows.map((row) => [aggregateKey(aggregateOf(row)), integerOf(row, 'last_sequence')]))
 }
 
 /** Plain values, because payloads inside a JSON parameter cost ten times as much. */
-function insertsOf({ entries }: TableNames, rows: readonly NumberedEntry[]): readonly Query[] {
+function insertsOf(names: TableNames, rows: readonly NumberedEntry[]): readonly Query[] {
   const inserts: Query[] = []
   for (let from = 0; from < rows.length; from += rowsPerStatement) {
     const chunk = rows.slice(from, from + rowsPerStatement)
-    const placeholders = chunk.map(() => '(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')
-    const text = `INSERT INTO ${entries} (id, partition, aggregate_type, aggregate_id, event_type, sequence, state, occurred_at, headers, payload)
+    const placeholders = chunk.map(() => '(?, ?, ?, ?, ?, ?, ?, ?, ?)').join(', ')
+    const text = `INSERT INTO ${names.entries} (id, partition, aggregate_type, aggregate_id, event_type, sequence, occurred_at, headers, payload)
      VALUES ${placeholders}`
     inserts.push({ text, values: chunk.flatMap(valuesOf) })
   }
-  return inserts
+  const pending = becomePending(
+    names,
+    rows.map(({ id }) => id),
+  )
+  return [...inserts, pending]
 }
 
 function valuesOf(entry: NumberedEntry): SqlValue[] {
@@ -140,7 +127,6 @@ function valuesOf(entry: NumberedEntry): SqlValue[] {
     entry.aggregateId,
     entry.eventType,
     entry.sequence,
-    entry.state,
     entry.occurredAt.getTime(),
     JSON.stringify(entry.headers),
     entry.payload,

@@ -1,13 +1,13 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
-import { aggregateKey, suspectAt } from '@outbox/core/adapter'
+import { suspectAt } from '@outbox/core/adapter'
 import { type Cuttable, cut } from '../shared/cut.ts'
 import { contentColumns, lentContentOf } from './content.ts'
-import { publishedAbove } from './late.ts'
+import { latePositions } from './late.ts'
 import { sourceOf, standing } from './leases.ts'
 import type { TableNames } from './names.ts'
-import { integerOf, textOf } from './rows.ts'
+import { integerOf } from './rows.ts'
 import { type Candidate, findCandidates } from './scan.ts'
-import { isPending, nowMs, rowLimit } from './sql.ts'
+import { nowMs, rowLimit } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 export interface Batch {
@@ -45,18 +45,18 @@ export function* fetch(names: TableNames, given: FetchRequest): Steps<Batch> {
  *
  * Plan: the index of what has crashes is nearly always empty; its condition has to be there word for word.
  */
-function* oldestSuspect({ entries, aggregates }: TableNames, partitions: readonly number[]): Steps<number | undefined> {
+function* oldestSuspect({ pending, aggregates }: TableNames, partitions: readonly number[]): Steps<number | undefined> {
   const [row] = yield* query(
-    `SELECT e.position FROM ${entries} e
-     WHERE e.crashes > 0 AND e.crashes >= ${suspectAt} AND e.${isPending} AND e.partition IN (SELECT value FROM json_each(?))
+    `SELECT e.position FROM ${pending} e
+     WHERE e.crashes > 0 AND e.crashes >= ${suspectAt} AND e.partition IN (SELECT value FROM json_each(?))
        AND NOT EXISTS (
          SELECT 1 FROM ${aggregates} a
          WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id
            AND (a.blocked_by <> '[]' OR a.waiting_until > ${nowMs}))
        AND NOT EXISTS (
-         SELECT 1 FROM ${entries} h
-         WHERE h.aggregate_type = e.aggregate_type AND h.aggregate_id = e.aggregate_id
-           AND h.sequence < e.sequence AND h.${isPending})
+         SELECT 1 FROM ${pending} h
+         WHERE h.partition = e.partition AND h.aggregate_type = e.aggregate_type AND h.aggregate_id = e.aggregate_id
+           AND h.sequence < e.sequence)
      ORDER BY e.position LIMIT 1`,
     JSON.stringify(partitions),
   )
@@ -81,18 +81,18 @@ function* prefixes(
 
 /** Plan: per candidate one range of the order index, which ends after `depth` rows. */
 function* prefixesTo(
-  { entries }: TableNames,
+  { pending }: TableNames,
   candidates: readonly Candidate[],
   depth: number,
 ): Steps<readonly (readonly Cuttable[])[]> {
   const rows = yield* query(
     `SELECT c.key AS candidate, e.position, e.payload_bytes, e.crashes
-     FROM json_each(?) c CROSS JOIN ${entries} e ON e.position IN (
-       SELECT position FROM ${entries}
-       WHERE aggregate_type = c.value ->> 0 AND aggregate_id = c.value ->> 1 AND ${isPending}
+     FROM json_each(?) c CROSS JOIN ${pending} h ON h.position = c.value CROSS JOIN ${pending} e ON e.position IN (
+       SELECT position FROM ${pending}
+       WHERE partition = h.partition AND aggregate_type = h.aggregate_type AND aggregate_id = h.aggregate_id
        ORDER BY sequence LIMIT ?)
      ORDER BY c.key, e.sequence`,
-    JSON.stringify(candidates.map(({ aggregateType, aggregateId }) => [aggregateType, aggregateId])),
+    JSON.stringify(candidates.map(({ position }) => position)),
     depth,
   )
   const found: Cuttable[][] = candidates.map(() => [])
@@ -115,29 +115,23 @@ function* lend(
   positions: readonly number[],
 ): Steps<readonly DueEntry[]> {
   const rows = yield* query(
-    `SELECT ${contentColumns} FROM json_each(?) p CROSS JOIN ${names.entries} e ON e.position = p.value ORDER BY p.key`,
+    `SELECT ${contentColumns}, p.refused, p.crashes
+     FROM json_each(?) l CROSS JOIN ${names.pending} p ON p.position = l.value CROSS JOIN ${names.entries} e ON e.position = l.value
+     ORDER BY l.key`,
     JSON.stringify(positions),
   )
-  const ids = new Map<number, string[]>([...leases.keys()].map((partition) => [partition, []]))
-  for (const row of rows) ids.get(integerOf(row, 'partition'))?.push(textOf(row, 'id'))
+  const inFlight = new Map<number, number[]>([...leases.keys()].map((partition) => [partition, []]))
+  for (const row of rows) inFlight.get(integerOf(row, 'partition'))?.push(integerOf(row, 'position'))
   yield* query(
     `UPDATE ${names.leases} SET in_flight = n.value ->> 1 FROM json_each(?) n
      WHERE partition = n.value ->> 0 AND in_flight <> n.value ->> 1`,
-    JSON.stringify([...ids].map(([partition, noted]) => [partition, JSON.stringify(noted)])),
+    JSON.stringify([...inFlight].map(([partition, noted]) => [partition, JSON.stringify(noted)])),
   )
   if (rows.length === 0) return []
   const source = yield* sourceOf(names)
-  const lent = rows.map((row) => ({
-    content: lentContentOf(row),
-    partition: integerOf(row, 'partition'),
-    position: integerOf(row, 'position'),
-    // a requeued entry was there in time: it died, and others were let past
-    mayBeLate: integerOf(row, 'requeues') === 0,
-  }))
-  const published = yield* publishedAbove(names, lent)
-  return lent.flatMap(({ content, partition, mayBeLate }) => {
-    const lease = leases.get(partition)
-    const isLate = mayBeLate && content.sequence < (published.get(aggregateKey(content)) ?? -1)
-    return lease ? [{ ...content, lease, source, isLate }] : []
+  const late = yield* latePositions(names, rows)
+  return rows.flatMap((row) => {
+    const lease = leases.get(integerOf(row, 'partition'))
+    return lease ? [{ ...lentContentOf(row), lease, source, isLate: late.has(integerOf(row, 'position')) }] : []
   })
 }

@@ -1,7 +1,7 @@
 import { type Lease, type LeasedSource, type LeaseState, type Poll, partitionCount, type RelayBeat } from '@outbox/core'
 import type { TableNames } from './names.ts'
 import { integerOf, textOf, textOrNullOf } from './rows.ts'
-import { isPending, nowMs } from './sql.ts'
+import { nowMs } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 import { tablesVersion } from './subjects.ts'
 
@@ -50,21 +50,21 @@ export function* poll(names: TableNames, holder: string): Steps<Poll> {
  * its entries are parked, so the window nearly always shows the rest. Where it shows nothing else, the partition is
  * named without looking further: then a fetch parks what stands in the way.
  */
-function duePartitions({ entries, aggregates, leases }: TableNames): string {
+function duePartitions({ pending, aggregates, leases }: TableNames): string {
   return `SELECT partition FROM ${leases} l
      WHERE EXISTS (
          SELECT 1 FROM ${aggregates} a
          WHERE a.partition = l.partition AND a.blocked_by = '[]' AND a.waiting_until <= ${nowMs})
        OR EXISTS (
          SELECT 1 FROM (
-           SELECT e.aggregate_type, e.aggregate_id FROM ${entries} e
-           WHERE e.partition = l.partition AND e.state = 'pending' ORDER BY e.position LIMIT ?) e
+           SELECT p.aggregate_type, p.aggregate_id FROM ${pending} p
+           WHERE p.partition = l.partition AND p.is_parked = 0 ORDER BY p.position LIMIT ?) front
          WHERE NOT EXISTS (
            SELECT 1 FROM ${aggregates} a
-           WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id))
+           WHERE a.aggregate_type = front.aggregate_type AND a.aggregate_id = front.aggregate_id))
        OR EXISTS (
-         SELECT 1 FROM ${entries} e
-         WHERE e.partition = l.partition AND e.state = 'pending' ORDER BY e.position LIMIT 1 OFFSET ?)
+         SELECT 1 FROM ${pending} p
+         WHERE p.partition = l.partition AND p.is_parked = 0 ORDER BY p.position LIMIT 1 OFFSET ?)
      ORDER BY partition`
 }
 
@@ -98,7 +98,7 @@ function* evict({ relays }: TableNames, beats: readonly RelayBeat[]): Steps<void
  * True if the lease still has the epoch and is free. Whoever had it before never said what became of the entries in
  * its hands: they count a crash. A lease that was given back has no notes.
  */
-function* takeOver({ entries, leases, relays }: TableNames, partition: number, epoch: number): Steps<boolean> {
+function* takeOver({ pending, leases, relays }: TableNames, partition: number, epoch: number): Steps<boolean> {
   const [free] = yield* query(
     `SELECT in_flight FROM ${leases}
      WHERE partition = ? AND epoch = ? AND (holder IS NULL OR holder NOT IN (SELECT holder FROM ${relays}))`,
@@ -107,7 +107,7 @@ function* takeOver({ entries, leases, relays }: TableNames, partition: number, e
   )
   if (!free) return false
   yield* query(
-    `UPDATE ${entries} SET crashes = crashes + 1 WHERE id IN (SELECT value FROM json_each(?)) AND ${isPending}`,
+    `UPDATE ${pending} SET crashes = crashes + 1 WHERE position IN (SELECT value FROM json_each(?))`,
     textOf(free, 'in_flight'),
   )
   return true

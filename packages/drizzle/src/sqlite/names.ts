@@ -7,6 +7,8 @@ import { OutboxError } from '@outbox/core'
 export interface TableNames {
   readonly prefix: string
   readonly entries: string
+  readonly pending: string
+  readonly settled: string
   readonly sequences: string
   readonly aggregates: string
   readonly relays: string
@@ -33,6 +35,8 @@ export function tableNames(prefix: string = defaultPrefix): TableNames {
   return {
     prefix,
     entries: `${prefix}entries`,
+    pending: `${prefix}pending`,
+    settled: `${prefix}settled`,
     sequences: `${prefix}sequences`,
     aggregates: `${prefix}aggregates`,
     relays: `${prefix}relays`,

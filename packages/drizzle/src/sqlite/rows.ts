@@ -37,8 +37,12 @@ export function dateOf(row: Row, column: string): Date {
   return new Date(integerOf(row, column))
 }
 
+const noHeaders: Headers = Object.freeze({})
+
 export function headersOf(row: Row): Headers {
-  const parsed: unknown = JSON.parse(textOf(row, 'headers'))
+  const text = textOf(row, 'headers')
+  if (text === '{}') return noHeaders
+  const parsed: unknown = JSON.parse(text)
   if (!isHeaders(parsed)) throw unexpected('headers', parsed, 'an object of texts')
   return Object.freeze(parsed)
 }

@@ -3,7 +3,7 @@ import { aggregateKey } from '@outbox/core/adapter'
 import { type AggregateName, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { booleanOf, integerOf } from './rows.ts'
-import { isPending, nowMs } from './sql.ts'
+import { nowMs } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 /** An aggregate that has something due. */
@@ -67,11 +67,11 @@ function inTurns(...sources: readonly (readonly Candidate[])[]): readonly Candid
 }
 
 function* dueAggregates(names: TableNames, partitions: readonly number[], limits: Limits): Steps<readonly Candidate[]> {
-  const { aggregates, entries } = names
+  const { aggregates, pending } = names
   const rows = yield* query(
     `SELECT a.partition, a.aggregate_type, a.aggregate_id, (
-         SELECT e.position FROM ${entries} e
-         WHERE e.aggregate_type = a.aggregate_type AND e.aggregate_id = a.aggregate_id AND e.${isPending}
+         SELECT e.position FROM ${pending} e
+         WHERE e.partition = a.partition AND e.aggregate_type = a.aggregate_type AND e.aggregate_id = a.aggregate_id
          ORDER BY e.sequence LIMIT 1) AS position
      FROM json_each(?) p JOIN ${aggregates} a ON a.rowid IN (
        SELECT rowid FROM ${aggregates}
@@ -129,14 +129,14 @@ function isFilled(walks: readonly Walk[], { limit, limitPerAggregate }: Limits):
 }
 
 /** Plan: the positions of each page come from the scan index alone, the rows by their key. */
-function* nextPage({ entries, aggregates }: TableNames, walks: readonly Walk[], size: number): Steps<number> {
+function* nextPage({ pending, aggregates }: TableNames, walks: readonly Walk[], size: number): Steps<number> {
   const rows = yield* query(
     `SELECT e.partition, e.position, e.aggregate_type, e.aggregate_id, EXISTS (
          SELECT 1 FROM ${aggregates} a
          WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id) AS is_represented
-     FROM json_each(?) p CROSS JOIN ${entries} e ON e.position IN (
-       SELECT position FROM ${entries}
-       WHERE state = 'pending' AND partition = p.value ->> 0 AND position > p.value ->> 1
+     FROM json_each(?) p CROSS JOIN ${pending} e ON e.position IN (
+       SELECT position FROM ${pending}
+       WHERE partition = p.value ->> 0 AND is_parked = 0 AND position > p.value ->> 1
        ORDER BY position LIMIT ?)
      ORDER BY e.position`,
     JSON.stringify(walks.map(({ partition, after }) => [partition, after])),
@@ -190,10 +190,10 @@ function* represent({ aggregates }: TableNames, walk: Walk, limits: Limits): Ste
   return inTheWay
 }
 
-function* park({ entries }: TableNames, positions: readonly number[]): Steps<void> {
+function* park({ pending }: TableNames, positions: readonly number[]): Steps<void> {
   if (positions.length === 0) return
   yield* query(
-    `UPDATE ${entries} SET state = 'parked' WHERE position IN (SELECT value FROM json_each(?)) AND state = 'pending'`,
+    `UPDATE ${pending} SET is_parked = 1 WHERE position IN (SELECT value FROM json_each(?))`,
     JSON.stringify(positions),
   )
 }

@@ -10,11 +10,18 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/sqlite-core'
 import { tableNames } from './names.ts'
-import { isPending, nowMs, payloadBytes } from './sql.ts'
+import { nowMs, payloadBytes } from './sql.ts'
 
-/** The tables of one outbox, for drizzle-kit. */
+/**
+ * The tables of one outbox, for drizzle-kit.
+ *
+ * An entry is written once, to `entries`. It stands in `pending` until it is published, dead or discarded, and in
+ * `settled` from then on: what a relay writes are rows of a few bytes, however large the payloads are.
+ */
 export interface OutboxTables {
   readonly entries: SQLiteTable
+  readonly pending: SQLiteTable
+  readonly settled: SQLiteTable
   readonly sequences: SQLiteTable
   readonly aggregates: SQLiteTable
   readonly relays: SQLiteTable
@@ -29,7 +36,7 @@ export interface OutboxTables {
  *
  * @example
  * ```ts
- * export const { entries, sequences, aggregates, relays, leases, meta } = outboxTables({ prefix: 'mail_' })
+ * export const { entries, pending, settled, sequences, aggregates, relays, leases, meta } = outboxTables({ prefix: 'mail_' })
  * ```
  * @throws {OutboxError} `invalid-option` when the prefix will not do
  */
@@ -48,9 +55,6 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
         aggregateId: text('aggregate_id').notNull(),
         eventType: text('event_type').notNull(),
         sequence: integer('sequence').notNull(),
-        state: text('state').notNull().default('pending'),
-        refused: integer('refused').notNull().default(0),
-        crashes: integer('crashes').notNull().default(0),
         requeues: integer('requeues').notNull().default(0),
         occurredAt: integer('occurred_at')
           .notNull()
@@ -58,32 +62,61 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
         enqueuedAt: integer('enqueued_at')
           .notNull()
           .default(sql.raw(`(${nowMs})`)),
-        settledAt: integer('settled_at'),
-        /** whose lease it was given up under */
-        settledBy: text('settled_by'),
         payloadBytes: integer('payload_bytes')
           .notNull()
           .generatedAlwaysAs(sql.raw(`(${payloadBytes})`), { mode: 'stored' }),
-        reason: text('reason'),
         headers: text('headers').notNull().default('{}'),
         payload: text('payload').notNull(),
       },
       (table) => [
         uniqueIndex(`${prefix}entries_id`).on(table.id),
         uniqueIndex(`${prefix}entries_sequence`).on(table.aggregateType, table.aggregateId, table.sequence),
-        index(`${prefix}entries_scan`).on(table.partition, table.position).where(sql.raw("state = 'pending'")),
-        index(`${prefix}entries_parked`).on(table.partition, table.position).where(sql.raw("state = 'parked'")),
-        index(`${prefix}entries_order`)
-          .on(table.aggregateType, table.aggregateId, table.sequence, table.state)
-          .where(sql.raw(isPending)),
-        index(`${prefix}entries_suspect`).on(table.partition, table.position).where(sql.raw('crashes > 0')),
-        index(`${prefix}entries_dead`).on(table.position, table.partition).where(sql.raw("state = 'dead'")),
-        index(`${prefix}entries_settled`).on(table.settledAt).where(sql.raw("state IN ('published', 'discarded')")),
         check(`${prefix}entries_partition_check`, sql.raw('partition BETWEEN 0 AND 63')),
-        check(
-          `${prefix}entries_state_check`,
-          sql.raw("state IN ('pending', 'parked', 'published', 'dead', 'discarded')"),
+      ],
+    ),
+    pending: sqliteTable(
+      names.pending,
+      {
+        position: integer('position').primaryKey(),
+        partition: integer('partition').notNull(),
+        aggregateType: text('aggregate_type').notNull(),
+        aggregateId: text('aggregate_id').notNull(),
+        sequence: integer('sequence').notNull(),
+        payloadBytes: integer('payload_bytes').notNull(),
+        isParked: integer('is_parked').notNull().default(0),
+        refused: integer('refused').notNull().default(0),
+        crashes: integer('crashes').notNull().default(0),
+        /** what the last refused attempt ended with */
+        reason: text('reason'),
+      },
+      (table) => [
+        index(`${prefix}pending_scan`).on(table.partition, table.isParked, table.position),
+        index(`${prefix}pending_order`).on(
+          table.partition,
+          table.aggregateType,
+          table.aggregateId,
+          table.sequence,
+          table.isParked,
         ),
+        index(`${prefix}pending_suspect`).on(table.partition, table.position).where(sql.raw('crashes > 0')),
+      ],
+    ),
+    settled: sqliteTable(
+      names.settled,
+      {
+        position: integer('position').primaryKey(),
+        partition: integer('partition').notNull(),
+        outcome: text('outcome').notNull(),
+        settledAt: integer('settled_at').notNull(),
+        refused: integer('refused').notNull().default(0),
+        /** whose lease it was given up under */
+        settledBy: text('settled_by'),
+        reason: text('reason'),
+      },
+      (table) => [
+        index(`${prefix}settled_dead`).on(table.position, table.partition).where(sql.raw("outcome = 'dead'")),
+        index(`${prefix}settled_time`).on(table.settledAt).where(sql.raw("outcome IN ('published', 'discarded')")),
+        check(`${prefix}settled_outcome_check`, sql.raw("outcome IN ('published', 'dead', 'discarded')")),
       ],
     ),
     sequences: sqliteTable(
@@ -118,7 +151,7 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
       partition: integer('partition').primaryKey(),
       epoch: integer('epoch').notNull().default(0),
       holder: text('holder'),
-      /** ids of the entries in the holder's hands, as JSON */
+      /** positions of the entries in the holder's hands, as JSON */
       inFlight: text('in_flight').notNull().default('[]'),
     }),
     meta: sqliteTable(names.meta, {
@@ -154,6 +187,8 @@ export function inboxTable(options: { readonly prefix?: string } = {}): SQLiteTa
 const standard: OutboxTables = outboxTables()
 
 export const outboxEntries: SQLiteTable = standard.entries
+export const outboxPending: SQLiteTable = standard.pending
+export const outboxSettled: SQLiteTable = standard.settled
 export const outboxSequences: SQLiteTable = standard.sequences
 export const outboxAggregates: SQLiteTable = standard.aggregates
 export const outboxRelays: SQLiteTable = standard.relays

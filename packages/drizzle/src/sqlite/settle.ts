@@ -2,8 +2,9 @@ import type { Lease, Settlement, SettleRequest } from '@outbox/core'
 import { dropIdleAggregates } from './aggregates.ts'
 import { standing } from './leases.ts'
 import type { TableNames } from './names.ts'
+import { becomePublished } from './pending.ts'
 import { integerOf } from './rows.ts'
-import { isPending, nowMs } from './sql.ts'
+import { nowMs } from './sql.ts'
 import { query, type Steps } from './steps.ts'
 
 type Published = Extract<Settlement, { readonly outcome: 'published' }>
@@ -15,9 +16,9 @@ type Dead = Extract<Settlement, { readonly outcome: 'dead' }>
  * lease does not void what is said under the others.
  */
 export function* settle(names: TableNames, request: SettleRequest): Steps<{ readonly lost: readonly Lease[] }> {
-  const given = distinct([...request.leases, ...request.settlements.map(({ entry }) => entry.lease)])
-  const stands = new Set((yield* standing(names, given)).map(leaseKey))
-  const settlements = request.settlements.filter(({ entry }) => stands.has(leaseKey(entry.lease)))
+  const given = new Set([...request.leases, ...request.settlements.map(({ entry }) => entry.lease)])
+  const stands = new Set(yield* standing(names, [...given]))
+  const settlements = request.settlements.filter(({ entry }) => stands.has(entry.lease))
   yield* markPublished(names, settlements.filter(isPublished))
   for (const settlement of settlements) {
     if (settlement.outcome === 'retry') yield* retry(names, settlement)
@@ -27,38 +28,48 @@ export function* settle(names: TableNames, request: SettleRequest): Steps<{ read
     names,
     settlements.map(({ entry }) => entry),
   )
-  const kept = request.leases.filter((lease) => stands.has(leaseKey(lease)))
+  const kept = request.leases.filter((lease) => stands.has(lease))
   yield* query(
     `UPDATE ${names.leases} SET in_flight = '[]'
      WHERE partition IN (SELECT value FROM json_each(?)) AND in_flight <> '[]'`,
     JSON.stringify(kept.map(({ partition }) => partition)),
   )
-  return { lost: request.leases.filter((lease) => !stands.has(leaseKey(lease))) }
+  return { lost: request.leases.filter((lease) => !stands.has(lease)) }
 }
 
 function isPublished(settlement: Settlement): settlement is Published {
   return settlement.outcome === 'published'
 }
 
-/** What is compared with the row of a settled entry: it is pending, of the lease's partition, at the same attempt. */
-const stillAsLent = `${isPending} AND partition = ? AND refused = ?`
-
-/** All of a batch at once, since this is what nearly always happens. Plan: by the unique index of ids. */
-function* markPublished({ entries }: TableNames, settlements: readonly Published[]): Steps<void> {
+/** All of a batch at once, since this is what nearly always happens. Plan: by the unique index of ids, without rows. */
+function* markPublished(names: TableNames, settlements: readonly Published[]): Steps<void> {
   if (settlements.length === 0) return
-  yield* query(
-    `UPDATE ${entries} AS e SET state = 'published', settled_at = ${nowMs}, crashes = 0, reason = NULL
-     FROM json_each(?) s
-     WHERE e.id = s.value ->> 0 AND e.partition = s.value ->> 1 AND e.refused = s.value ->> 2 AND e.${isPending}`,
-    JSON.stringify(settlements.map(({ entry }) => [entry.id, entry.lease.partition, entry.attempt - 1])),
+  const rows = yield* query(
+    `SELECT s.key AS place, p.position, p.partition, p.refused FROM json_each(?) s
+     CROSS JOIN ${names.entries} e ON e.id = s.value
+     CROSS JOIN ${names.pending} p ON p.position = e.position`,
+    JSON.stringify(settlements.map(({ entry }) => entry.id)),
+  )
+  const asLent = rows.filter((row) => {
+    const { lease, attempt } = settlements[integerOf(row, 'place')]?.entry ?? {}
+    return integerOf(row, 'partition') === lease?.partition && integerOf(row, 'refused') + 1 === attempt
+  })
+  yield* becomePublished(
+    names,
+    asLent.map((row) => integerOf(row, 'position')),
   )
 }
 
+/** Which row of `pending` is meant: the entry's, of the lease's partition, at the same attempt. */
+function stillAsLent({ entries }: TableNames): string {
+  return `position = (SELECT position FROM ${entries} WHERE id = ?) AND partition = ? AND refused = ?`
+}
+
 /** The aggregate waits, and stands in the scan no more; the entry, at least, is parked. */
-function* retry({ entries, aggregates }: TableNames, { entry, retryInMs, isRefusal, reason }: Retry): Steps<void> {
+function* retry(names: TableNames, { entry, retryInMs, isRefusal, reason }: Retry): Steps<void> {
   const [changed] = yield* query(
-    `UPDATE ${entries} SET state = 'parked', refused = refused + ?, crashes = 0, reason = ?
-     WHERE id = ? AND ${stillAsLent} RETURNING partition`,
+    `UPDATE ${names.pending} SET is_parked = 1, refused = refused + ?, crashes = 0, reason = ?
+     WHERE ${stillAsLent(names)} RETURNING partition`,
     isRefusal ? 1 : 0,
     readable(reason),
     entry.id,
@@ -67,7 +78,7 @@ function* retry({ entries, aggregates }: TableNames, { entry, retryInMs, isRefus
   )
   if (!changed) return
   yield* query(
-    `INSERT INTO ${aggregates} (aggregate_type, aggregate_id, partition, waiting_until) VALUES (?, ?, ?, ${nowMs} + ?)
+    `INSERT INTO ${names.aggregates} (aggregate_type, aggregate_id, partition, waiting_until) VALUES (?, ?, ?, ${nowMs} + ?)
      ON CONFLICT DO UPDATE SET waiting_until = excluded.waiting_until`,
     entry.aggregateType,
     entry.aggregateId,
@@ -77,30 +88,36 @@ function* retry({ entries, aggregates }: TableNames, { entry, retryInMs, isRefus
 }
 
 /** The entry is dead. Its aggregate is blocked, or, if it has waited, due again. */
-function* bury({ entries, aggregates }: TableNames, { entry, reason, blocksAggregate }: Dead): Steps<void> {
-  const [changed] = yield* query(
-    `UPDATE ${entries} SET state = 'dead', settled_at = ${nowMs}, settled_by = ?, crashes = 0, reason = ?
-     WHERE id = ? AND ${stillAsLent} RETURNING partition`,
-    entry.lease.holder,
-    readable(reason),
+function* bury(names: TableNames, { entry, reason, blocksAggregate }: Dead): Steps<void> {
+  const [buried] = yield* query(
+    `DELETE FROM ${names.pending} WHERE ${stillAsLent(names)} RETURNING position, partition, refused`,
     entry.id,
     entry.lease.partition,
     entry.attempt - 1,
   )
-  if (!changed) return
+  if (!buried) return
+  yield* query(
+    `INSERT INTO ${names.settled} (position, partition, outcome, settled_at, refused, settled_by, reason)
+     VALUES (?, ?, 'dead', ${nowMs}, ?, ?, ?)`,
+    integerOf(buried, 'position'),
+    integerOf(buried, 'partition'),
+    integerOf(buried, 'refused'),
+    entry.lease.holder,
+    readable(reason),
+  )
   if (blocksAggregate) {
     yield* query(
-      `INSERT INTO ${aggregates} (aggregate_type, aggregate_id, partition, waiting_until, blocked_by)
+      `INSERT INTO ${names.aggregates} (aggregate_type, aggregate_id, partition, waiting_until, blocked_by)
        VALUES (?, ?, ?, 0, json_array(?))
        ON CONFLICT DO UPDATE SET blocked_by = json_insert(blocked_by, '$[#]', excluded.blocked_by ->> 0)`,
       entry.aggregateType,
       entry.aggregateId,
-      integerOf(changed, 'partition'),
+      integerOf(buried, 'partition'),
       entry.id,
     )
   } else {
     yield* query(
-      `UPDATE ${aggregates} SET waiting_until = 0 WHERE aggregate_type = ? AND aggregate_id = ?`,
+      `UPDATE ${names.aggregates} SET waiting_until = 0 WHERE aggregate_type = ? AND aggregate_id = ?`,
       entry.aggregateType,
       entry.aggregateId,
     )
@@ -110,12 +127,4 @@ function* bury({ entries, aggregates }: TableNames, { entry, reason, blocksAggre
 /** libsql reads a text up to its first U+0000. For words of others, not payloads: JSON has no raw one. */
 function readable(reason: string): string {
   return reason.replaceAll('\0', '\ufffd')
-}
-
-function distinct(leases: readonly Lease[]): readonly Lease[] {
-  return [...new Map(leases.map((lease) => [leaseKey(lease), lease])).values()]
-}
-
-function leaseKey({ partition, epoch, holder }: Lease): string {
-  return `${partition} ${epoch} ${holder}`
 }

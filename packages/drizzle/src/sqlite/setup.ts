@@ -4,7 +4,7 @@ import { setupRequired } from './errors.ts'
 import { driverOf, type LibsqlDatabase, type SqliteDatabase } from './handles.ts'
 import { makeInOneGo, runAlone, untilFree } from './libsql.ts'
 import { tableNames } from './names.ts'
-import { isPending, nowMs, payloadBytes } from './sql.ts'
+import { nowMs, payloadBytes } from './sql.ts'
 import { query, type Steps } from './steps.ts'
 import { inboxSubject, outboxSubject, type Subject } from './subjects.ts'
 import type { Access } from './transact.ts'
@@ -103,7 +103,7 @@ function inboxStatements(givenPrefix: string | undefined): readonly string[] {
 }
 
 function outboxStatements(givenPrefix: string | undefined): readonly string[] {
-  const { prefix, entries, sequences, aggregates, relays, leases, meta } = tableNames(givenPrefix)
+  const { prefix, entries, pending, settled, sequences, aggregates, relays, leases, meta } = tableNames(givenPrefix)
   return [
     // The wide columns stand last: SQLite reads a row from its beginning, through overflow pages if it must.
     `CREATE TABLE IF NOT EXISTS ${entries} (
@@ -114,31 +114,46 @@ function outboxStatements(givenPrefix: string | undefined): readonly string[] {
   aggregate_id TEXT NOT NULL,
   event_type TEXT NOT NULL,
   sequence INTEGER NOT NULL,
-  state TEXT NOT NULL DEFAULT 'pending',
-  refused INTEGER NOT NULL DEFAULT 0,
-  crashes INTEGER NOT NULL DEFAULT 0,
   requeues INTEGER NOT NULL DEFAULT 0,
   occurred_at INTEGER NOT NULL DEFAULT (${nowMs}),
   enqueued_at INTEGER NOT NULL DEFAULT (${nowMs}),
-  settled_at INTEGER,
-  settled_by TEXT,
   payload_bytes INTEGER NOT NULL GENERATED ALWAYS AS (${payloadBytes}) STORED,
-  reason TEXT,
   headers TEXT NOT NULL DEFAULT '{}',
   payload TEXT NOT NULL,
-  CONSTRAINT ${prefix}entries_partition_check CHECK (partition BETWEEN 0 AND 63),
-  CONSTRAINT ${prefix}entries_state_check CHECK (state IN ('pending', 'parked', 'published', 'dead', 'discarded'))
+  CONSTRAINT ${prefix}entries_partition_check CHECK (partition BETWEEN 0 AND 63)
 )`,
     `CREATE UNIQUE INDEX IF NOT EXISTS ${prefix}entries_id ON ${entries} (id)`,
     `CREATE UNIQUE INDEX IF NOT EXISTS ${prefix}entries_sequence ON ${entries} (aggregate_type, aggregate_id, sequence)`,
-    // what a relay looks through: parked entries are not in it
-    `CREATE INDEX IF NOT EXISTS ${prefix}entries_scan ON ${entries} (partition, position) WHERE state = 'pending'`,
-    `CREATE INDEX IF NOT EXISTS ${prefix}entries_parked ON ${entries} (partition, position) WHERE state = 'parked'`,
-    // the beginning of one aggregate; with the state, whether anything of it is parked needs no rows
-    `CREATE INDEX IF NOT EXISTS ${prefix}entries_order ON ${entries} (aggregate_type, aggregate_id, sequence, state) WHERE ${isPending}`,
-    `CREATE INDEX IF NOT EXISTS ${prefix}entries_suspect ON ${entries} (partition, position) WHERE crashes > 0`,
-    `CREATE INDEX IF NOT EXISTS ${prefix}entries_dead ON ${entries} (position, partition) WHERE state = 'dead'`,
-    `CREATE INDEX IF NOT EXISTS ${prefix}entries_settled ON ${entries} (settled_at) WHERE state IN ('published', 'discarded')`,
+    `CREATE TABLE IF NOT EXISTS ${pending} (
+  position INTEGER PRIMARY KEY NOT NULL,
+  partition INTEGER NOT NULL,
+  aggregate_type TEXT NOT NULL,
+  aggregate_id TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  payload_bytes INTEGER NOT NULL,
+  is_parked INTEGER NOT NULL DEFAULT 0,
+  refused INTEGER NOT NULL DEFAULT 0,
+  crashes INTEGER NOT NULL DEFAULT 0,
+  reason TEXT
+)`,
+    // what a relay looks through: parked entries are out of its way
+    `CREATE INDEX IF NOT EXISTS ${prefix}pending_scan ON ${pending} (partition, is_parked, position)`,
+    // The beginning of one aggregate; whether anything of it is parked needs no rows. With the partition first, lanes
+    // write to pages of their own.
+    `CREATE INDEX IF NOT EXISTS ${prefix}pending_order ON ${pending} (partition, aggregate_type, aggregate_id, sequence, is_parked)`,
+    `CREATE INDEX IF NOT EXISTS ${prefix}pending_suspect ON ${pending} (partition, position) WHERE crashes > 0`,
+    `CREATE TABLE IF NOT EXISTS ${settled} (
+  position INTEGER PRIMARY KEY NOT NULL,
+  partition INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  settled_at INTEGER NOT NULL,
+  refused INTEGER NOT NULL DEFAULT 0,
+  settled_by TEXT,
+  reason TEXT,
+  CONSTRAINT ${prefix}settled_outcome_check CHECK (outcome IN ('published', 'dead', 'discarded'))
+)`,
+    `CREATE INDEX IF NOT EXISTS ${prefix}settled_dead ON ${settled} (position, partition) WHERE outcome = 'dead'`,
+    `CREATE INDEX IF NOT EXISTS ${prefix}settled_time ON ${settled} (settled_at) WHERE outcome IN ('published', 'discarded')`,
     `CREATE TABLE IF NOT EXISTS ${sequences} (
   aggregate_type TEXT NOT NULL,
   aggregate_id TEXT NOT NULL,

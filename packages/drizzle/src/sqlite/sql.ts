@@ -1,9 +1,6 @@
 /** The database's clock: milliseconds since 1970. All times in the tables are of this kind. */
 export const nowMs: string = "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)"
 
-/** Neither published, dead nor discarded. Written exactly like the condition of the partial index that serves it. */
-export const isPending: string = "state IN ('pending', 'parked')"
-
 /** Bytes of UTF-8, as the column that counts them is defined. */
 export const payloadBytes: string = 'length(CAST(payload AS BLOB))'
 

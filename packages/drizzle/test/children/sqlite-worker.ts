@@ -12,7 +12,7 @@ import { drizzle as drizzleLibsql } from 'drizzle-orm/libsql'
 import { sqliteOutbox } from '../../src/sqlite/index.ts'
 
 const [path = '', delivered = '', half = '0', total = '0', driver] = process.argv.slice(2)
-const counting = "SELECT count(*) FROM outbox_entries WHERE state = 'published'"
+const counting = "SELECT count(*) FROM outbox_settled WHERE outcome = 'published'"
 const { outbox, published } = driver === 'libsql' ? onLibsql() : onBetterSqlite3()
 const holder = `worker-${half}`
 await outbox.join({ holder })

@@ -36,7 +36,7 @@ export function openLibsql(file: string): Application {
     committed: async () => (await db.select().from(committed)).map(({ eventId }) => eventId),
     endings: async () => {
       const rows = await db.all<{ ending: string }>(
-        sql`select id || ' ' || coalesce(settled_at, '') as ending from outbox_entries order by id`,
+        sql`select id || ' ' || coalesce(settled_at, '') as ending from outbox_entries left join outbox_settled using (position) order by id`,
       )
       return rows.map(({ ending }) => ending)
     },

@@ -43,7 +43,7 @@ export function openSqlite(file: string): Application {
         .map(({ eventId }) => eventId),
     endings: async () => {
       const rows = db.all<{ ending: string }>(
-        sql`select id || ' ' || coalesce(settled_at, '') as ending from outbox_entries order by id`,
+        sql`select id || ' ' || coalesce(settled_at, '') as ending from outbox_entries left join outbox_settled using (position) order by id`,
       )
       return rows.map(({ ending }) => ending)
     },
