@@ -5,15 +5,15 @@ import { dateIn, headersIn, numberIn, type Row, textIn, uuidIn } from './rows.ts
 /** The time of the statement in UTC: a session's time zone does not change it. */
 export const now = 'utc_timestamp(6)'
 
-/** What is selected of an entry to lend or to show it, from the table named `alias`. */
-export function lentColumns(alias: string): string {
-  return `${contentColumns(alias)}, ${alias}.refused, ${alias}.crashes, ${alias}.requeues`
+/** What is selected of an entry to lend or to show it, from the table named `alias`; `payload` is SQL for its text. */
+export function lentColumns(alias: string, payload?: string): string {
+  return `${contentColumns(alias, payload)}, ${alias}.refused, ${alias}.crashes, ${alias}.requeues`
 }
 
 /** Texts as bytes, which no character set of the connection changes; times as milliseconds since 1970. */
-export function contentColumns(alias: string): string {
+export function contentColumns(alias: string, payload: string = `${alias}.payload`): string {
   return `hex(${alias}.id) as id, ${alias}.\`partition\`, ${alias}.aggregate_type, ${alias}.aggregate_id,
-  ${alias}.event_type, ${alias}.sequence, cast(${alias}.payload as binary) as payload,
+  ${alias}.event_type, ${alias}.sequence, cast(${payload} as binary) as payload,
   cast(${alias}.headers as binary) as headers, ${millisecondsOf(`${alias}.occurred_at`)} as occurred_at`
 }
 
@@ -27,12 +27,11 @@ export function later(ms: string): string {
   return `${now} + interval ${ms} * 1000 microsecond`
 }
 
-type Content = Omit<DeadLetter['entry'], 'attempt' | 'crashes' | 'deduplicationId'>
+type Content = Omit<DeadLetter['entry'], 'attempt' | 'crashes' | 'deduplicationId' | 'partition'>
 
 export function content(row: Row): Content {
   return {
     id: uuidIn(row, 'id'),
-    partition: numberIn(row, 'partition'),
     aggregateType: textIn(row, 'aggregate_type'),
     aggregateId: textIn(row, 'aggregate_id'),
     eventType: textIn(row, 'event_type'),
@@ -45,7 +44,7 @@ export function content(row: Row): Content {
 
 /** What a relay and an operator see of an entry. */
 export function lentContent(row: Row): Omit<DeadLetter['entry'], 'partition'> {
-  const { partition: _, ...entry } = content(row)
+  const entry = content(row)
   return {
     ...entry,
     attempt: numberIn(row, 'refused') + 1,

@@ -1,11 +1,11 @@
 import { type CallOptions, type DeadLetter, type DeadLetterFilter, isUuid, OutboxError } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import { lentColumns, lentContent, millisecondsOf, now } from './content.ts'
+import { nameIn } from './found.ts'
 import { by, byKey, forEachPartition } from './indexes.ts'
 import { givenTable, isStorable, textLiteral, uuidDigits, uuidLiteral, whole } from './literals.ts'
 import type { Names } from './names.ts'
 import { booleanIn, dateIn, numberIn, textIn, uuidIn } from './rows.ts'
-import { nameIn } from './scan.ts'
 import type { Session } from './session.ts'
 import { allPartitions } from './trait.ts'
 
@@ -83,7 +83,7 @@ export function requeueDead(
   options?: CallOptions,
 ): Promise<number> {
   const change = `e.state = 'pending', e.refused = 0, e.crashes = 0, e.requeues = e.requeues + 1,
-    e.settled_at = null, e.settled_by = null, e.reason = null, a.waiting_until = ${now}`
+    e.settled_by = null, e.reason = null, a.waiting_until = ${now}`
   return changeDead(session, names, ids, change, options)
 }
 

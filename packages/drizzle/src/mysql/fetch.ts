@@ -1,27 +1,28 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
-import { suspectAt } from '@outbox/core/adapter'
+import { aggregateKey, suspectAt } from '@outbox/core/adapter'
 import { cut } from '../shared/cut.ts'
-import { distinctLeases, leaseKey, standingCondition } from './fence.ts'
+import type { Found } from './found.ts'
 import { lend } from './lend.ts'
 import { whole } from './literals.ts'
 import type { Names } from './names.ts'
 import { dropEmptied, park } from './park.ts'
-import { prefixes } from './prefixes.ts'
-import { booleanIn, numberIn, textIn } from './rows.ts'
-import { candidatesFrom, oldestSuspect, returning, scan } from './scan.ts'
+import { type Candidate, candidatesFrom, oldestSuspect, returning, scan } from './scan.ts'
 import type { Session } from './session.ts'
+import { type Standing, standingLeases } from './standing.ts'
+import { walk } from './walk.ts'
+import { prefixesIn, type Seen } from './windows.ts'
 
 /** so many parked entries at once that others may still be hidden behind what waits */
 const manyParked = 500
 const roundsWithEntries = 4
 
 /**
- * `LeasedSource.fetch`: reads, a note, and a last read. No statement holds a lock once it has ended.
+ * `LeasedSource.fetch`: reads, then a note. No statement holds a lock once it has ended.
  *
- * The scan only finds the aggregates that come into the batch. Of each, the beginning of its pending entries by
- * sequence is read in one statement, so it has everything that was committed when that began. The entries are noted
- * under their leases, and only then read: what was settled meanwhile, or whose aggregate has to wait by now, is left
- * out, and so is what stands under a lease that was lost.
+ * Of each aggregate that comes into the batch, the beginning of its pending entries by sequence is read in one
+ * statement, so it has everything that was committed when that began. Of most, the scan has read it already; where an
+ * aggregate's row stands for its entries, it is walked through. What stands under a lease that was lost by the time of
+ * the note is left out.
  */
 export async function fetch(session: Session, names: Names, given: FetchRequest): Promise<readonly DueEntry[]> {
   const request = { ...given, limit: whole(given.limit), limitPerAggregate: whole(given.limitPerAggregate) }
@@ -44,50 +45,44 @@ interface Batch {
 const nothing: Batch = { entries: [], parked: 0 }
 
 async function fetchOnce(session: Session, names: Names, request: FetchRequest): Promise<Batch> {
-  const standing = await standingLeases(session, names, request)
-  const leases = standing.map(({ lease }) => lease)
-  if (leases.length === 0) return nothing
-  const notes = standing.filter(({ hasNotes }) => hasNotes).map(({ lease }) => lease)
+  const standing = await standingLeases(session, names, request, request.leases)
+  if (standing.length === 0) return nothing
 
-  const suspect = await oldestSuspect(session, names, request, leases)
+  const suspect = await oldestSuspect(session, names, request, leasesOf(standing.filter((one) => one.hasSuspects)))
   if (suspect) {
-    const alone = await prefixes(session, names, { ...request, limit: 1 }, [suspect])
-    return {
-      entries: await lend(session, names, request, leases, notes, cut(alone, { ...request, limit: 1 })),
-      parked: 0,
-    }
+    const alone = { ...request, limit: 1 }
+    const found = cut(await walk(session, names, alone, [suspect]), alone)
+    return { entries: await lend(session, names, request, standing, found), parked: 0 }
   }
-  const represented = await returning(session, names, request, leases)
-  const met = await scan(session, names, request, leases)
-  const parked = await park(session, names, request, met)
+  const represented = await returning(session, names, request, leasesOf(standing.filter((one) => one.hasReturning)))
+  const scanned = await scan(session, names, request, leasesOf(standing))
+  const parked = await park(session, names, request, scanned)
   await dropEmptied(session, names, request, represented)
-  const candidates = candidatesFrom(met, represented, request.limit)
-  const found = await prefixes(session, names, request, candidates)
+  const candidates = candidatesFrom(scanned.met, represented, request.limit)
+  const found = await prefixes(session, names, request, candidates, scanned.seen)
   // a suspect that became due since it was looked for is lent alone, next time
   const unsuspected = found.map((prefix) => (prefix[0] && prefix[0].crashes >= suspectAt ? [] : prefix))
-  return { entries: await lend(session, names, request, leases, notes, cut(unsuspected, request)), parked }
+  return { entries: await lend(session, names, request, standing, cut(unsuspected, request)), parked }
 }
 
-interface Standing {
-  readonly lease: Lease
-  /** something is noted in flight under it */
-  readonly hasNotes: boolean
+function leasesOf(standing: readonly Standing[]): readonly Lease[] {
+  return standing.map(({ lease }) => lease)
 }
 
-async function standingLeases(session: Session, names: Names, request: FetchRequest): Promise<readonly Standing[]> {
-  const given = distinctLeases(request.leases)
-  const rows = await session.read(
-    `select \`partition\`, epoch, holder, in_flight <> '[]' as has_notes from ${names.leases} where ${standingCondition(given)}`,
-    request,
-  )
-  const found = new Map(
-    rows.map((row) => [
-      leaseKey({ partition: numberIn(row, 'partition'), epoch: numberIn(row, 'epoch'), holder: textIn(row, 'holder') }),
-      booleanIn(row, 'has_notes'),
-    ]),
-  )
-  return given.flatMap((lease) => {
-    const hasNotes = found.get(leaseKey(lease))
-    return hasNotes === undefined ? [] : [{ lease, hasNotes }]
-  })
+/** For each candidate, in order, the beginning of its pending entries: as the scan has seen it, or by a walk. */
+async function prefixes(
+  session: Session,
+  names: Names,
+  request: FetchRequest,
+  candidates: readonly Candidate[],
+  seen: readonly Seen[],
+): Promise<readonly (readonly Found[])[]> {
+  const inWindows = prefixesIn(seen)
+  const toWalk = candidates.filter((candidate) => !inWindows.has(aggregateKey(candidate)))
+  const walked = await walk(session, names, request, toWalk)
+  const byAggregate = new Map([
+    ...inWindows,
+    ...toWalk.map((one, index) => [aggregateKey(one), walked[index] ?? []] as const),
+  ])
+  return candidates.map((one) => (byAggregate.get(aggregateKey(one)) ?? []).slice(0, request.limitPerAggregate))
 }

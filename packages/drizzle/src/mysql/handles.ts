@@ -71,6 +71,31 @@ function isMysqlHandle(handle: unknown): handle is MysqlDatabase {
   )
 }
 
+/** A pool or a connection of mysql2, with promises. */
+export interface MysqlClient {
+  query(options: {
+    readonly sql: string
+    readonly values: null
+    readonly namedPlaceholders: boolean
+    readonly typeCast: boolean
+  }): Promise<unknown>
+}
+
+/** What of mysql2 is beneath a drizzle database; undefined: somebody wrapped it, or it is none that we know. */
+export function clientOf({ $client }: MysqlDatabase): MysqlClient | undefined {
+  const client: unknown = hasMethod($client, 'promise') ? $client.promise() : $client
+  // a pool or a connection
+  const isKnown = hasMethod(client, 'getConnection') || hasMethod(client, 'beginTransaction')
+  return isKnown && hasMethod(client, 'query') ? client : undefined
+}
+
+function hasMethod<Name extends string>(
+  value: unknown,
+  name: Name,
+): value is Readonly<Record<Name, (...given: readonly unknown[]) => never>> {
+  return typeof value === 'object' && value !== null && name in value && typeof Reflect.get(value, name) === 'function'
+}
+
 function isPool(client: unknown): boolean {
   return typeof client === 'object' && client !== null && 'getConnection' in client
 }

@@ -1,11 +1,11 @@
 import type { NewEntry } from '@outbox/core'
 import type { NumberedEntry } from './enqueue.ts'
+import { nameIn } from './found.ts'
 import { by, byKey } from './indexes.ts'
 import { textLiteral, uuidLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { type Numbering, numberingIn, numberingKeys } from './numbering.ts'
 import { numberIn, uuidIn } from './rows.ts'
-import { nameIn } from './scan.ts'
 import type { Session } from './session.ts'
 
 export interface KnownAndDeclared {

@@ -84,8 +84,11 @@ export const layout: Readonly<Record<TableKind, TableLayout>> = Object.freeze({
       requeues: count,
       /** 1: dead, and its aggregate stands still */
       blocks: required('tinyint unsigned', ' default 0'),
-      /** when it was published, died, or was discarded */
-      settled_at: optional('datetime(6)'),
+      /**
+       * When it was published, died, or was discarded; means nothing before. Never null: a row that grows when it is
+       * settled is moved within its page, which doubles what a settle costs.
+       */
+      settled_at: now,
       /** the holder of the lease under which it died */
       settled_by: optional('varbinary(255)'),
       reason: { type: textType, rest: utf8 },
@@ -131,8 +134,10 @@ export const layout: Readonly<Record<TableKind, TableLayout>> = Object.freeze({
       partition: required('tinyint unsigned'),
       holder: optional('varbinary(255)'),
       epoch: bigCount,
-      /** positions, as a JSON array */
+      /** positions, as a JSON array: notes, for as long as no settle has followed them */
       in_flight: { type: textType, rest: `${utf8} not null default ('[]')` },
+      /** what `settles` was when they were noted */
+      noted_after: bigCount,
       /** raised by every settle, so that its row is changed by each, and the driver's count tells that it was */
       settles: bigCount,
     },

@@ -6,6 +6,7 @@ import { by, byKey } from './indexes.ts'
 import { layoutVersion } from './layout.ts'
 import { givenTable, hexOf, isStorable, numberList, textLiteral, whole } from './literals.ts'
 import type { Names } from './names.ts'
+import { notesOf } from './notes.ts'
 import { booleanIn, numberIn, textIn, textOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 
@@ -78,11 +79,7 @@ export async function poll(session: Session, names: Names, request: Request<'pol
     `a.aggregate_type = ${alias}.aggregate_type and a.aggregate_id = ${alias}.aggregate_id`
   const states = await session.read(
     `select l.\`partition\`, l.epoch, l.holder,
-  -- a window full of entries may hide what stands behind it, until a fetch has parked those that wait
-  (select e.position from ${entries} e ${by(names, 'entries_scan')}
-    where ${scanned('e')}
-    order by e.\`partition\`, e.state, e.place, e.position limit 1 offset ${pollWindow}) is not null
-  or exists (
+  exists (
     select 1 from ${entries} e ${by(names, 'entries_scan')}
     where ${scanned('e')} and not exists (select 1 from ${aggregates} a ${byKey} where ${rowOf('e')}))
   or exists (
@@ -94,7 +91,11 @@ export async function poll(session: Session, names: Names, request: Request<'pol
     select 1 from ${aggregates} a ${by(names, 'aggregates_due')}
     where a.\`partition\` = l.\`partition\` and a.blockers = 0 and a.waiting_until <= ${now}
       and exists (
-        select 1 from ${entries} e ${by(names, 'entries_order')} where ${rowOf('e')} and e.state = 'pending')) as is_due
+        select 1 from ${entries} e ${by(names, 'entries_order')} where ${rowOf('e')} and e.state = 'pending'))
+  -- a window full of entries may hide what stands behind it, until a fetch has parked those that wait
+  or (select e.position from ${entries} e ${by(names, 'entries_scan')}
+    where ${scanned('e')}
+    order by e.\`partition\`, e.state, e.place, e.position limit 1 offset ${pollWindow}) is not null as is_due
 from ${leases} l
 order by l.\`partition\``,
     request,
@@ -140,7 +141,7 @@ export async function acquire(session: Session, names: Names, request: Request<'
   await session.write(
     `update ${givenTable('claim', columns, rows)}
 straight_join ${leases} l ${byKey} on l.\`partition\` = claim.of_partition and l.epoch = claim.seen_epoch
-left join json_table(l.in_flight, '$[*]' columns (position bigint unsigned path '$')) noted on true
+left join json_table(${notesOf('l')}, '$[*]' columns (position bigint unsigned path '$')) noted on true
 -- whoever had these in hand never said what became of them; a released lease has no such notes
 left join ${entries} e ${byKey} on e.position = noted.position and e.state = 'pending'
 set l.holder = ${textLiteral(holder)}, l.epoch = greatest(l.epoch, claim.above) + 1, l.in_flight = '[]',

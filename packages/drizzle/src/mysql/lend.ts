@@ -1,73 +1,83 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
-import { lentColumns, lentContent, now } from './content.ts'
+import { lentContent } from './content.ts'
 import { standingCondition } from './fence.ts'
-import { by, byKey, inOrder } from './indexes.ts'
-import { givenTable, numberList } from './literals.ts'
+import type { Found } from './found.ts'
+import { groupedBy } from './grouped.ts'
+import { byKey } from './indexes.ts'
+import { numberList } from './literals.ts'
 import type { Names } from './names.ts'
-import type { Place } from './prefixes.ts'
-import { booleanOrNullIn, numberIn, type Row, textIn } from './rows.ts'
+import { booleanOrNullIn, numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
+import { type Standing, standingLeases } from './standing.ts'
 
 /**
- * Notes entries under their leases, then reads those that still are due.
+ * Notes entries under their leases, and lends those whose leases stood.
  *
- * @param leases - those that stood a moment ago; the notes of all of them are replaced
- * @param noted - those among them that have notes
+ * No lease comes back. So one that stands when the note is written stood when the entries were read, and nobody else
+ * has settled any of them since.
+ *
+ * @param standing - leases that stood before the entries were read; the notes of all of them are replaced
  */
 export async function lend(
   session: Session,
   names: Names,
   request: FetchRequest,
-  leases: readonly Lease[],
-  noted: readonly Lease[],
-  places: readonly Place[],
+  standing: readonly Standing[],
+  found: readonly Found[],
 ): Promise<readonly DueEntry[]> {
-  const filled = new Set(places.map(({ partition }) => partition))
-  const toNote = leases.filter((lease) => filled.has(lease.partition) || noted.includes(lease))
-  if (toNote.length > 0) await session.write(noteStatement(names, toNote, places), request)
-  if (places.length === 0) return []
-  const rows = await session.read(contentStatement(names, leases, places), request)
-  return dueEntries(rows, new Map(leases.map((lease) => [lease.partition, lease])))
+  const noted = await note(session, names, request, standing, found)
+  const lent = found.filter(({ partition }) => noted.has(partition))
+  const payloads = await largePayloads(session, names, request, lent)
+  return lent.flatMap(({ partition, position, columns }) => {
+    const [by, large] = [noted.get(partition), payloads.get(position)]
+    if (!by || (columns['payload'] === null && large === undefined)) return []
+    const entry = lentContent(large === undefined ? columns : { ...columns, payload: large })
+    return [{ ...entry, lease: by.lease, source: by.source, isLate: booleanOrNullIn(columns, 'is_late') ?? false }]
+  })
+}
+
+/** @returns those that stood when the note was written, by partition */
+async function note(
+  session: Session,
+  names: Names,
+  request: FetchRequest,
+  standing: readonly Standing[],
+  found: readonly Found[],
+): Promise<ReadonlyMap<number, Standing>> {
+  const byPartition = groupedBy(found, ({ partition }) => partition)
+  const toNote = standing.filter(({ lease, hasNotes }) => hasNotes || byPartition.has(lease.partition))
+  if (toNote.length === 0) return new Map()
+  const leases = toNote.map(({ lease }) => lease)
+  const { affectedRows } = await session.write(noteStatement(names, leases, byPartition), request)
+  // fewer: one is lost, or what is noted is what was
+  const noted = affectedRows === toNote.length ? toNote : await standingLeases(session, names, request, leases)
+  return new Map(noted.map((one) => [one.lease.partition, one]))
 }
 
 /** One row of the leases each, found by its key, and changed only if the lease stands. */
-function noteStatement(names: Names, leases: readonly Lease[], places: readonly Place[]): string {
+function noteStatement(names: Names, leases: readonly Lease[], found: ReadonlyMap<number, readonly Found[]>): string {
   const notes = leases.map(({ partition }) => {
-    const positions = places.filter((place) => place.partition === partition).map(({ position }) => position)
+    const positions = (found.get(partition) ?? []).map(({ position }) => position)
     return `when ${partition} then '[${positions.join(', ')}]'`
   })
-  return `update ${names.leases} ${byKey} set in_flight = case \`partition\` ${notes.join(' ')} else in_flight end
+  return `update ${names.leases} ${byKey}
+set in_flight = case \`partition\` ${notes.join(' ')} else in_flight end, noted_after = settles
 where \`partition\` in ${numberList(leases.map(({ partition }) => partition))} and ${standingCondition(leases)}`
 }
 
-/** Whoever reads here that a lease stands knows that it stood when the entries were noted: no lease comes back. */
-function contentStatement(names: Names, leases: readonly Lease[], places: readonly Place[]): string {
-  const { entries, aggregates, meta } = names
-  return `select ${lentColumns('e')}, (select value from ${meta} where \`key\` = 'source') as source,
-  -- Only where callers number: a sequence above can have been published only because this one was committed after it.
-  -- A requeued entry was there in time: it died, and others were let past.
-  numbered.value = 'caller' and e.requeues = 0 and e.sequence < coalesce((
-    select done.sequence from ${entries} done ${by(names, 'entries_order')}
-    where done.aggregate_type = e.aggregate_type and done.aggregate_id = e.aggregate_id and done.state = 'published'
-    ${inOrder('done', ' desc')}), 0) as is_late
-from ${givenTable(
-    'lent',
-    { of_position: 'integer' },
-    places.map(({ position }) => [position]),
-  )}
-straight_join ${entries} e ${byKey} on e.position = lent.of_position
-straight_join ${names.leases} l ${byKey} on l.\`partition\` = e.\`partition\`
-left join ${aggregates} a ${byKey} on a.aggregate_type = e.aggregate_type and a.aggregate_id = e.aggregate_id
-left join ${meta} numbered ${byKey} on numbered.\`key\` = concat('sequence-source:', e.aggregate_type)
-where e.state = 'pending' and ${standingCondition(leases, 'l')}
-  and (a.aggregate_type is null or (a.blockers = 0 and a.waiting_until <= ${now}))
-order by lent.nth`
-}
-
-function dueEntries(rows: readonly Row[], leases: ReadonlyMap<number, Lease>): readonly DueEntry[] {
-  return rows.flatMap((row) => {
-    const lease = leases.get(numberIn(row, 'partition'))
-    const isLate = booleanOrNullIn(row, 'is_late') ?? false
-    return lease ? [{ ...lentContent(row), lease, source: textIn(row, 'source'), isLate }] : []
-  })
+/** What was left out when the entries were found. It never changes. */
+async function largePayloads(
+  session: Session,
+  { entries }: Names,
+  request: FetchRequest,
+  lent: readonly Found[],
+): Promise<ReadonlyMap<number, string>> {
+  const large = lent.filter(({ columns }) => columns['payload'] === null)
+  if (large.length === 0) return new Map()
+  const rows = await session.read(
+    `select position, cast(payload as binary) as payload from ${entries} ${byKey}
+    where position in ${numberList(large.map(({ position }) => position))}`,
+    request,
+  )
+  return new Map(rows.map((row) => [numberIn(row, 'position'), textIn(row, 'payload')]))
 }

@@ -1,12 +1,12 @@
 import type { NewEntry } from '@outbox/core'
 import { aggregateKey, mixedSequences } from '@outbox/core/adapter'
+import { nameIn } from './found.ts'
 import type { MysqlTransaction } from './handles.ts'
 import { type GivenType, givenTable, hexOf, textLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { writeWhileOpen } from './open-transaction.ts'
 import type { Purpose } from './privileges.ts'
 import { numberIn, type Row, textIn } from './rows.ts'
-import { nameIn } from './scan.ts'
 import { type Session, sessionIn } from './session.ts'
 
 /** Who numbers an aggregate type. Written down once, by its first transaction, in the table `meta`. */

@@ -1,10 +1,11 @@
 import type { FetchRequest } from '@outbox/core'
 import { aggregateKey, groupByAggregate } from '@outbox/core/adapter'
 import { now } from './content.ts'
+import type { AggregateName } from './found.ts'
 import { byKey } from './indexes.ts'
 import { type GivenType, givenTable, hexOf } from './literals.ts'
 import type { Names } from './names.ts'
-import type { AggregateName, Met, Returning } from './scan.ts'
+import type { Met, Returning, Scanned } from './scan.ts'
 import type { Session } from './session.ts'
 
 /**
@@ -21,26 +22,22 @@ const parking = Object.freeze({
 })
 
 /** @returns how many entries of aggregates that wait were parked, which may have hidden others */
-export async function park(
-  session: Session,
-  names: Names,
-  request: FetchRequest,
-  met: readonly Met[],
-): Promise<number> {
-  const hot = hotAmong(met)
+export async function park(session: Session, names: Names, request: FetchRequest, scanned: Scanned): Promise<number> {
+  const { met, crowded } = scanned
+  const hot = hotAmong(scanned)
   await makeRows(session, names, request, hot)
   const waiting = met.filter(({ row }) => row === 'waiting').slice(0, parking.atOnce)
   const hotKeys = new Set(hot.map(aggregateKey))
   // those that are due cost a publisher's time: no more of them than are lent
   const due = met
-    .filter((one) => hotKeys.has(aggregateKey(one)) || (one.row === 'due' && one.isCrowded))
+    .filter((one) => hotKeys.has(aggregateKey(one)) || (one.row === 'due' && crowded.has(one.partition)))
     .slice(0, request.limit)
   await parkEntries(session, names, request, due)
   return (await parkEntries(session, names, request, waiting)) ? waiting.length : 0
 }
 
-function hotAmong(met: readonly Met[]): readonly Met[] {
-  const open = met.filter(({ row, isCrowded }) => row === 'none' && isCrowded)
+function hotAmong({ met, crowded }: Scanned): readonly Met[] {
+  const open = met.filter(({ row, partition }) => row === 'none' && crowded.has(partition))
   return groupByAggregate(open).flatMap((indexes) => {
     const first = open[indexes[0] ?? -1]
     return first && indexes.length > parking.hotAbove ? [first] : []

@@ -15,7 +15,11 @@ export interface Written {
 export function rowsOf(result: unknown): readonly Row[] {
   const [rows, fields]: readonly unknown[] = Array.isArray(result) ? result : []
   if (!Array.isArray(rows)) throw new TypeError('The driver gave no rows: is this a drizzle database over mysql2?')
-  return rows.map((row) => (Array.isArray(row) ? named(row, fields) : flat(row)))
+  const [first]: readonly unknown[] = rows
+  if (Array.isArray(first)) return rows.map((row) => named(row, fields))
+  // all rows of a result have one shape
+  if (isRow(first) && !Object.values(first).some(isRow)) return rows
+  return rows.map(flat)
 }
 
 function named(row: readonly unknown[], fields: unknown): Row {
@@ -29,7 +33,7 @@ function nameOf(field: unknown): string {
 
 function flat(row: unknown): Row {
   if (!isRow(row)) throw new TypeError(`The driver gave ${typeof row} for a row.`)
-  return Object.values(row).some(isRow) ? Object.assign({}, ...Object.values(row)) : row
+  return Object.assign({}, ...Object.values(row))
 }
 
 function isRow(value: unknown): value is Row {
@@ -47,7 +51,9 @@ export function writtenOf(result: unknown): Written {
 export function textIn(row: Row, column: string): string {
   const value = row[column]
   if (typeof value === 'string') return value
-  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : unexpected(column, value)
+  if (Buffer.isBuffer(value)) return value.toString('utf8')
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8')
+  return unexpected(column, value)
 }
 
 export function textOrNullIn(row: Row, column: string): string | null {
@@ -82,7 +88,7 @@ export function dateIn(row: Row, column: string): Date {
 /** A UUID selected by `hex(…)`. */
 export function uuidIn(row: Row, column: string): string {
   const digits = textIn(row, column).toLowerCase()
-  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20)}`
 }
 
 export function headersIn(row: Row, column: string): Readonly<Record<string, string>> {

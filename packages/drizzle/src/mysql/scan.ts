@@ -1,16 +1,14 @@
 import type { FetchRequest, Lease } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import { now } from './content.ts'
+import { type AggregateName, nameIn } from './found.ts'
+import { groupedBy } from './grouped.ts'
 import { by, byKey, forEachPartition, inOrder } from './indexes.ts'
 import { numberList } from './literals.ts'
 import type { Names } from './names.ts'
-import { booleanIn, numberIn, numberOrNullIn, type Row, textIn } from './rows.ts'
+import { booleanIn, numberIn, numberOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
-
-export interface AggregateName {
-  readonly aggregateType: string
-  readonly aggregateId: string
-}
+import { rowIn, rowOf, type Seen, windows } from './windows.ts'
 
 /** An aggregate that has something due, or seems to: what is lent of it is read later. */
 export interface Candidate extends AggregateName {
@@ -20,13 +18,15 @@ export interface Candidate extends AggregateName {
 }
 
 /** An entry that the scan has met. */
-export interface Met extends AggregateName {
-  readonly partition: number
-  readonly position: number
-  /** of its aggregate: nothing stands for it; or a row does, and it is due, or it waits or is blocked */
-  readonly row: 'none' | 'due' | 'waiting'
-  /** in the scanned range of a partition that hardly any aggregates fill */
-  readonly isCrowded: boolean
+export type Met = AggregateName & Pick<Seen, 'partition' | 'position' | 'row'>
+
+/** What a scan has come to. */
+export interface Scanned {
+  readonly met: readonly Met[]
+  /** those of them that were read whole */
+  readonly seen: readonly Seen[]
+  /** partitions whose scanned range hardly any aggregates fill */
+  readonly crowded: ReadonlySet<number>
 }
 
 /**
@@ -42,96 +42,101 @@ const looks = Object.freeze({
 })
 
 function windowFor(request: FetchRequest, leases: readonly Lease[]): number {
-  return Math.max(looks.smallestWindow, Math.ceil((2 * request.limit) / leases.length))
+  return Math.max(looks.smallestWindow, Math.ceil(request.limit / leases.length))
 }
 
-/** Plan: for each partition one range of the index of the scan, whatever stands behind it. */
+/**
+ * Reads a window of each partition. Where one is full there may be more behind it: such windows get their share of what
+ * the batch still wants, read anew from their fronts; a few of those that hardly any aggregates fill are looked through
+ * much deeper, for others that stand behind.
+ */
 export async function scan(
   session: Session,
   names: Names,
   request: FetchRequest,
   leases: readonly Lease[],
-): Promise<readonly Met[]> {
-  const window = windowFor(request, leases)
-  const fronts = leases.map(({ partition }) => ({ partition, after: 0, depth: window, isCrowded: false }))
-  const front = await look(session, names, request, fronts)
-  const deeper = deeperLooks(front, leases, window, request.limit)
-  if (deeper.length === 0) return front
-  const crowded = new Set(deeper.filter(({ isCrowded }) => isCrowded).map(({ partition }) => partition))
-  const behind = await look(session, names, request, deeper)
-  return [...front.map((met) => ({ ...met, isCrowded: crowded.has(met.partition) })), ...behind]
+): Promise<Scanned> {
+  const depth = windowFor(request, leases)
+  const front = await windows(
+    session,
+    names,
+    request,
+    leases.map(({ partition }) => ({ partition, depth })),
+  )
+  const full = fullOnes(front, depth)
+  const open = front.filter(({ row }) => row === 'none').length
+  // half a batch is better than what is in it read twice
+  const share = 2 * open >= request.limit ? 0 : Math.floor((request.limit - open) / Math.max(full.length, 1))
+  const wider = full.map(({ partition }) => ({ partition, depth: depth + share }))
+  if (share === 0 || wider.length === 0) return behind(session, names, request, front, full)
+  const seen = await windows(session, names, request, wider)
+  const others = front.filter(({ partition }) => !full.some((one) => one.partition === partition))
+  return behind(session, names, request, [...others, ...seen], fullOnes(seen, depth + share))
 }
 
-interface Look {
+/** A window that holds as much as it may. */
+interface Full {
   readonly partition: number
-  readonly after: number
-  readonly depth: number
-  readonly isCrowded: boolean
+  readonly lastPosition: number
+  /** aggregates in it that no row stands for */
+  readonly open: number
 }
 
-async function look(
+function fullOnes(seen: readonly Seen[], depth: number): readonly Full[] {
+  return [...groupedBy(seen, ({ partition }) => partition)].flatMap(([partition, entries]) => {
+    if (entries.length < depth) return []
+    const open = new Set(entries.filter(({ row }) => row === 'none').map(aggregateKey)).size
+    return [{ partition, lastPosition: entries.at(-1)?.position ?? 0, open }]
+  })
+}
+
+async function behind(
   session: Session,
   names: Names,
   request: FetchRequest,
-  at: readonly Look[],
+  seen: readonly Seen[],
+  full: readonly Full[],
+): Promise<Scanned> {
+  // in another order each time, so that each of many has its turn
+  const crowded = full
+    .filter(({ open }) => open < looks.crowdedBelow)
+    .map((one) => ({ ...one, turn: Math.random() }))
+    .sort((a, b) => a.turn - b.turn)
+    .slice(0, looks.crowdedPartitions)
+  const deep = crowded.length === 0 ? [] : await lookDeep(session, names, request, crowded)
+  return { met: [...seen, ...deep], seen, crowded: new Set(crowded.map(({ partition }) => partition)) }
+}
+
+/** Plan: for each partition one range of the index of the scan, and the name of each entry by its key. */
+async function lookDeep(
+  session: Session,
+  names: Names,
+  request: FetchRequest,
+  crowded: readonly Full[],
 ): Promise<readonly Met[]> {
   const { entries, aggregates } = names
+  const after = new Map(crowded.map(({ partition, lastPosition }) => [partition, lastPosition]))
   const ranges = forEachPartition(
-    at.map((_, index) => index),
-    (index) => {
-      const { partition, after, depth } = at[index] ?? { partition: 0, after: 0, depth: 0 }
-      return `select \`partition\`, position, aggregate_type, aggregate_id from ${entries} ${by(names, 'entries_scan')}
-      where \`partition\` = ${partition} and state = 'pending' and place = 'scanned' and position > ${after}
-      order by position limit ${depth}`
-    },
+    [...after.keys()],
+    (
+      partition,
+    ) => `select \`partition\`, position, aggregate_type, aggregate_id from ${entries} ${by(names, 'entries_scan')}
+      where \`partition\` = ${partition} and state = 'pending' and place = 'scanned' and position > ${after.get(partition)}
+      order by position limit ${looks.deepWindow}`,
   )
   const rows = await session.read(
-    `select met.*, case when a.aggregate_type is null then 'none'
-      when a.blockers = 0 and a.waiting_until <= ${now} then 'due' else 'waiting' end as represented
+    `select met.*, ${rowOf('a')} as represented
     from (${ranges}) met
     left join ${aggregates} a ${byKey} on a.aggregate_type = met.aggregate_type and a.aggregate_id = met.aggregate_id
     order by met.\`partition\`, met.position`,
     request,
   )
-  const crowded = new Set(at.filter(({ isCrowded }) => isCrowded).map(({ partition }) => partition))
-  return rows.map((row) => metIn(row, crowded))
-}
-
-function metIn(row: Row, crowded: ReadonlySet<number>): Met {
-  const partition = numberIn(row, 'partition')
-  const represented = textIn(row, 'represented')
-  return {
+  return rows.map((row) => ({
     ...nameIn(row),
-    partition,
+    partition: numberIn(row, 'partition'),
     position: numberIn(row, 'position'),
-    row: represented === 'none' || represented === 'due' ? represented : 'waiting',
-    isCrowded: crowded.has(partition),
-  }
-}
-
-/**
- * Where a window is full there may be more behind it. All of these get their share of what the batch still wants; and
- * a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
- */
-function deeperLooks(front: readonly Met[], leases: readonly Lease[], window: number, limit: number): readonly Look[] {
-  const full = leases.flatMap(({ partition }) => {
-    const met = front.filter((one) => one.partition === partition)
-    if (met.length < window) return []
-    const open = new Set(met.filter(({ row }) => row === 'none').map(aggregateKey)).size
-    return [{ partition, after: met.at(-1)?.position ?? 0, open, turn: Math.random() }]
-  })
-  // crowded ones in another order each time, so that each of many has its turn
-  const crowded = full
-    .filter(({ open }) => open < looks.crowdedBelow)
-    .sort((a, b) => a.turn - b.turn)
-    .slice(0, looks.crowdedPartitions)
-  const share = Math.floor(Math.max(2 * limit - front.length, 0) / Math.max(full.length, 1))
-  return full
-    .map((one) => {
-      const isCrowded = crowded.includes(one)
-      return { ...one, isCrowded, depth: share + (isCrowded ? looks.deepWindow : 0) }
-    })
-    .filter(({ depth }) => depth > 0)
+    row: rowIn(row),
+  }))
 }
 
 /** The row of an aggregate whose time has come. */
@@ -156,6 +161,7 @@ export async function returning(
   request: FetchRequest,
   leases: readonly Lease[],
 ): Promise<readonly Returning[]> {
+  if (leases.length === 0) return []
   const { entries, aggregates } = names
   const pending = `from ${entries} e ${by(names, 'entries_order')}
         where e.aggregate_type = due.aggregate_type and e.aggregate_id = due.aggregate_id and e.state = 'pending'`
@@ -170,7 +176,7 @@ export async function returning(
       where a.\`partition\` in ${numberList(leases.map(({ partition }) => partition))}
         and a.blockers = 0 and a.waiting_until <= ${now}
     ) due
-    where due.nth <= ${windowFor(request, leases)}`,
+    where due.nth <= ${2 * windowFor(request, leases)}`,
     request,
   )
   return rows.map((row) => ({
@@ -193,6 +199,7 @@ export async function oldestSuspect(
   request: FetchRequest,
   leases: readonly Lease[],
 ): Promise<Candidate | undefined> {
+  if (leases.length === 0) return undefined
   const { entries, aggregates } = names
   const [row] = await session.read(
     `select e.\`partition\`, e.position, e.aggregate_type, e.aggregate_id
@@ -240,8 +247,4 @@ function inTurns(
       turns.set(candidate.partition, turn + 1)
       return { candidate, turn }
     })
-}
-
-export function nameIn(row: Row): AggregateName {
-  return { aggregateType: textIn(row, 'aggregate_type'), aggregateId: textIn(row, 'aggregate_id') }
 }

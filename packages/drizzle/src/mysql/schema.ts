@@ -74,8 +74,11 @@ export function outboxTables(place: Place = {}): OutboxTables {
         requeues: count('requeues').notNull().default(0),
         /** 1: dead, and its aggregate stands still */
         blocks: tinyint('blocks', { unsigned: true }).notNull().default(0),
-        /** when it was published, died, or was discarded */
-        settledAt: time('settled_at'),
+        /**
+         * When it was published, died, or was discarded; means nothing before. Never null: a row that grows when it is
+         * settled is moved within its page, which doubles what a settle costs.
+         */
+        settledAt: time('settled_at').notNull().default(now),
         /** the holder of the lease under which it died */
         settledBy: varbinary('settled_by', { length: 255 }),
         reason: utf8('reason'),
@@ -125,8 +128,10 @@ export function outboxTables(place: Place = {}): OutboxTables {
       partition: tinyint('partition', { unsigned: true }).notNull().primaryKey(),
       holder: varbinary('holder', { length: 255 }),
       epoch: bigCount('epoch').notNull().default(0),
-      /** positions, as a JSON array */
+      /** positions, as a JSON array: notes, for as long as no settle has followed them */
       inFlight: utf8('in_flight').notNull().default(sql`('[]')`),
+      /** what `settles` was when they were noted */
+      notedAfter: bigCount('noted_after').notNull().default(0),
       /** raised by every settle */
       settles: bigCount('settles').notNull().default(0),
     }),

@@ -2,7 +2,7 @@ import { type CallOptions, OutboxError } from '@outbox/core'
 import { untilAborted } from '@outbox/core/adapter'
 import { sql } from 'drizzle-orm'
 import { translated } from './errors.ts'
-import type { MysqlDatabase, MysqlTransaction } from './handles.ts'
+import { clientOf, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
 import type { Purpose } from './privileges.ts'
 import { type Row, rowsOf, type Written, writtenOf } from './rows.ts'
 
@@ -25,7 +25,7 @@ export function send(handle: MysqlDatabase | MysqlTransaction, text: string): Pr
 
 /** A session in the transaction of somebody who runs it again from its beginning when it is told `busy`. */
 export function sessionIn(handle: MysqlTransaction, purpose: Purpose): Session {
-  return sessionOf(handle, purpose, 1)
+  return sessionOf((text) => send(handle, text), purpose, 1)
 }
 
 /** How often a statement that commits by itself is sent before its caller is told that the database is busy. */
@@ -36,13 +36,17 @@ const patience = 10
  * nothing, and is sent again.
  */
 export function sessionOn(handle: MysqlDatabase, purpose: Purpose): Session {
-  return sessionOf(handle, purpose, patience)
+  const client = clientOf(handle)
+  // Not through drizzle: it asks a function about every column of every row, and has texts searched for placeholders.
+  const statement = (text: string): Promise<unknown> =>
+    client ? client.query({ sql: text, values: null, namedPlaceholders: false, typeCast: true }) : send(handle, text)
+  return sessionOf(statement, purpose, patience)
 }
 
-function sessionOf(handle: MysqlDatabase | MysqlTransaction, purpose: Purpose, attempts: number): Session {
+function sessionOf(statement: (text: string) => Promise<unknown>, purpose: Purpose, attempts: number): Session {
   const attempt = async (text: string): Promise<unknown> => {
     try {
-      return await send(handle, text)
+      return await statement(text)
     } catch (error) {
       throw translated(error, purpose)
     }

@@ -1,9 +1,20 @@
-import { type Lease, OutboxError, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
+import { isUuid, type Lease, OutboxError, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import { later, now } from './content.ts'
-import { distinctLeases, fenceOf, leaseKey } from './fence.ts'
+import { distinctLeases, fenceOf, leaseKey, standingCondition } from './fence.ts'
+import { groupedBy } from './grouped.ts'
 import { by, byKey } from './indexes.ts'
-import { type GivenType, type GivenValue, givenTable, hexOf, storable, uuidDigits } from './literals.ts'
+import {
+  type GivenType,
+  type GivenValue,
+  givenTable,
+  hexOf,
+  numberList,
+  storable,
+  uuidDigits,
+  uuidLiteral,
+  whole,
+} from './literals.ts'
 import type { Names } from './names.ts'
 import { type Row, uuidIn } from './rows.ts'
 import type { Session } from './session.ts'
@@ -15,7 +26,7 @@ export async function settle(
   request: SettleRequest,
 ): Promise<{ readonly lost: readonly Lease[] }> {
   // A lease that only a settlement names is one of the batch as well.
-  const leases = distinctLeases([...request.leases, ...request.settlements.map(({ entry }) => entry.lease)])
+  const leases = distinctLeases([...request.leases, ...new Set(request.settlements.map(({ entry }) => entry.lease))])
   if (leases.length === 0) return { lost: [] }
   const lost = new Set<string>()
   for (const round of rounds(request.settlements)) {
@@ -35,9 +46,9 @@ function rounds(settlements: readonly Settlement[]): readonly (readonly Settleme
   const found: Settlement[][] = [[]]
   const failures = new Map<string, number>()
   for (const settlement of [...said.values()].reverse()) {
-    const key = aggregateKey(settlement.entry)
-    const round = stopsAggregate(settlement) ? (failures.get(key) ?? 0) : 0
-    if (stopsAggregate(settlement)) failures.set(key, round + 1)
+    const key = stopsAggregate(settlement) ? aggregateKey(settlement.entry) : undefined
+    const round = key === undefined ? 0 : (failures.get(key) ?? 0)
+    if (key !== undefined) failures.set(key, round + 1)
     const settlementsOfRound = found[round] ?? []
     settlementsOfRound.push(settlement)
     found[round] = settlementsOfRound
@@ -80,6 +91,9 @@ async function settleAll(
   settlements: readonly Settlement[],
   request: SettleRequest,
 ): Promise<boolean> {
+  if (settlements.every(({ outcome }) => outcome === 'published')) {
+    return settlePublished(session, names, leases, settlements, request)
+  }
   const stopping = settlements.filter(stopsAggregate)
   let said = settlements
   for (let attempt = 1; attempt <= attempts; attempt++) {
@@ -90,6 +104,49 @@ async function settleAll(
     if (said.length === 0) return true
   }
   throw new OutboxError('busy', 'Rows of aggregates vanish while they are settled: try again.', { system: 'mysql' })
+}
+
+/** What a batch nearly always comes to. It needs no rows of aggregates, and names its entries in a list. */
+async function settlePublished(
+  session: Session,
+  names: Names,
+  leases: readonly Lease[],
+  published: readonly Settlement[],
+  request: SettleRequest,
+): Promise<boolean> {
+  const known = published.filter(({ entry }) => isUuid(entry.id))
+  if (known.length > 0) {
+    const { affectedRows } = await session.write(publishedStatement(names, leases, known), request)
+    if (affectedRows === published.length + leases.length) return true
+  }
+  // A lease may have none of the entries, or they are settled already: its notes are to be cleared all the same.
+  const { affectedRows } = await session.write(
+    `update ${names.leases} ${byKey} set settles = settles + 1
+    where \`partition\` in ${numberList(leases.map(({ partition }) => partition))} and ${standingCondition(leases)}`,
+    request,
+  )
+  return affectedRows === leases.length
+}
+
+/**
+ * The leases are locked and counted first, then the entries are found by their ids. Rows that are changed, in a count:
+ * the entries, and their leases.
+ *
+ * Numbers and times alone are changed: no row grows, which would move it, and no text has to wait in a file until the
+ * rows of both tables are found.
+ */
+function publishedStatement(names: Names, leases: readonly Lease[], published: readonly Settlement[]): string {
+  const byAttempt = groupedBy(published, ({ entry }) => entry.attempt)
+  const found = [...byAttempt].map(
+    ([attempt, settlements]) =>
+      `(e.refused + 1 = ${whole(attempt)} and e.id in (${settlements.map(({ entry }) => uuidLiteral(entry.id)).join(', ')}))`,
+  )
+  return `update ${fenceOf(names.leases, leases)}
+straight_join ${names.entries} e ${by(names, 'entries_id')}
+straight_join ${names.leases} l ${byKey} on l.\`partition\` = e.\`partition\`
+set l.settles = l.settles + 1, e.state = 'published', e.place = 'scanned', e.crashes = 0, e.settled_at = ${now}
+where fence.standing = ${leases.length} and e.state = 'pending' and (${found.join(' or ')})
+  and e.\`partition\` in ${numberList(leases.map(({ partition }) => partition))}`
 }
 
 /**
@@ -172,13 +229,13 @@ left join ${aggregates} a ${byKey} on a.aggregate_type = unhex(said.of_type) and
 left join ${entries} e ${by(names, 'entries_id')} on e.id = unhex(said.of_id) and e.\`partition\` = l.\`partition\`
   and e.state = 'pending' and e.refused = said.attempt - 1
   and (said.of_type is null or a.aggregate_type is not null)
-set l.in_flight = '[]', l.settles = l.settles + 1,
+set l.settles = l.settles + 1,
   e.refused = e.refused + said.is_refusal,
   e.crashes = 0,
   e.blocks = said.blocks,
   -- an entry that is tried again stands in the scan until the fetch that meets it parks it behind its aggregate's row
   e.place = if(e.place = 'suspect' or said.outcome <> 'retry', 'scanned', e.place),
-  e.settled_at = if(said.outcome = 'retry', null, ${now}),
+  e.settled_at = if(said.outcome = 'retry', e.settled_at, ${now}),
   e.settled_by = if(said.outcome = 'dead', l.holder, null),
   e.reason = said.reason,
   e.state = if(said.outcome = 'retry', e.state, said.outcome),

@@ -3,6 +3,7 @@ import { content, contentColumns, now } from './content.ts'
 import { by, byKey, forEachPartition } from './indexes.ts'
 import { givenTable, uuidDigits, whole } from './literals.ts'
 import type { Names } from './names.ts'
+import { numberIn } from './rows.ts'
 import type { Session } from './session.ts'
 
 export const allPartitions: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
@@ -31,7 +32,12 @@ export async function fetchUnpublished(
     order by oldest.position`,
     options,
   )
-  return rows.map((row) => ({ ...content(row), published: false, publishedAt: null }))
+  return rows.map((row) => ({
+    ...content(row),
+    partition: numberIn(row, 'partition'),
+    published: false,
+    publishedAt: null,
+  }))
 }
 
 /** `OutboxSource.markPublished`: no lease, no fence; dead entries stay dead. */

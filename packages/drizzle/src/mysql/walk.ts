@@ -1,5 +1,5 @@
 import type { FetchRequest } from '@outbox/core'
-import type { Cuttable } from '../shared/cut.ts'
+import { type Found, foundColumns, foundIn, numberedBy } from './found.ts'
 import { by, inOrder } from './indexes.ts'
 import { givenTable, hexOf } from './literals.ts'
 import type { Names } from './names.ts'
@@ -7,24 +7,19 @@ import { numberIn } from './rows.ts'
 import type { Candidate } from './scan.ts'
 import type { Session } from './session.ts'
 
-/** An entry's place in the table. */
-export interface Place extends Cuttable {
-  readonly partition: number
-}
-
 /** For each candidate, in order, the beginning of its pending entries by sequence: as much as the batch may need. */
-export async function prefixes(
+export async function walk(
   session: Session,
   names: Names,
   request: FetchRequest,
   candidates: readonly Candidate[],
-): Promise<readonly (readonly Place[])[]> {
+): Promise<readonly (readonly Found[])[]> {
   if (candidates.length === 0) return []
   const { limit } = request
   const limitPerAggregate = Math.min(request.limitPerAggregate, longestWalk)
   let depth = Math.min(limitPerAggregate, Math.ceil(limit / candidates.length))
   for (;;) {
-    const found = await prefixesTo(session, names, request, candidates, depth)
+    const found = await walkTo(session, names, request, candidates, depth)
     const isEnough = found.reduce((sum, prefix) => sum + prefix.length, 0) >= limit
     if (isEnough || depth === limitPerAggregate || found.every((prefix) => prefix.length < depth)) return found
     depth = Math.min(limitPerAggregate, depth * 4)
@@ -38,13 +33,13 @@ const longestWalk = 900
  * Plan: from one entry of an aggregate to the next by the index of the order, all aggregates side by side. Neither
  * server has a LIMIT for each row of a join, and a join without one would read a long backlog to its end.
  */
-async function prefixesTo(
+async function walkTo(
   session: Session,
   names: Names,
   request: FetchRequest,
   candidates: readonly Candidate[],
   depth: number,
-): Promise<readonly (readonly Place[])[]> {
+): Promise<readonly (readonly Found[])[]> {
   const { entries } = names
   const given = givenTable(
     'candidate',
@@ -64,20 +59,13 @@ async function prefixesTo(
       from walk
       where walk.step < ${depth} and walk.sequence is not null
     )
-    select walk.candidate, e.\`partition\`, e.position, e.payload_bytes, e.crashes
+    select walk.candidate, ${foundColumns(names, request, depth * candidates.length)}
     from walk straight_join ${entries} e ${by(names, 'entries_sequence')}
       on e.aggregate_type = unhex(walk.of_type) and e.aggregate_id = unhex(walk.of_id) and e.sequence = walk.sequence
-    order by walk.candidate, walk.step`,
+    ${numberedBy(names)}`,
     request,
   )
-  const found: Place[][] = candidates.map(() => [])
-  for (const row of rows) {
-    found[numberIn(row, 'candidate') - 1]?.push({
-      partition: numberIn(row, 'partition'),
-      position: numberIn(row, 'position'),
-      payloadBytes: numberIn(row, 'payload_bytes'),
-      crashes: numberIn(row, 'crashes'),
-    })
-  }
-  return found
+  const found: Found[][] = candidates.map(() => [])
+  for (const row of rows) found[numberIn(row, 'candidate') - 1]?.push(foundIn(row))
+  return found.map((prefix) => prefix.sort((a, b) => a.sequence - b.sequence))
 }
