@@ -110,6 +110,23 @@ for (const [title, server] of servers) {
       expect(granted).toMatchObject([{ partition: lease.partition, epoch: lease.epoch + 1 }])
     })
 
+    test('a settle that has counted is not lost, whoever takes over before it has cleared the notes of its other leases', async () => {
+      const { leases: free } = await outbox.poll({ holder: 'old' })
+      const claims = free.filter(({ holder }) => holder === null).slice(0, 1)
+      const others = await outbox.acquire({ holder: 'old', claims, evict: [] })
+      const stopped = stoppedAt(own.db, 2)
+      const calling = mysqlOutbox({ db: stopped.db }).settle({
+        leases: [lease, ...others],
+        settlements: due.map(published),
+      })
+      expect(await stopped.isReached(calling)).toBe(true)
+      await outbox.join({ holder: 'new' })
+      const granted = await outbox.acquire({ holder: 'new', claims: [lease], evict: [{ holder: 'old', beat: 2 }] })
+      stopped.goOn()
+      expect(await calling).toEqual({ lost: [] })
+      expect(await fetchOne(outbox, ...granted)).toMatchObject([{ sequence: 2, crashes: 0 }])
+    })
+
     const calls: readonly (readonly [string, (zombie: MysqlOutbox) => Promise<unknown>, unknown])[] = [
       ['fetch', (zombie) => fetchOne(zombie, lease), []],
       ['settle as published', (zombie) => settle(zombie, due.map(published)), 'lost'],

@@ -80,13 +80,12 @@ export async function poll(session: Session, names: Names, request: Request<'pol
   const states = await session.read(
     `select l.\`partition\`, l.epoch, l.holder,
   exists (
-    select 1 from ${entries} e ${by(names, 'entries_scan')}
-    where ${scanned('e')} and not exists (select 1 from ${aggregates} a ${byKey} where ${rowOf('e')}))
+    select 1 from ${entries} e ${by(names, 'entries_scan')} left join ${aggregates} a ${byKey} on ${rowOf('e')}
+    where ${scanned('e')} and a.aggregate_type is null)
   or exists (
-    select 1 from ${entries} e ${by(names, 'entries_scan')}
+    select 1 from ${entries} e ${by(names, 'entries_scan')} left join ${aggregates} a ${byKey} on ${rowOf('e')}
     where e.\`partition\` = l.\`partition\` and e.state = 'pending' and e.place = 'suspect'
-      and not exists (
-        select 1 from ${aggregates} a ${byKey} where ${rowOf('e')} and (a.blockers > 0 or a.waiting_until > ${now})))
+      and (a.aggregate_type is null or (a.blockers = 0 and a.waiting_until <= ${now})))
   or exists (
     select 1 from ${aggregates} a ${by(names, 'aggregates_due')}
     where a.\`partition\` = l.\`partition\` and a.blockers = 0 and a.waiting_until <= ${now}

@@ -115,17 +115,17 @@ async function settlePublished(
   request: SettleRequest,
 ): Promise<boolean> {
   const known = published.filter(({ entry }) => isUuid(entry.id))
-  if (known.length > 0) {
-    const { affectedRows } = await session.write(publishedStatement(names, leases, known), request)
-    if (affectedRows === published.length + leases.length) return true
-  }
+  const settled =
+    known.length === 0 ? 0 : (await session.write(publishedStatement(names, leases, known), request)).affectedRows
+  if (settled === published.length + leases.length) return true
   // A lease may have none of the entries, or they are settled already: its notes are to be cleared all the same.
-  const { affectedRows } = await session.write(
+  const cleared = await session.write(
     `update ${names.leases} ${byKey} set settles = settles + 1
     where \`partition\` in ${numberList(leases.map(({ partition }) => partition))} and ${standingCondition(leases)}`,
     request,
   )
-  return affectedRows === leases.length
+  // what counted did so while all of them stood, whatever has become of them since
+  return settled > 0 || cleared.affectedRows === leases.length
 }
 
 /**
