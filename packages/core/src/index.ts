@@ -32,4 +32,5 @@ export type {
   Settlement,
   SettleRequest,
   StoreStats,
+  Wake,
 } from './store.ts'

@@ -225,11 +225,15 @@ export interface LeasedSource extends OutboxSource {
   purge(request: { readonly olderThanMs: number; readonly limit: number } & CallOptions): Promise<number>
 
   /**
-   * Calls `wake` soon after entries may have been committed. A hint: it may come early, late, often or never.
-   * `wake` must not throw. Disposing ends the subscription.
+   * Calls `wake` soon after entries were committed, with their partitions where it knows them: a relay looks at no
+   * others. A hint: it may come late, often or never, and one that comes before the commit is of no use. `wake` must not
+   * throw. Disposing ends the subscription.
    */
-  subscribe?(wake: () => void): Promise<AsyncDisposable>
+  subscribe?(wake: Wake): Promise<AsyncDisposable>
 }
+
+/** Says that something is due: in these partitions, or without them, anywhere. */
+export type Wake = (partitions?: readonly number[]) => void
 
 /** What every store of @outbox is: the trait, and the leases. */
 export interface OutboxStore<in Tx> extends Enqueue<Tx>, LeasedSource {}

@@ -1,4 +1,4 @@
-import { event } from '@outbox/core'
+import { event, partitionOf } from '@outbox/core'
 import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -46,6 +46,49 @@ describeWith('postgres', 'waking up on PostgreSQL', () => {
         await waitFor(() => wakes > before, { what: 'the wake-up' })
       },
     )
+
+    test.each(['debounced', 'transaction'] as const)(
+      'with the partitions of what was committed: %s',
+      async (notify) => {
+        const outbox = pgOutbox({ db: producer.db, notify })
+        const heard: (readonly number[] | undefined)[] = []
+        await using _subscription = await pgOutbox({ db: relay.db }).subscribe(
+          (partitions) => void heard.push(partitions),
+        )
+        await listening(1)
+        await waitFor(() => heard.length > 0, { what: 'the wake-up for what was committed before' })
+        expect(heard.splice(0).every((partitions) => partitions === undefined)).toBe(true)
+        const ids = ['1', '2', '3']
+        await producer.db.transaction(async (tx) => {
+          await outbox.enqueue(tx, { ...placed, aggregateId: '1' })
+          await outbox.enqueue(
+            tx,
+            ids.map((aggregateId) => ({ ...placed, aggregateId })),
+          )
+        })
+        const named = (): ReadonlySet<number> => new Set(heard.flatMap((partitions) => partitions ?? []))
+        await waitFor(() => named().size === ids.length, { what: 'the wake-up' })
+        expect(named()).toEqual(new Set(ids.map((id) => partitionOf('order', id))))
+      },
+    )
+
+    test('what this process has told itself wakes it once, and what it does not understand, everywhere', async () => {
+      const outbox = pgOutbox({ db: producer.db })
+      const heard: (readonly number[] | undefined)[] = []
+      await using _subscription = await outbox.subscribe((partitions) => void heard.push(partitions))
+      await listening(1)
+      await waitFor(() => heard.length > 0, { what: 'the wake-up for what was committed before' })
+      heard.splice(0)
+      await producer.db.transaction((tx) => outbox.enqueue(tx, placed))
+      await waitFor(() => heard.length > 0, { what: 'the wake-up' })
+      // behind its own notification, if there is one
+      const channel = `split_part(query, '"', 2)`
+      await producer.db.execute(
+        `select pg_notify(${channel}, 'x y') from pg_stat_activity where pid in (${await listeners()})`,
+      )
+      await waitFor(() => heard.includes(undefined), { what: 'the wake-up for what is not understood' })
+      expect(heard).toEqual([[partitionOf('order', '1')], undefined])
+    })
 
     test('a transaction wakes when it commits, however long it stays open, and a rolled back one does not', async () => {
       const outbox = pgOutbox({ db: producer.db, listen: false })

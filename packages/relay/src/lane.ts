@@ -15,8 +15,6 @@ import { isRetryable, type StoreCalls } from './store-calls.ts'
 import { Bell } from './time.ts'
 import type { Turns } from './turns.ts'
 
-/** After an empty fetch the lane looks again by itself: what woke it may not have been committed yet. */
-const secondLooksMs = Object.freeze([5, 20, 80, 320])
 /** Retries that are due this close to each other, in milliseconds, share a look. */
 const retryGrainMs = 10
 /** What a dead relay had in hand goes out in batches that are smaller by this: who dies once more dies with few. */
@@ -82,13 +80,8 @@ export class Lane {
 
   /** Works until `stop`; resolves when the batch in hand is settled. `abort` ends a publish or settle that still waits. */
   async run(abort: AbortSignal): Promise<void> {
-    let looks = 0
     await this.#bell.answer(async () => {
-      const cycle = await this.#cycle(abort)
-      if (cycle === 'busy') this.#bell.ring()
-      const delayMs = cycle === 'empty' ? secondLooksMs[looks] : undefined
-      looks = delayMs === undefined ? 0 : looks + 1
-      if (delayMs !== undefined) this.#bell.ringIn(delayMs)
+      if ((await this.#cycle(abort)) === 'busy') this.#bell.ring()
       this.#ringWhenDueAgain()
     })
   }

@@ -123,7 +123,7 @@ class StoreRelay implements Relay {
     this.#leases = leases
     this.#destinations = destinations
     this.#watch = watch
-    this.#wakeUps = new WakeUps({ ...parts, wake: () => this.wake() })
+    this.#wakeUps = new WakeUps({ ...parts, wake: (partitions) => this.#wakeOwners(partitions) })
     this.#lanes = Array.from({ length: settings.lanes }, (_, index) => new Lane(index, forLanes))
   }
 
@@ -144,7 +144,7 @@ class StoreRelay implements Relay {
   }
 
   wake(): void {
-    for (const lane of this.#lanes) lane.wake()
+    this.#wakeOwners()
   }
 
   start(): Promise<void> {
@@ -205,8 +205,12 @@ class StoreRelay implements Relay {
   /** @returns whether there is work to do now */
   #wakeFor(look: Look): boolean {
     void this.#wakeUps.begin() // never rejects; needed where the store was away at start
-    for (const lane of this.#lanes) if (look.due.some(lane.owns)) lane.wake()
+    this.#wakeOwners(look.due)
     return look.due.length > 0 && !this.#destinations.areAllAway
+  }
+
+  #wakeOwners(partitions?: readonly number[]): void {
+    for (const lane of this.#lanes) if (partitions?.some(lane.owns) ?? true) lane.wake()
   }
 
   async #start(): Promise<void> {

@@ -1,9 +1,10 @@
+import type { Wake } from '@outbox/core'
 import type { RelayContext } from './context.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
 
 export interface WakeUpsContext extends RelayContext {
   readonly calls: StoreCalls
-  readonly wake: () => void
+  readonly wake: Wake
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type LeasedSource, type Publisher, partitionOf } from '@outbox/core'
+import { type LeasedSource, type Publisher, partitionOf, type Wake } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { dueEntry } from './due-entry.ts'
@@ -32,20 +32,35 @@ describe('a lane', () => {
     await relay.stop()
   })
 
-  test('looks again after 5, 20, 80 and 320 ms when it was woken before the commit', async () => {
-    for (const delayMs of [4, 24, 104, 424]) {
-      const world = new World()
-      const broker = recordingPublisher()
-      const { relay } = world.relay(broker, { store: withoutWakeUps(world) })
-      await relay.start()
-      await world.clock.advance(60_050)
-      relay.wake()
-      await world.clock.advance(delayMs)
-      await world.enqueue('a')
-      await world.clock.advance(1)
-      expect(broker.published, `committed ${delayMs} ms after the wake-up`).toHaveLength(1)
-      await relay.stop()
+  test('looks once for each wake-up, and no further than the lanes of its partitions', async () => {
+    const world = new World()
+    let fetches: number[] = []
+    let wake: Wake = () => undefined
+    const store: LeasedSource = {
+      ...world.store,
+      async fetch(request) {
+        fetches.push((request.leases[0]?.partition ?? 0) % 4)
+        return world.store.fetch(request)
+      },
+      async subscribe(given) {
+        wake = given
+        return { [Symbol.asyncDispose]: async () => undefined }
+      },
     }
+    const { relay } = world.relay(recordingPublisher(), { store, lanes: 4 })
+    await relay.start()
+    await world.clock.advance(60_050)
+    const fetchesAfter = async (ring: () => void): Promise<readonly number[]> => {
+      fetches = []
+      ring()
+      await world.clock.advance(900) // the next poll comes later
+      return fetches.toSorted((a, b) => a - b)
+    }
+    expect(await fetchesAfter(() => wake([6, 10, 3]))).toEqual([2, 3])
+    expect(await fetchesAfter(() => wake([]))).toEqual([])
+    expect(await fetchesAfter(() => wake())).toEqual([0, 1, 2, 3])
+    expect(await fetchesAfter(() => relay.wake())).toEqual([0, 1, 2, 3])
+    await relay.stop()
   })
 
   test('works beside the others again when a suspect entry is gone by the time it is looked for alone', async () => {

@@ -13,12 +13,13 @@ export function commitsOf(session: Session, names: Names): Commits {
   return new Commits({
     patienceMs,
     tellsOthers: false,
-    async look(ids) {
+    async look(expected) {
       const rows = await session.read(
         `select hex(id) as id from ${names.entries} ${by(names, 'entries_id')}
-        where id in (${ids.map(uuidLiteral).join(', ')})`,
+        where id in (${expected.map(({ name }) => uuidLiteral(name)).join(', ')})`,
       )
-      return { settled: rows.map((row) => uuidIn(row, 'id')), anyCommitted: rows.length > 0 }
+      const committed = rows.map((row) => uuidIn(row, 'id'))
+      return { settled: committed, committed }
     },
   })
 }

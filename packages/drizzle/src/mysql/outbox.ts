@@ -6,6 +6,7 @@ import {
   type OutboxStore,
   type Receipt,
   uuidv7Generator,
+  type Wake,
 } from '@outbox/core'
 import { bulkDeadLetters, entriesFrom } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
@@ -36,7 +37,7 @@ export interface MysqlOutboxOptions extends Place {
 /** An outbox in MySQL or MariaDB. */
 export interface MysqlOutbox extends OutboxStore<MysqlTransaction> {
   readonly enqueue: (tx: MysqlTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
-  subscribe(wake: () => void): Promise<AsyncDisposable>
+  subscribe(wake: Wake): Promise<AsyncDisposable>
 }
 
 /**
@@ -69,10 +70,11 @@ export function mysqlOutbox(options: MysqlOutboxOptions): MysqlOutbox {
     async enqueue(tx: MysqlTransaction, events: OneOrMany<Enqueueable>) {
       const entries = entriesFrom(events, { newId: ids, now: Date.now, maxPayloadBytes })
       const { receipts, writtenId } = await enqueue(names, tx, entries)
-      if (writtenId !== undefined) commits.expect(writtenId)
+      if (writtenId !== undefined)
+        commits.expect({ name: writtenId, partitions: entries.map((entry) => entry.partition) })
       return receipts
     },
-    async subscribe(wake: () => void) {
+    async subscribe(wake: Wake) {
       const end = commits.subscribe(wake)
       return { [Symbol.asyncDispose]: async () => end() }
     },

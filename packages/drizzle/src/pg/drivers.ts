@@ -6,7 +6,7 @@
 export interface PostgresJs {
   listen(
     channel: string,
-    onNotify: () => void,
+    onNotify: (payload: string) => void,
     onListen: () => void,
   ): Promise<{ readonly unlisten: () => Promise<unknown> }>
   /** since 3.4 */
@@ -23,7 +23,7 @@ export interface ReservedPostgresJs {
 }
 
 export interface Pglite {
-  listen(channel: string, callback: () => void): Promise<() => Promise<void>>
+  listen(channel: string, callback: (payload: string) => void): Promise<() => Promise<void>>
 }
 
 /** A connection of node-postgres. */

@@ -7,6 +7,7 @@ import type { Names } from './names.ts'
 import { type OpenCheck, runWhileOpen } from './open-check.ts'
 import { numberIn, type Row, textIn } from './rows.ts'
 import { type Session, sessionOf } from './session.ts'
+import { signal } from './signals.ts'
 import { arrayOf, type Statement } from './statement.ts'
 
 export interface EnqueueOptions {
@@ -197,7 +198,10 @@ select 'new', id::text, sequence::text from written
 union all
 select 'known', id::text, sequence::text from known${target?.takenRows ?? ''}${
     notifies
-      ? `\nunion all\nselect 'notified', pg_notify('${channel}', '')::text, null where exists (select from written)`
+      ? `\nunion all\nselect 'notified', pg_notify('${channel}', '${signal(
+          'in_transaction',
+          batch.map(({ partition }) => partition),
+        )}')::text, null where exists (select from written)`
       : ''
   }`
   const column = <Name extends keyof NewEntry>(name: Name): NewEntry[Name][] => batch.map((entry) => entry[name])

@@ -5,7 +5,7 @@ import { quoted } from './names.ts'
 export type StopListening = () => Promise<void>
 
 export interface ListenEvents {
-  readonly onNotification: () => void
+  readonly onNotification: (payload: string) => void
   /** the connection is gone, once per `Listen` call; what was said meanwhile is lost */
   readonly onLost: () => void
 }
@@ -37,7 +37,7 @@ export function sendsSimpleQueries(client: unknown): boolean {
 /** Postgres.js listens over a connection of its own, and takes it up again itself after every loss. */
 async function listenOnPostgresJs(client: PostgresJs, channel: string, events: ListenEvents): Promise<StopListening> {
   // `onlisten` comes at every (re)connection: something may have been said in between
-  const { unlisten } = await client.listen(channel, events.onNotification, events.onNotification)
+  const { unlisten } = await client.listen(channel, events.onNotification, () => events.onNotification(''))
   return async () => {
     await unlisten()
   }
@@ -63,9 +63,9 @@ async function listenOnClient(
     giveBack(error)
   }
   const heard = (message: unknown): void => {
-    if (typeof message === 'object' && message !== null && 'channel' in message && message.channel === channel) {
-      onNotification()
-    }
+    if (typeof message !== 'object' || message === null || !('channel' in message) || message.channel !== channel)
+      return
+    onNotification('payload' in message && typeof message.payload === 'string' ? message.payload : '')
   }
   const lost = (): void => {
     if (isOver) return

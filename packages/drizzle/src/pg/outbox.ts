@@ -6,9 +6,9 @@ import {
   type OutboxStore,
   type Receipt,
   uuidv7Generator,
+  type Wake,
 } from '@outbox/core'
 import { entriesFrom } from '@outbox/core/adapter'
-import type { Commits } from '../shared/commits.ts'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { check, outboxSubject } from './check.ts'
 import { commitsOf } from './commits.ts'
@@ -27,6 +27,7 @@ import type { Use } from './privileges.ts'
 import { purge } from './purge.ts'
 import { type Session, sessionOf } from './session.ts'
 import { settle } from './settle.ts'
+import { hearing, newOrigin } from './signals.ts'
 import { settledStates } from './states.ts'
 import { stats } from './stats.ts'
 import { keepListening } from './subscription.ts'
@@ -66,7 +67,7 @@ export interface PgOutboxOptions extends Place {
 /** An outbox in PostgreSQL. */
 export interface PgOutbox extends OutboxStore<PgTransaction> {
   readonly enqueue: (tx: PgTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
-  subscribe(wake: () => void): Promise<AsyncDisposable>
+  subscribe(wake: Wake): Promise<AsyncDisposable>
 }
 
 /**
@@ -91,7 +92,8 @@ export function pgOutbox(options: PgOutboxOptions): PgOutbox {
   const names = namesIn(options)
   const prepared = prepare ? preparedThrough(db.$client) : undefined
   const session = (use: Use): Session => sessionOf(db, { names, use }, prepared)
-  const commits = commitsOf(session('relay'), notify === 'debounced' ? names.channel : undefined)
+  const origin = newOrigin()
+  const commits = commitsOf(session('relay'), origin, notify === 'debounced' ? names.channel : undefined)
   const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(options.maxPayloadBytes) }
   const enqueueOptions = {
     names,
@@ -104,10 +106,22 @@ export function pgOutbox(options: PgOutboxOptions): PgOutbox {
     async enqueue(tx: PgTransaction, events: OneOrMany<Enqueueable>) {
       const entries = entriesFrom(events, entryOptions)
       const { receipts, transactionId } = await enqueue(enqueueOptions, tx, entries)
-      if (transactionId !== undefined) commits.expect(transactionId)
+      if (transactionId !== undefined) {
+        commits.expect({ name: transactionId, partitions: entries.map(({ partition }) => partition) })
+      }
       return receipts
     },
-    subscribe: (wake) => subscribe(names, commits, listen ? db.$client : undefined, wake),
+    async subscribe(wake: Wake) {
+      const end = commits.subscribe(wake)
+      const listenOn = listen ? listenThrough(db.$client) : undefined
+      const listening = listenOn && (await keepListening(listenOn, names.channel, hearing(wake, origin)))
+      return {
+        async [Symbol.asyncDispose]() {
+          end()
+          await listening?.[Symbol.asyncDispose]()
+        },
+      }
+    },
     ...(engine === 'log' ? logSource(session, names) : markSource(session, names)),
   } satisfies PgOutbox)
 }
@@ -137,18 +151,6 @@ function markSource(sessionFor: (use: Use) => Session, names: Names): LeasedSour
     stats: (options) => stats(session, names, options),
     purge: (request) => purge(purging, settled, request),
     deadLetters: deadLettersIn(sessionFor('deadLetters'), names),
-  }
-}
-
-async function subscribe(names: Names, commits: Commits, client: unknown, wake: () => void): Promise<AsyncDisposable> {
-  const end = commits.subscribe(wake)
-  const listen = listenThrough(client)
-  const listening = listen && (await keepListening(listen, names.channel, wake))
-  return {
-    async [Symbol.asyncDispose]() {
-      end()
-      await listening?.[Symbol.asyncDispose]()
-    },
   }
 }
 

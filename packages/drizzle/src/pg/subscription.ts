@@ -7,10 +7,14 @@ const longestDelayMs = 10_000
  * Keeps listening until it is disposed: a lost connection is taken up again, after a delay that doubles while the
  * server cannot be reached. Never throws; as long as it hears nothing, polling finds what is due.
  *
- * Resolves after the first attempt, whatever came of it. Wakes after each one that succeeded: something may have been
- * said before.
+ * Resolves after the first attempt, whatever came of it. Hears an empty notification after each one that succeeded:
+ * something may have been said before.
  */
-export async function keepListening(listen: Listen, channel: string, wake: () => void): Promise<AsyncDisposable> {
+export async function keepListening(
+  listen: Listen,
+  channel: string,
+  hear: (payload: string) => void,
+): Promise<AsyncDisposable> {
   let isDisposed = false
   let delayMs = firstDelayMs
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -29,7 +33,7 @@ export async function keepListening(listen: Listen, channel: string, wake: () =>
   const attempt = async (): Promise<void> => {
     let stopThis: StopListening
     try {
-      stopThis = await listen(channel, { onNotification: wake, onLost: later })
+      stopThis = await listen(channel, { onNotification: hear, onLost: later })
       if (isDisposed) return await stopThis()
     } catch {
       // not lost on anybody: the store's own statements meet the same server, and report what is wrong with it
@@ -38,7 +42,7 @@ export async function keepListening(listen: Listen, channel: string, wake: () =>
     }
     stop = stopThis
     delayMs = firstDelayMs
-    wake()
+    hear('')
   }
 
   await attempt()

@@ -1,3 +1,5 @@
+import type { Wake } from '@outbox/core'
+
 const firstLookMs = 3
 const longestLookMs = 250
 
@@ -5,13 +7,22 @@ const longestLookMs = 250
 export interface Look {
   /** what of it has ended, or need not be asked about again */
   readonly settled: readonly string[]
-  readonly anyCommitted: boolean
+  /** what of it has committed */
+  readonly committed: readonly string[]
+}
+
+/** A transaction that has enqueued something. */
+export interface Expected {
+  /** by which the database knows it */
+  readonly name: string
+  /** of its entries */
+  readonly partitions: readonly number[]
 }
 
 /** What differs from database to database. */
 export interface CommitsOptions {
-  /** asks what became of the transactions known by these names, outside every transaction */
-  readonly look: (expected: readonly string[]) => Promise<Look>
+  /** asks what became of these transactions, outside every transaction */
+  readonly look: (expected: readonly Expected[]) => Promise<Look>
   /** milliseconds; a transaction that is open longer than that is left to polling */
   readonly patienceMs: number
   /** looks even while nobody in this process waits: the look tells others */
@@ -29,8 +40,8 @@ export interface CommitsOptions {
  */
 export class Commits {
   readonly #options: CommitsOptions
-  readonly #wakes = new Set<() => void>()
-  readonly #expectedSince = new Map<string, number>()
+  readonly #wakes = new Set<Wake>()
+  readonly #expected = new Map<string, Expected & { readonly since: number }>()
   #timer: ReturnType<typeof setTimeout> | undefined
   #delayMs = firstLookMs
   #isLooking = false
@@ -40,17 +51,22 @@ export class Commits {
   }
 
   /** Calls `wake` after commits of this process. @returns what ends that */
-  subscribe(wake: () => void): () => void {
+  subscribe(wake: Wake): () => void {
     // an entry of its own, though two subscribers may bring the same function
-    const entry = (): void => wake()
+    const entry: Wake = (partitions) => wake(partitions)
     this.#wakes.add(entry)
     return () => void this.#wakes.delete(entry)
   }
 
-  /** The transaction known by this name has enqueued something, and will end in one way or the other. */
-  expect(name: string): void {
+  /** The transaction has enqueued something, perhaps not for the first time, and will end in one way or the other. */
+  expect({ name, partitions }: Expected): void {
     if (!this.#options.tellsOthers && this.#wakes.size === 0) return
-    if (!this.#expectedSince.has(name)) this.#expectedSince.set(name, performance.now())
+    const before = this.#expected.get(name)
+    this.#expected.set(name, {
+      name,
+      partitions: [...new Set([...(before?.partitions ?? []), ...partitions])],
+      since: before?.since ?? performance.now(),
+    })
     this.#delayMs = firstLookMs
     this.#lookLater()
   }
@@ -65,24 +81,35 @@ export class Commits {
     this.#timer = undefined
     this.#isLooking = true
     this.#forgetTheOld()
-    const expected = [...this.#expectedSince.keys()]
+    const expected = [...this.#expected.values()]
     this.#delayMs = Math.min(this.#delayMs * 2, longestLookMs)
     try {
-      const { settled, anyCommitted } =
-        expected.length === 0 ? { settled: [], anyCommitted: false } : await this.#options.look(expected)
-      for (const name of settled) this.#expectedSince.delete(name)
-      if (anyCommitted) for (const wake of this.#wakes) wake()
+      const { settled, committed } =
+        expected.length === 0 ? { settled: [], committed: [] } : await this.#options.look(expected)
+      for (const one of expected) if (settled.includes(one.name)) this.#forget(one)
+      this.#wakeFor(expected.filter(({ name }) => committed.includes(name)))
     } catch {
-      for (const name of expected) this.#expectedSince.delete(name)
+      for (const one of expected) this.#forget(one)
     } finally {
       this.#isLooking = false
     }
-    if (this.#expectedSince.size > 0) this.#lookLater()
+    if (this.#expected.size > 0) this.#lookLater()
+  }
+
+  /** Not if it has enqueued more since: then it is looked at, and told, once more. */
+  #forget(one: Expected): void {
+    if (this.#expected.get(one.name) === one) this.#expected.delete(one.name)
+  }
+
+  #wakeFor(committed: readonly Expected[]): void {
+    if (committed.length === 0) return
+    const partitions = [...new Set(committed.flatMap((one) => one.partitions))]
+    for (const wake of this.#wakes) wake(partitions)
   }
 
   #forgetTheOld(): void {
-    for (const [name, since] of this.#expectedSince) {
-      if (performance.now() - since > this.#options.patienceMs) this.#expectedSince.delete(name)
+    for (const one of this.#expected.values()) {
+      if (performance.now() - one.since > this.#options.patienceMs) this.#forget(one)
     }
   }
 }
