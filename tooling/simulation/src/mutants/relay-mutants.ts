@@ -159,7 +159,7 @@ export const relayMutants: readonly Mutant[] = [
     instead: '',
     by: ['deaths-have-reasons'],
     within: 20,
-    from: 2_780,
+    from: 110,
   },
   {
     name: 'never gives up an entry that kills it',
