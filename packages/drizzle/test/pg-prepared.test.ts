@@ -3,7 +3,7 @@ import { describeWith, type OwnServer, startPgBouncer, type TestDatabase, waitFo
 import { drizzle as onPostgresJs } from 'drizzle-orm/postgres-js'
 import { Client } from 'pg'
 import postgres from 'postgres'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { TestDatabase as Database } from './pg-connections.ts'
 import { type Opened, openNodePostgres, ownDatabase, sessionsWaiting } from './pg-databases.ts'
 import { nodesOf, type PlanNode } from './pg-explaining.ts'
@@ -20,19 +20,14 @@ function openPool(url: string): OneConnection {
   return { ...own, query: async (text) => (await own.db.$client.query(text)).rows }
 }
 
-function openPostgresJs(url: string, options: { readonly prepare?: boolean } = {}): OneConnection {
-  const client = postgres(url, { max: 1, onnotice: () => undefined, ...options })
+function openPostgresJs(url: string): OneConnection {
+  const client = postgres(url, { max: 1, onnotice: () => undefined })
   return {
     db: onPostgresJs({ client }),
     query: async (text) => client.unsafe(text),
     [Symbol.asyncDispose]: () => client.end(),
   }
 }
-
-const drivers: readonly (readonly [string, (url: string) => OneConnection])[] = [
-  ['node-postgres', openPool],
-  ['postgres-js', openPostgresJs],
-]
 
 describeWith('postgres', 'prepared statements', () => {
   let database: TestDatabase
@@ -41,52 +36,49 @@ describeWith('postgres', 'prepared statements', () => {
   })
   afterEach(() => database[Symbol.asyncDispose]())
 
-  describe.each(drivers)('%s', (_, open) => {
-    test.each([
-      ['mark', { fetch: 3, poll: 4, settle: 3 }],
-      ['log', { fetch: 3, pass: 3, poll: 4 }],
-    ] as const)(
-      'a relay’s everyday statements, with the engine %s: each is planned for all its calls',
-      async (engine, expected) => {
-        await using own = open(database.url)
-        const { day } = await begun(own.db, { engine })
-        for (let n = 0; n < 3; n++) await day()
-        // to know who has which lease, a relay polls once more
-        expect(await prepared(own)).toEqual(expected)
-      },
-    )
+  test.each([
+    ['mark', { fetch: 3, poll: 4, settle: 3 }],
+    ['log', { fetch: 3, pass: 3, poll: 4 }],
+  ] as const)(
+    'a relay’s everyday statements, with the engine %s: each is planned for all its calls',
+    async (engine, expected) => {
+      await using own = openPool(database.url)
+      const { day } = await begun(own.db, { engine })
+      for (let n = 0; n < 3; n++) await day()
+      // to know who has which lease, a relay polls once more
+      expect(await prepared(own)).toEqual(expected)
+    },
+  )
 
-    test('prepare: false prepares none', async () => {
-      await using own = open(database.url)
-      const { day } = await begun(own.db, { prepare: false })
-      await day()
-      expect(await prepared(own)).toEqual({})
-    })
-
-    test('what the server has forgotten is sent all the same', async () => {
-      await using own = open(database.url)
-      const { day } = await begun(own.db)
-      await day()
-      // not the driver's own: postgres-js would take it for a commit that its commit was rolled back
-      const ours = await own.query(`select name from pg_prepared_statements where statement like '%\\_leases%'`)
-      expect(ours).toHaveLength(3)
-      for (const { name } of ours) await own.query(`deallocate "${name}"`)
-      await day()
-      await day()
-    })
-
-    test('so is what a migration has changed the columns of', async () => {
-      await using own = open(database.url)
-      const { day } = await begun(own.db)
-      await day()
-      await run(database.url, 'alter table outbox_entries alter aggregate_type type varchar(200)')
-      await day()
-      await day()
-    })
+  test('prepare: false prepares none', async () => {
+    await using own = openPool(database.url)
+    const { day } = await begun(own.db, { prepare: false })
+    await day()
+    expect(await prepared(own)).toEqual({})
   })
 
-  test('none through a client of postgres-js that prepares none', async () => {
-    await using own = openPostgresJs(database.url, { prepare: false })
+  test('what the server has forgotten is sent all the same', async () => {
+    await using own = openPool(database.url)
+    const { day } = await begun(own.db)
+    await day()
+    const ours = await own.query(`select name from pg_prepared_statements where statement like '%\\_leases%'`)
+    expect(ours).toHaveLength(3)
+    for (const { name } of ours) await own.query(`deallocate "${name}"`)
+    await day()
+    await day()
+  })
+
+  test('so is what a migration has changed the columns of', async () => {
+    await using own = openPool(database.url)
+    const { day } = await begun(own.db)
+    await day()
+    await run(database.url, 'alter table outbox_entries alter aggregate_type type varchar(200)')
+    await day()
+    await day()
+  })
+
+  test('none through postgres-js', async () => {
+    await using own = openPostgresJs(database.url)
     const { day } = await begun(own.db)
     await day()
     expect(await prepared(own)).toEqual({})

@@ -9,17 +9,6 @@ export interface PostgresJs {
     onNotify: (payload: string) => void,
     onListen: () => void,
   ): Promise<{ readonly unlisten: () => Promise<unknown> }>
-  /** since 3.4 */
-  reserve?(): Promise<ReservedPostgresJs>
-}
-
-export interface ReservedPostgresJs {
-  unsafe(
-    text: string,
-    values?: readonly (string | null)[],
-    options?: { readonly prepare: boolean },
-  ): PromiseLike<unknown>
-  release(): void
 }
 
 export interface Pglite {

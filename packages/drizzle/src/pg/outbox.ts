@@ -58,7 +58,7 @@ export interface PgOutboxOptions extends Place {
   /** false: no connection is kept for LISTEN, as behind a transaction pooler; relays poll. Default true */
   readonly listen?: boolean
   /**
-   * false: none of the relay's statements is prepared. Where a pooler loses prepared statements, the outbox finds out
+   * false: none of the relay's statements is prepared through node-postgres. Where a pooler loses prepared statements, the outbox finds out
    * by itself; this is for one that keeps a connection to a client which has prepared any. Default true
    */
   readonly prepare?: boolean

@@ -1,12 +1,4 @@
-import {
-  isPgClient,
-  isPgPool,
-  isPostgresJs,
-  type PgClient,
-  type PgPool,
-  type PostgresJs,
-  type ReservedPostgresJs,
-} from './drivers.ts'
+import { isPgClient, isPgPool, type PgClient, type PgPool } from './drivers.ts'
 import type { Statement } from './statement.ts'
 
 /**
@@ -25,7 +17,10 @@ export interface Prepared {
 /** A pooler passed the connection's statements to another server, or somebody said DEALLOCATE, or changed a column. */
 export class NotPrepared extends Error {}
 
-/** Undefined where the driver sends nothing by name, as PGlite does not. */
+/**
+ * Undefined for any other driver than node-postgres. PGlite sends nothing by name. postgres-js prepares, but a plan is to
+ * be made anew on the connection that has it, and a connection that it reserved, and lost, it goes on giving out.
+ */
 export function preparedThrough(client: unknown): Prepared | undefined {
   const runNamed = namedThrough(client)
   if (!runNamed) return undefined
@@ -55,6 +50,12 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && 'code' in error && refusals.includes(error.code)
 }
 
+/**
+ * A connection plans anew after a statement that took longer: its plan may be that of a table that was empty.
+ * PostgreSQL itself does so after the next ANALYZE, and a relay would crawl until then.
+ */
+const slowMs = 100
+
 interface NamedStatement extends Statement {
   readonly name: string
 }
@@ -62,7 +63,6 @@ interface NamedStatement extends Statement {
 type RunNamed = (statement: NamedStatement) => Promise<unknown>
 
 function namedThrough(client: unknown): RunNamed | undefined {
-  if (isPostgresJs(client) && canReserve(client)) return (statement) => onReserved(client, statement)
   if (isPgPool(client)) return (statement) => onPool(client, statement)
   if (isPgClient(client)) return (statement) => onClient(client, statement)
   return undefined
@@ -86,42 +86,10 @@ async function onPool(pool: PgPool, statement: NamedStatement): Promise<unknown>
   }
 }
 
-function onClient(client: PgClient, statement: NamedStatement): Promise<unknown> {
-  return replannedIfSlow(
-    () => client.query(statement),
-    (text) => client.query(text),
-  )
-}
-
-type CanReserve = Required<Pick<PostgresJs, 'reserve'>>
-
-function canReserve(client: PostgresJs): client is PostgresJs & CanReserve {
-  return client.reserve !== undefined
-}
-
-async function onReserved(client: PostgresJs & Required<Pick<PostgresJs, 'reserve'>>, statement: NamedStatement) {
-  const connection: ReservedPostgresJs = await client.reserve()
-  try {
-    return await replannedIfSlow(
-      // it names statements itself, by their text
-      async () => connection.unsafe(statement.text, statement.values, { prepare: true }),
-      async (text) => connection.unsafe(text),
-    )
-  } finally {
-    connection.release()
-  }
-}
-
-const slowMs = 100
-
-/**
- * Makes the connection plan anew after a statement that took long: its plan may be that of a table that was empty.
- * PostgreSQL itself does so after the next ANALYZE, and a relay would crawl until then.
- */
-async function replannedIfSlow(run: () => Promise<unknown>, say: (text: string) => Promise<unknown>): Promise<unknown> {
+async function onClient(client: PgClient, statement: NamedStatement): Promise<unknown> {
   const began = performance.now()
-  const result = await run()
+  const result = await client.query(statement)
   // a connection on which this fails tells so at its next statement: what was run, was run
-  if (performance.now() - began > slowMs) await say('discard plans').catch(() => undefined)
+  if (performance.now() - began > slowMs) await client.query('discard plans').catch(() => undefined)
   return result
 }
