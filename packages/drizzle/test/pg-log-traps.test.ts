@@ -60,6 +60,32 @@ describeWith('postgres', 'what a log may stumble over', () => {
     expect(all.filter((place) => place.startsWith('b'))).toEqual(['b#1', 'b#2'])
   })
 
+  test('an id that an open transaction writes is waited for, and known, though the number beside it is taken', async () => {
+    const [early, other] = [await begin(), await begin()]
+    const id = crypto.randomUUID()
+    await early.enqueue(account('a', 1))
+    await other.enqueue({ ...account('b', 1), id })
+    const again = early.enqueue({ ...account('a', 1), id })
+    await waitFor(async () => (await sessionsWaiting(database)) > 0, { what: 'it to wait for the other transaction' })
+    await other.client.query('commit')
+    expect(await again).toEqual([{ id, sequence: 1, duplicate: true }])
+  })
+
+  test('a number that is taken is told of, wherever it stands: in the leaf, in one before, aside', async () => {
+    const taken = { code: 'sequence-conflict', details: { aggregateId: 'a', sequence: 1 } }
+    const again = () => commit(account('a', 1))
+    await again()
+    await expect(again()).rejects.toMatchObject(taken)
+    const sql = (text: string) => log.db.$client.query(text.replaceAll('~', `"${log.schema}".outbox_`))
+    await sql(`select setval('~log_slot', 1)`)
+    await expect(again()).rejects.toMatchObject(taken)
+    const relay = await handRelay(outbox)
+    await relay.settle((await relay.fetch()).map((entry) => refused(entry, 1e9)))
+    await sql('truncate ~log_0')
+    await expect(again()).rejects.toMatchObject(taken)
+    expect((await outbox.stats()).pending).toBe(1)
+  })
+
   test('what was written early and committed late is lent, after windows and windows of others', async () => {
     const early = await begin()
     await early.enqueue(Array.from({ length: 100 }, (_, n) => order(`early-${n}`)))

@@ -21,9 +21,9 @@ export interface Target {
  * Plan: each probe is limited, so that it stays a nested loop over indexes whatever the planner expects.
  */
 export function logTarget({ entries, log }: Names): Target {
-  const sameNumber = (table: string): string => `exists (
+  const sameNumber = (table: string, where = ''): string => `exists (
       select from ${table} t
-      where t.aggregate_type = f.aggregate_type and t.aggregate_id = f.aggregate_id and t.sequence = f.sequence)`
+      where t.aggregate_type = f.aggregate_type and t.aggregate_id = f.aggregate_id and t.sequence = f.sequence ${where})`
   const above = (table: string, f: string): string => `exists (
       select from ${table} t
       where t.aggregate_type = ${f}.aggregate_type and t.aggregate_id = ${f}.aggregate_id
@@ -34,10 +34,12 @@ export function logTarget({ entries, log }: Names): Target {
   select l.id, l.sequence
   from given cross join lateral (select l.id, l.sequence from ${log} l where l.id = given.id limit 1) l`,
     isLate: (f) => `${f}.sequence is not null and (${above(log, f)} or ${above(entries, f)})`,
+    // In the leaf itself the unique index tells, once nobody is writing the same id: then the entry may be known.
     taken: `taken as materialized (
   select f.id, f.sequence
   from fresh f
-  where f.sequence is not null and (${sameNumber(log)} or ${sameNumber(entries)})
+  where f.sequence is not null
+    and (${sameNumber(log, 'and t.slot <> (select slot from current)')} or ${sameNumber(entries)})
 ),
 `,
     takenRows: `
