@@ -19,9 +19,8 @@ describeWith('postgres', 'PostgreSQL', () => {
   let pool: Pool
   beforeAll(async () => {
     database = await freshDatabase()
-    // Whoever waits for a lock that nobody is about to give back is told so, and the history fails. Long enough for a
-    // busy machine, on which some steps pass before it is given back.
-    pool = new Pool({ connectionString: database.url, options: '-c lock_timeout=100s' })
+    // whoever waits for a lock that nobody is about to give back is told so, and the history fails
+    pool = new Pool({ connectionString: database.url, options: '-c lock_timeout=10s' })
     pool.on('error', () => undefined) // an idle connection may outlive the database by a moment
   })
   afterAll(async () => {
