@@ -1,5 +1,6 @@
 import { type PgOutboxOptions, pgOutbox, setup } from '@outbox/drizzle/pg'
 import { describeWith, type OwnServer, startPgBouncer, type TestDatabase, waitFor } from '@outbox/services'
+import { drizzle } from 'drizzle-orm/node-postgres'
 import { drizzle as onPostgresJs } from 'drizzle-orm/postgres-js'
 import { Client } from 'pg'
 import postgres from 'postgres'
@@ -9,6 +10,7 @@ import { type Opened, openNodePostgres, ownDatabase, sessionsWaiting } from './p
 import { nodesOf, type PlanNode } from './pg-explaining.ts'
 import { handRelay, published } from './pg-log-relay.ts'
 import { run } from './pg-roles.ts'
+import { replacing } from './pg-watching.ts'
 
 /** One connection each, so that what is prepared on it can be looked at. */
 interface OneConnection extends Opened<Database> {
@@ -107,15 +109,43 @@ describeWith('postgres', 'prepared statements', () => {
       select gen_random_uuid(), n % 64, 'order', n::text, 'order.placed', 1, '{}' from generate_series(1, 30000) n`)
     expect(await scansWhole(own)).toBe(true)
 
+    expect(await slowly(() => relay.fetch())).toHaveLength(500)
+    expect(await scansWhole(own)).toBe(false)
+  })
+
+  test('a connection that is lost while its plans are discarded is told of, and the next call has another', async () => {
+    await using own = openNodePostgres(database.url)
+    const { relay } = await begun(own.db)
+    let lost = 0
+    const client = replacing(own.db.$client, 'connect', async () => {
+      const connection = await own.db.$client.connect()
+      return replacing(connection, 'query', async (sent: string) => {
+        if (sent === 'discard plans') {
+          const { rows } = await connection.query('select pg_backend_pid() as pid')
+          await run(database.url, `select pg_terminate_backend(${rows[0].pid})`)
+          lost += 1
+        }
+        return connection.query(sent)
+      })
+    })
+    const outbox = pgOutbox({ db: drizzle({ client }), notify: 'off', listen: false })
+    const fetch = () => outbox.fetch({ leases: relay.leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 })
+    await expect(slowly(fetch)).rejects.toMatchObject({ code: 'unavailable' })
+    expect(lost).toBe(1)
+    expect(await fetch()).toEqual([])
+  })
+
+  /** What it answers when it had to wait for its leases, for longer than a plan is trusted. */
+  async function slowly<T>(call: () => Promise<T>): Promise<T> {
     await using holder = await locking(database.url, 'select from outbox_leases for update')
-    const late = relay.fetch()
-    await waitFor(async () => (await sessionsWaiting(database)) > 0, { what: 'the fetch to wait for its leases' })
+    const answer = call()
+    answer.catch(() => undefined) // it is told below
+    await waitFor(async () => (await sessionsWaiting(database)) > 0, { what: 'the call to wait for its leases' })
     const since = performance.now()
     await waitFor(async () => performance.now() - since > 150, { what: 'a while to pass' })
     await holder.release()
-    expect(await late).toHaveLength(500)
-    expect(await scansWhole(own)).toBe(false)
-  })
+    return answer
+  }
 })
 
 describeWith(['postgres', { own: 'pgbouncer' }], 'prepared statements behind PgBouncer in transaction mode', () => {

@@ -22,6 +22,7 @@ export function watching(pool: Pool, before: (statement: Sent) => Promise<void>)
   return replacing(watchedQuery, 'connect', async () => watchedClient(await pool.connect()))
 }
 
-function replacing<T extends object>(target: T, name: keyof T, method: unknown): T {
+/** The object, with another method in place of one. */
+export function replacing<T extends object>(target: T, name: keyof T, method: unknown): T {
   return new Proxy(target, { get: (_, key) => (key === name ? method : Reflect.get(target, key)) })
 }
