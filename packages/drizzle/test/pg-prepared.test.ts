@@ -144,7 +144,7 @@ describeWith('postgres', 'prepared statements', () => {
     const since = performance.now()
     await waitFor(async () => performance.now() - since > 150, { what: 'a while to pass' })
     await holder.release()
-    return answer
+    return await answer
   }
 })
 

@@ -1,8 +1,8 @@
 import type { Lease } from '@outbox/core'
+import { groupedBy } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import type { Write } from './database.ts'
 import { inScan } from './entries.ts'
-import { groupedBy } from './grouped.ts'
 import { standingAndDone } from './lease-documents.ts'
 
 /**

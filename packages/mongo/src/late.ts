@@ -1,8 +1,7 @@
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { aggregateNameOf } from './entries.ts'
 import { oneByOne } from './fronts.ts'
-import { groupedBy } from './grouped.ts'
 import { type Document, documentIn, numberIn } from './values.ts'
 
 /** Entries behind those of a batch that are looked at: the dead and the discarded among them tell nothing. */

@@ -1,9 +1,8 @@
 import type { FetchRequest } from '@outbox/core'
-import { aggregateKey, suspectAt } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy, suspectAt } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { aggregateNameOf, lentFields } from './entries.ts'
 import { oneByOne } from './fronts.ts'
-import { groupedBy } from './grouped.ts'
 import type { Candidate } from './scan.ts'
 import { type Document, dateIn, isAbsent, numberIn } from './values.ts'
 

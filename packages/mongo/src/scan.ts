@@ -1,10 +1,10 @@
 import type { FetchRequest, Lease } from '@outbox/core'
+import { groupedBy } from '@outbox/core/adapter'
 import { blockedAsideMs, busyAsideMs, type Move, setAside } from './aside.ts'
 import type { Context } from './context.ts'
 import { type Exceptions, exceptionsIn } from './exceptions.ts'
 import { allInScan, distinctAggregates, fronts, holds, type Met } from './fronts.ts'
 import { noteFull } from './full.ts'
-import { groupedBy } from './grouped.ts'
 import type { Document } from './values.ts'
 
 /** An aggregate that has something due. */

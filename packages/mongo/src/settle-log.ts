@@ -1,6 +1,6 @@
 import type { Settlement } from '@outbox/core'
+import { groupedBy } from '@outbox/core/adapter'
 import type { Write } from './database.ts'
-import { groupedBy } from './grouped.ts'
 import type { ToUuid } from './uuids.ts'
 import { type Document, dateIn, documentsIn, numberIn, textIn, valuesIn } from './values.ts'
 

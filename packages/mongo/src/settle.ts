@@ -1,6 +1,6 @@
 import { type Lease, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
+import { groupedBy } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
-import { groupedBy } from './grouped.ts'
 import { among, complete, leaseDocuments, standingAndDone, stands } from './lease-documents.ts'
 import { applying, logDocument, type SettleLog, saidOf } from './settle-log.ts'
 

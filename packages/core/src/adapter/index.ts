@@ -1,4 +1,5 @@
 export { aggregateKey, groupByAggregate } from '../aggregates.ts'
+export { groupedBy } from '../grouped.ts'
 export {
   type EntryOptions,
   entriesFrom,

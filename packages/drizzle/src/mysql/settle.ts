@@ -1,8 +1,7 @@
 import { isUuid, type Lease, OutboxError, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy } from '@outbox/core/adapter'
 import { later, now } from './content.ts'
 import { distinctLeases, fenceOf, leaseKey, standingCondition } from './fence.ts'
-import { groupedBy } from './grouped.ts'
 import { by, byKey } from './indexes.ts'
 import {
   type GivenType,
