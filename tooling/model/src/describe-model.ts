@@ -76,7 +76,7 @@ function pairOf<Tx>(opened: OpenedOutbox<Tx>, can: Capabilities): Pair {
     model: sideOf(modelOutbox()),
     memo: emptyMemo(),
     can,
-    isWaiting: async () => opened.isWaiting?.() ?? true,
+    isWaiting: async () => can.waitsForWriters === true && ((await opened.isWaiting?.()) ?? true),
   }
 }
 

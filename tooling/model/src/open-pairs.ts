@@ -8,9 +8,10 @@ import { expectSame } from './step.ts'
 
 /** Opens a transaction on both sides. */
 export async function begin(pair: Pair): Promise<OpenPair> {
-  const transaction = {
+  const transaction: OpenPair = {
     model: await pair.model.begin(),
     real: await pair.real.begin(),
+    hasRead: false,
     given: new Set<string>(),
     written: new Map<string, readonly string[]>(),
     missed: new Set<string>(),
@@ -27,7 +28,7 @@ export async function end({ memo }: Pair, transaction: OpenPair, ending: Ending)
   if (ending === 'roll back') return
   for (const [id, names] of transaction.written) {
     memo.written.set(id, names)
-    for (const other of memo.open) if (other.given.size > 0) for (const name of names) other.missed.add(name)
+    for (const other of memo.open) if (other.hasRead) for (const name of names) other.missed.add(name)
   }
 }
 
@@ -45,6 +46,7 @@ export async function write(
 ): Promise<void> {
   const claims = claimsOf(events).filter((claim) => isComparable(pair, transaction, claim))
   if (claims.length === 0) return
+  transaction.hasRead = true
   const others = pair.memo.open.filter((other) => other !== transaction)
   const contested = claims.filter((claim) => isContested(claim, transaction, others))
   if (pair.can.waitsForWriters !== true && contested.length > 0) return meet(pair, transaction, contested)
@@ -88,15 +90,35 @@ function isContested({ names }: Claim, { missed }: OpenPair, others: readonly Op
   return isAnyIn(missed, names) || others.some(({ written }) => [...written.values()].some((of) => isShared(of, names)))
 }
 
-/** All of `contested` is there already as the transaction sees it, or it is told `busy`, and rolls back. */
+/**
+ * All of `contested` is there already as the transaction sees it; or it is told `busy`, or that a number is taken which
+ * it sees to be, and rolls back.
+ */
 async function meet(pair: Pair, transaction: OpenPair, contested: readonly Claim[]): Promise<void> {
-  const told = await busyOr(transaction.real.enqueue(contested.map(({ event }) => event)))
+  const told = await busyOr(answerOf(transaction.real.enqueue(contested.map(({ event }) => event))))
   if (told === 'busy') return end(pair, transaction, 'roll back')
+  if ('refusedWith' in told) {
+    expect(told.refusedWith, 'what another transaction writes is told as busy').toBe('sequence-conflict')
+    expect(
+      contested.some((claim) => isSeenTaken(pair, transaction, claim, contested)),
+      'another entry has the number, as the transaction sees it',
+    ).toBe(true)
+    return end(pair, transaction, 'roll back')
+  }
   for (const { names } of contested) for (const name of names) transaction.given.add(name)
   expect(
-    told.filter(({ duplicate }) => !duplicate),
+    told.value.filter(({ duplicate }) => !duplicate),
     'what another transaction writes is told as busy',
   ).toEqual([])
+}
+
+/** Whether another entry of the same batch, of the same transaction, or committed before its first read has the number. */
+function isSeenTaken({ memo }: Pair, { written, missed }: OpenPair, claim: Claim, batch: readonly Claim[]): boolean {
+  if (!claim.isNumbered) return false
+  const owners = [...memo.written, ...written, ...batch.map(({ id, names }) => [id, names] as const)]
+  return claim.names.some(
+    (name) => !missed.has(name) && owners.some(([id, names]) => id !== claim.id && names.includes(name)),
+  )
 }
 
 async function busyOr<T>(call: Promise<T>): Promise<T | 'busy'> {

@@ -38,6 +38,8 @@ export interface Batch {
 export interface OpenPair {
   readonly real: HeldTransaction
   readonly model: HeldTransaction
+  /** it has enqueued, or has begun to: what others commit from now on, its snapshot may not show */
+  hasRead: boolean
   /** the names of all that it was given: the store in memory keeps others from them */
   readonly given: Set<string>
   /** what it has written, by id: the names of its claim */
@@ -51,7 +53,7 @@ export interface Pair {
   readonly model: Side
   readonly memo: Memo
   readonly can: Capabilities
-  /** whether an enqueue waits in the store under test */
+  /** whether an enqueue waits in the store under test; never where that store waits for nobody */
   isWaiting(): Promise<boolean>
 }
 
