@@ -206,8 +206,9 @@ export interface LeasedSource extends OutboxSource {
    *
    * `published` and `dead` end an entry; `retry` makes its aggregate wait; all three reset `crashes`. An entry of the
    * batch without a settlement stays as it was. Saying the same thing twice changes nothing the second time: a
-   * settlement counts only for an entry that is pending and still has the `attempt` it was lent with; a retry that is
-   * no refusal, said again, begins its waiting anew. Without settlements it clears the notes alone.
+   * settlement counts only for an entry that is pending and still has the `attempt` and the `deduplicationId` it was lent
+   * with, so a requeue is not undone by what was said before it. A retry that is no refusal, said again, begins its
+   * waiting anew. Without settlements it clears the notes alone.
    *
    * @returns the leases that no longer stand: what was said under them changed nothing
    */

@@ -1,4 +1,5 @@
 import type { Lease, Settlement, SettleRequest } from '@outbox/core'
+import { requeuesOf } from '@outbox/core/adapter'
 import { standing } from './leases.ts'
 import { aggregateOf, moveRow } from './rows.ts'
 import type { State } from './state.ts'
@@ -20,7 +21,8 @@ export function settle(state: State, request: SettleRequest): { readonly lost: r
 function apply(state: State, settlement: Settlement): void {
   const { entry } = settlement
   const row = state.rows.get(entry.id)
-  if (row?.state.kind !== 'pending' || row.refused + 1 !== entry.attempt) return
+  if (row?.state.kind !== 'pending') return
+  if (row.refused + 1 !== entry.attempt || row.requeues !== requeuesOf(entry)) return
   if (row.entry.partition !== entry.lease.partition) return
   const now = state.clock.monotonic()
   row.crashes = 0

@@ -1,5 +1,5 @@
 import type { Settlement } from '@outbox/core'
-import { groupedBy } from '@outbox/core/adapter'
+import { groupedBy, requeuesOf } from '@outbox/core/adapter'
 import type { Write } from './database.ts'
 import type { ToUuid } from './uuids.ts'
 import { type Document, dateIn, documentsIn, numberIn, textIn, valuesIn } from './values.ts'
@@ -58,11 +58,6 @@ function failureOf(settlement: Settlement, toUuid: ToUuid, now: Date, settlement
   if (settlement.outcome === 'dead') return { ...common, reason, blocks: settlement.blocksAggregate }
   const waitMs = Math.min(Math.max(0, settlement.retryInMs), longestWaitMs)
   return { ...common, reason, isRefusal: settlement.isRefusal, until: new Date(now.getTime() + Math.ceil(waitMs)) }
-}
-
-/** The id for the broker's window carries how often the entry was requeued. */
-function requeuesOf({ id, deduplicationId }: { readonly id: string; readonly deduplicationId: string }): number {
-  return deduplicationId.startsWith(`${id}#`) ? Number(deduplicationId.slice(id.length + 1)) : 0
 }
 
 function shortened(reason: string, bytes: number): string {

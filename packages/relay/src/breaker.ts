@@ -3,8 +3,6 @@ import type { RelayContext } from './context.ts'
 import { backoffMs } from './retry.ts'
 import { within } from './time.ts'
 
-const probeDelays = Object.freeze({ minDelayMs: 100, maxDelayMs: 5_000 })
-
 export interface BreakerContext extends RelayContext {
   /** the destination may be published to again */
   readonly onClose: () => void
@@ -82,8 +80,9 @@ export class Breaker {
   }
 
   #probeLater(): void {
-    const { clock, random } = this.#context.settings
-    const delayMs = backoffMs(++this.#failures, probeDelays, random)
+    const { clock, random, leaseMs } = this.#context.settings
+    // an outage's end is noticed within a lease, as a death is
+    const delayMs = backoffMs(++this.#failures, { minDelayMs: 100, maxDelayMs: Math.min(5_000, leaseMs) }, random)
     const cancel = clock.schedule(() => void this.#tryAgain(), delayMs)
     this.#probing = { at: clock.monotonic() + delayMs, cancel }
   }

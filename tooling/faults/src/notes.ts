@@ -8,7 +8,10 @@ export class Notes {
   injected = 0
   /** processes and servers that were ended by SIGKILL */
   kills = 0
+  /** from a fault's end until every partition moves again */
   readonly recoveriesMs: number[] = []
+  /** from a fault's end until all that waited then is published */
+  readonly catchUpsMs: number[] = []
   readonly excused = new Set<string>()
 
   async kill(lab: Lab, victim: Parameters<Lab['kill']>[0]): Promise<void> {
@@ -16,29 +19,70 @@ export class Notes {
     this.kills += 1
   }
 
-  /** One more fault; how long until the system has caught up with what waited when it was over. */
+  /** One more fault, which is over now: how long until the system moves again, and has caught up. */
   async recovery(lab: Lab): Promise<void> {
-    await this.#recovered(20, (sinceMs) => hasCaughtUp(lab, sinceMs))
+    await this.#recovered(lab, 20, (sinceMs) => hasCaughtUp(lab, sinceMs))
   }
 
   /** The same, read from the broker: for a database whose clock says nothing about ages. */
   async recoveryAsRead(lab: Lab): Promise<void> {
     const waiting = new Set(await lab.shop.committed())
-    await this.#recovered(300, async () => {
+    await this.#recovered(lab, 300, async () => {
       for (const { id } of await readStream(lab.stream)) waiting.delete(id)
       return waiting.size === 0
     })
   }
 
-  async #recovered(everyMs: number, isOver: (sinceMs: number) => Promise<boolean>): Promise<void> {
+  async #recovered(lab: Lab, everyMs: number, hasCaughtUp: (sinceMs: number) => Promise<boolean>): Promise<void> {
     this.injected += 1
     const from = performance.now()
-    while (!(await isOver(performance.now() - from))) {
-      if (performance.now() - from > 60_000) throw new Error('the system has not recovered within a minute')
-      await wait(everyMs)
+    const sinceMs = (): number => performance.now() - from
+    const until = async (everyMs: number, isSo: () => Promise<boolean>): Promise<number> => {
+      while (!(await isSo())) {
+        if (sinceMs() > 60_000) throw new Error('the system has not recovered within a minute')
+        await wait(everyMs)
+      }
+      return sinceMs()
     }
-    this.recoveriesMs.push(performance.now() - from)
+    let heads: Heads | undefined
+    this.recoveriesMs.push(
+      await until(50, async () => {
+        heads ??= await whenThere(() => headsOf(lab))
+        return heads !== undefined && (await moves(lab, heads))
+      }),
+    )
+    this.catchUpsMs.push(await until(everyMs, () => hasCaughtUp(sinceMs())))
   }
+}
+
+interface Heads {
+  readonly ids: ReadonlySet<string>
+  /** how many pending entries have to be looked at to see all of them */
+  readonly depth: number
+}
+
+/** So many of the oldest pending entries are of all partitions that stand still. */
+const front = 2_000
+
+/** The oldest entry that waits in each partition. */
+async function headsOf({ shop }: Lab): Promise<Heads> {
+  const pending = await shop.outbox.fetchUnpublished(front)
+  const partitions = new Set<number>()
+  const ids = new Set<string>()
+  let depth = 0
+  pending.forEach(({ id, partition }, index) => {
+    if (partitions.has(partition)) return
+    partitions.add(partition)
+    ids.add(id)
+    depth = index + 1
+  })
+  return { ids, depth }
+}
+
+/** Whether the entry that waited first has left every partition. */
+async function moves({ shop }: Lab, { ids, depth }: Heads): Promise<boolean> {
+  const pending = depth === 0 ? [] : await whenThere(() => shop.outbox.fetchUnpublished(depth))
+  return pending?.every(({ id }) => !ids.has(id)) ?? false
 }
 
 /** Everything that was pending at the moment `sinceMs` ago is published: the oldest that is pending is younger. */

@@ -26,11 +26,15 @@ export interface Result extends Audit {
   /** with their versions */
   readonly servers: readonly string[]
   readonly machine: string
+  /** until every partition moves again */
   readonly medianRecoveryMs: number
   readonly worstRecoveryMs: number
   readonly recoveries: number
   /** of these, within the time of a lease and one poll */
   readonly timelyRecoveries: number
+  /** until all that had waited is published */
+  readonly medianCatchUpMs: number
+  readonly worstCatchUpMs: number
   /** from SIGTERM to the end of a relay's work; the slowest, 0 if none was told to end */
   readonly slowestStopMs: number
   readonly seconds: number
@@ -57,7 +61,7 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
   const stream = [...lab.lostByBroker, ...(await readStream(lab.stream))]
   const found = audit(committed, stream, new Set(letters.map(({ entry }) => entry.id)), notes.excused)
   const dropped = sumOf(lab, 'duplicates')
-  const recoveries = notes.recoveriesMs.toSorted((a, b) => a - b)
+  const { recoveriesMs, catchUpsMs } = notes
   return {
     ...found,
     store,
@@ -72,10 +76,12 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
       server ? [`${server.title} ${server.version}`] : [],
     ),
     machine: machine(),
-    medianRecoveryMs: recoveries[Math.floor(recoveries.length / 2)] ?? 0,
-    worstRecoveryMs: recoveries.at(-1) ?? 0,
-    recoveries: recoveries.length,
-    timelyRecoveries: recoveries.filter((ms) => ms <= timing.leaseMs + timing.pollIntervalMs).length,
+    medianRecoveryMs: medianOf(recoveriesMs),
+    worstRecoveryMs: Math.max(0, ...recoveriesMs),
+    recoveries: recoveriesMs.length,
+    timelyRecoveries: recoveriesMs.filter((ms) => ms <= timing.leaseMs + timing.pollIntervalMs).length,
+    medianCatchUpMs: medianOf(catchUpsMs),
+    worstCatchUpMs: Math.max(0, ...catchUpsMs),
     slowestStopMs: slowestStopMs(lab),
     seconds: (performance.now() - began) / 1_000,
     wrong: wrongIn({ found, dropped, fault, lab, stream, kills: notes.kills }),
@@ -100,10 +106,16 @@ export function failed(store: StoreName, publisher: BrokerKind, fault: Fault, wh
     worstRecoveryMs: 0,
     recoveries: 0,
     timelyRecoveries: 0,
+    medianCatchUpMs: 0,
+    worstCatchUpMs: 0,
     slowestStopMs: 0,
     seconds: 0,
     wrong: [`no result: ${why}`],
   }
+}
+
+function medianOf(times: readonly number[]): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0
 }
 
 /** Over all relays that ended in an orderly way. */

@@ -17,9 +17,15 @@ const columns: readonly { readonly title: string; readonly cell: (result: Result
   { title: 'unanswered', cell: ({ repeats }) => repeats.unanswered },
   { title: 'dropped', cell: ({ dropped }) => dropped },
   { title: 'in time', cell: ({ recoveries, timelyRecoveries }) => `${timelyRecoveries} of ${recoveries}` },
-  { title: 'recovery, median', cell: ({ medianRecoveryMs }) => `${(medianRecoveryMs / 1_000).toFixed(1)} s` },
-  { title: 'worst', cell: ({ worstRecoveryMs }) => `${(worstRecoveryMs / 1_000).toFixed(1)} s` },
+  { title: 'recovery, median', cell: ({ medianRecoveryMs }) => seconds(medianRecoveryMs) },
+  { title: 'worst', cell: ({ worstRecoveryMs }) => seconds(worstRecoveryMs) },
+  { title: 'caught up, median', cell: ({ medianCatchUpMs }) => seconds(medianCatchUpMs) },
+  { title: 'worst', cell: ({ worstCatchUpMs }) => seconds(worstCatchUpMs) },
 ]
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`
+}
 
 /** The table of a run, in Markdown. */
 export function tableOf(results: readonly Result[]): string {

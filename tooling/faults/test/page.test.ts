@@ -28,6 +28,8 @@ const one: Result = {
   worstRecoveryMs: 200,
   recoveries: 2,
   timelyRecoveries: 2,
+  medianCatchUpMs: 150,
+  worstCatchUpMs: 300,
   slowestStopMs: 0,
   seconds: 60,
   wrong: [],

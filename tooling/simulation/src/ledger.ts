@@ -1,5 +1,5 @@
 import type { DueEntry, Settlement } from '@outbox/core'
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, deduplicationIdOf } from '@outbox/core/adapter'
 import type { EntryName } from './history.ts'
 
 interface Account {
@@ -8,6 +8,7 @@ interface Account {
   state: 'pending' | 'published' | 'dead' | 'discarded'
   /** tries that count against it */
   refused: number
+  requeues: number
 }
 
 /** What the state of every entry and aggregate must be by the contract, kept apart from the store. */
@@ -26,14 +27,15 @@ export class Ledger {
   }
 
   commit({ id, aggregate, sequence }: EntryName): void {
-    this.#accounts.set(id, { aggregate, sequence, state: 'pending', refused: 0 })
+    this.#accounts.set(id, { aggregate, sequence, state: 'pending', refused: 0, requeues: 0 })
     this.#await(id, aggregate)
   }
 
-  /** @returns whether it changes anything: it does for an entry that is pending and has the attempt it was lent with */
+  /** @returns whether it changes anything: it does for an entry that is pending, and still in the try it was lent in */
   settle({ entry, ...settlement }: Settlement): boolean {
     const account = this.#accounts.get(entry.id)
     if (account?.state !== 'pending' || account.refused + 1 !== entry.attempt) return false
+    if (entry.deduplicationId !== deduplicationIdOf(entry.id, account.requeues)) return false
     if (settlement.outcome === 'retry') {
       if (settlement.isRefusal) account.refused += 1
       this.#waitingUntil.set(account.aggregate, this.#now() + settlement.retryInMs)
@@ -93,6 +95,7 @@ export class Ledger {
     if (state === 'pending') {
       this.#waitingUntil.delete(account.aggregate)
       this.#await(id, account.aggregate)
+      account.requeues += 1
     }
     account.state = state
     account.refused = 0

@@ -1,5 +1,5 @@
 import { isUuid, type Lease, OutboxError, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
-import { aggregateKey, groupedBy } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy, requeuesOf } from '@outbox/core/adapter'
 import { later, now } from './content.ts'
 import { distinctLeases, fenceOf, leaseKey, standingCondition } from './fence.ts'
 import { by, byKey } from './indexes.ts'
@@ -135,10 +135,13 @@ async function settlePublished(
  * rows of both tables are found.
  */
 function publishedStatement(names: Names, leases: readonly Lease[], published: readonly Settlement[]): string {
-  const byAttempt = groupedBy(published, ({ entry }) => entry.attempt)
-  const found = [...byAttempt].map(
-    ([attempt, settlements]) =>
-      `(e.refused + 1 = ${whole(attempt)} and e.id in (${settlements.map(({ entry }) => uuidLiteral(entry.id)).join(', ')}))`,
+  const byTry = groupedBy(
+    published,
+    ({ entry }) => `e.refused + 1 = ${whole(entry.attempt)} and e.requeues = ${whole(requeuesOf(entry))}`,
+  )
+  const found = [...byTry].map(
+    ([condition, settlements]) =>
+      `(${condition} and e.id in (${settlements.map(({ entry }) => uuidLiteral(entry.id)).join(', ')}))`,
   )
   return `update ${fenceOf(names.leases, leases)}
 straight_join ${names.entries} e ${by(names, 'entries_id')}
@@ -186,13 +189,13 @@ async function withoutRow(
 ): Promise<readonly Settlement[]> {
   if (stopping.length === 0) return []
   const { entries, aggregates } = names
-  const rows = stopping.map(({ entry }) => [uuidDigits(entry.id), entry.attempt] as const)
+  const rows = stopping.map(({ entry }) => [uuidDigits(entry.id), entry.attempt, requeuesOf(entry)] as const)
   const found = await session.read(
     `select hex(e.id) as id
-    from ${givenTable('said', { of_id: 'hex', attempt: 'integer' }, rows)}
+    from ${givenTable('said', { of_id: 'hex', attempt: 'integer', requeues: 'integer' }, rows)}
     straight_join ${entries} e ${by(names, 'entries_id')} on e.id = unhex(said.of_id)
     left join ${aggregates} a ${byKey} on a.aggregate_type = e.aggregate_type and a.aggregate_id = e.aggregate_id
-    where e.state = 'pending' and e.refused = said.attempt - 1 and a.aggregate_type is null`,
+    where e.state = 'pending' and e.refused = said.attempt - 1 and e.requeues = said.requeues and a.aggregate_type is null`,
     request,
   )
   const ids = new Set(found.map((row: Row) => uuidIn(row, 'id')))
@@ -206,6 +209,7 @@ const saidColumns = {
   of_partition: 'integer',
   of_id: 'hex',
   attempt: 'integer',
+  requeues: 'integer',
   outcome: 'word',
   is_refusal: 'integer',
   retry_in_ms: 'integer',
@@ -226,7 +230,7 @@ straight_join ${givenTable('said', saidColumns, saidRows(leases, settlements))}
 straight_join ${names.leases} l ${byKey} on l.\`partition\` = said.of_partition
 left join ${aggregates} a ${byKey} on a.aggregate_type = unhex(said.of_type) and a.aggregate_id = unhex(said.of_aggregate)
 left join ${entries} e ${by(names, 'entries_id')} on e.id = unhex(said.of_id) and e.\`partition\` = l.\`partition\`
-  and e.state = 'pending' and e.refused = said.attempt - 1
+  and e.state = 'pending' and e.refused = said.attempt - 1 and e.requeues = said.requeues
   and (said.of_type is null or a.aggregate_type is not null)
 set l.settles = l.settles + 1,
   e.refused = e.refused + said.is_refusal,
@@ -247,7 +251,7 @@ where fence.standing = ${leases.length}`
 function saidRows(leases: readonly Lease[], settlements: readonly Settlement[]): readonly (readonly GivenValue[])[] {
   return leases.flatMap((lease) => {
     const own = settlements.filter(({ entry }) => leaseKey(entry.lease) === leaseKey(lease))
-    return own.length > 0 ? own.map(saidRow) : [[lease.partition, null, null, null, 0, null, 0, null, null, null]]
+    return own.length > 0 ? own.map(saidRow) : [[lease.partition, null, null, null, null, 0, null, 0, null, null, null]]
   })
 }
 
@@ -258,6 +262,7 @@ function saidRow(settlement: Settlement): readonly GivenValue[] {
     entry.lease.partition,
     uuidDigits(entry.id),
     entry.attempt,
+    requeuesOf(entry),
     outcome,
     outcome === 'retry' && settlement.isRefusal,
     outcome === 'retry' ? Math.ceil(Math.min(Math.max(0, settlement.retryInMs), longestWaitMs)) : null,

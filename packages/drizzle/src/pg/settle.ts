@@ -1,4 +1,5 @@
-import type { Lease, Settlement, SettleRequest } from '@outbox/core'
+import type { DueEntry, Lease, Settlement, SettleRequest } from '@outbox/core'
+import { requeuesOf } from '@outbox/core/adapter'
 import { leaseValues, standingLeases } from './fence.ts'
 import type { Names } from './names.ts'
 import { numberIn, type Row } from './rows.ts'
@@ -60,6 +61,18 @@ function keyOf({ partition, epoch, holder }: Lease): string {
 /** Longer than anybody means to wait, shorter than what a timestamp can hold. */
 const longestWaitMs = 1e14
 
+/** SQL that tells the tries of an entry apart in one number: how often it was requeued, and refused since. */
+function tryNumber(alias: string): string {
+  return `(${alias}.requeues::bigint * ${requeueStep} + ${alias}.refused)`
+}
+
+function tryNumberOf(entry: DueEntry): number {
+  return requeuesOf(entry) * requeueStep + entry.attempt - 1
+}
+
+/** More than an entry is ever refused. */
+const requeueStep = 2 ** 20
+
 /** SQL for a log beside the table, of which something is said too. */
 interface LogParts {
   /** CTEs */
@@ -84,9 +97,9 @@ with fence as materialized (
 ),
 said as (
   select fence.partition, fence.holder, told.*
-  from unnest($4::text::uuid[], $5::text::integer[], $6::text::integer[], $7::text::text[], $8::text::float8[],
+  from unnest($4::text::uuid[], $5::text::integer[], $6::text::bigint[], $7::text::text[], $8::text::float8[],
     $9::text::boolean[], $10::text::boolean[], $11::text::text[])
-    as told (id, lease, attempt, outcome, retry_in_ms, is_refusal, blocks, reason)
+    as told (id, lease, try_number, outcome, retry_in_ms, is_refusal, blocks, reason)
   join fence on fence.nth = told.lease
 ),
 settled as (
@@ -99,7 +112,7 @@ settled as (
     reason = said.reason
   from said
   where e.id = said.id and e.partition = said.partition
-    and e.state in ${pendingStates} and e.refused = said.attempt - 1
+    and e.state in ${pendingStates} and ${tryNumber('e')} = said.try_number
   returning e.id, e.partition, e.aggregate_type, e.aggregate_id, said.outcome, said.retry_in_ms, said.blocks
 ),
 ${log?.before ?? ''}waiting as (
@@ -124,7 +137,7 @@ select nth::int as nth${log ? `, ${log.isStale} as is_stale` : ''} from fence`
     text,
     values: [
       ...settlingValues(given, said),
-      arrayOf(said.map(({ entry }) => entry.attempt)),
+      arrayOf(said.map(({ entry }) => tryNumberOf(entry))),
       arrayOf(said.map(({ outcome }) => outcome)),
       arrayOf(
         said.map((one) => (one.outcome === 'retry' ? Math.min(Math.max(0, one.retryInMs), longestWaitMs) : null)),

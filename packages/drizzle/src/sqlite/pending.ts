@@ -4,8 +4,8 @@ import { type Query, query, type Steps } from './steps.ts'
 
 /** Entries that are to be published from now on: parked where the aggregate has a row of its own. */
 export function becomePending({ entries, pending, aggregates }: TableNames, ids: readonly string[]): Query {
-  const text = `INSERT INTO ${pending} (position, partition, aggregate_type, aggregate_id, sequence, payload_bytes, is_parked)
-     SELECT e.position, e.partition, e.aggregate_type, e.aggregate_id, e.sequence, e.payload_bytes, EXISTS (
+  const text = `INSERT INTO ${pending} (position, partition, aggregate_type, aggregate_id, sequence, payload_bytes, requeues, is_parked)
+     SELECT e.position, e.partition, e.aggregate_type, e.aggregate_id, e.sequence, e.payload_bytes, e.requeues, EXISTS (
          SELECT 1 FROM ${aggregates} a
          WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id)
      FROM ${entries} e WHERE e.id IN (SELECT value FROM json_each(?))`

@@ -1,4 +1,5 @@
 import type { Lease, Settlement, SettleRequest } from '@outbox/core'
+import { requeuesOf } from '@outbox/core/adapter'
 import { dropIdleAggregates } from './aggregates.ts'
 import { standing } from './leases.ts'
 import type { TableNames } from './names.ts'
@@ -45,14 +46,18 @@ function isPublished(settlement: Settlement): settlement is Published {
 function* markPublished(names: TableNames, settlements: readonly Published[]): Steps<void> {
   if (settlements.length === 0) return
   const rows = yield* query(
-    `SELECT s.key AS place, p.position, p.partition, p.refused FROM json_each(?) s
+    `SELECT s.key AS place, p.position, p.partition, p.refused, p.requeues FROM json_each(?) s
      CROSS JOIN ${names.entries} e ON e.id = s.value
      CROSS JOIN ${names.pending} p ON p.position = e.position`,
     JSON.stringify(settlements.map(({ entry }) => entry.id)),
   )
   const asLent = rows.filter((row) => {
-    const { lease, attempt } = settlements[integerOf(row, 'place')]?.entry ?? {}
-    return integerOf(row, 'partition') === lease?.partition && integerOf(row, 'refused') + 1 === attempt
+    const entry = settlements[integerOf(row, 'place')]?.entry
+    return (
+      integerOf(row, 'partition') === entry?.lease.partition &&
+      integerOf(row, 'refused') + 1 === entry.attempt &&
+      integerOf(row, 'requeues') === requeuesOf(entry)
+    )
   })
   yield* becomePublished(
     names,
@@ -60,9 +65,9 @@ function* markPublished(names: TableNames, settlements: readonly Published[]): S
   )
 }
 
-/** Which row of `pending` is meant: the entry's, of the lease's partition, at the same attempt. */
+/** Which row of `pending` is meant: the entry's, of the lease's partition, at the same try. */
 function stillAsLent({ entries }: TableNames): string {
-  return `position = (SELECT position FROM ${entries} WHERE id = ?) AND partition = ? AND refused = ?`
+  return `position = (SELECT position FROM ${entries} WHERE id = ?) AND partition = ? AND refused = ? AND requeues = ?`
 }
 
 /** The aggregate waits, and stands in the scan no more; the entry, at least, is parked. */
@@ -75,6 +80,7 @@ function* retry(names: TableNames, { entry, retryInMs, isRefusal, reason }: Retr
     entry.id,
     entry.lease.partition,
     entry.attempt - 1,
+    requeuesOf(entry),
   )
   if (!changed) return
   yield* query(
@@ -94,6 +100,7 @@ function* bury(names: TableNames, { entry, reason, blocksAggregate }: Dead): Ste
     entry.id,
     entry.lease.partition,
     entry.attempt - 1,
+    requeuesOf(entry),
   )
   if (!buried) return
   yield* query(

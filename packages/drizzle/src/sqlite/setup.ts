@@ -132,6 +132,7 @@ function outboxStatements(givenPrefix: string | undefined): readonly string[] {
   sequence INTEGER NOT NULL,
   payload_bytes INTEGER NOT NULL,
   is_parked INTEGER NOT NULL DEFAULT 0,
+  requeues INTEGER NOT NULL DEFAULT 0,
   refused INTEGER NOT NULL DEFAULT 0,
   crashes INTEGER NOT NULL DEFAULT 0,
   reason TEXT

@@ -77,6 +77,26 @@ export const settleSaboteurs: readonly Saboteur[] = [
     ],
   },
   {
+    breaks: 'what was said before a requeue counts after it',
+    sabotage: (store) => {
+      const requeues = new Map<string, number>()
+      return {
+        ...settlingWith(store, ({ entry, ...said }) => {
+          const times = requeues.get(entry.id)
+          return { ...said, entry: times ? { ...entry, deduplicationId: `${entry.id}#${times}` } : entry }
+        }),
+        deadLetters: {
+          ...store.deadLetters,
+          requeue: async (ids) => {
+            for (const id of ids) requeues.set(id, (requeues.get(id) ?? 0) + 1)
+            return store.deadLetters.requeue(ids)
+          },
+        },
+      }
+    },
+    caughtBy: ['settling.before-a-requeue'],
+  },
+  {
     breaks: 'settle changes nothing',
     sabotage: (store) => settlingWith(store, () => undefined),
     caughtBy: ['settling.published', 'fencing.take-over-is-complete', 'under-load.backlog'],

@@ -159,7 +159,7 @@ export const relayMutants: readonly Mutant[] = [
     instead: '',
     by: ['deaths-have-reasons'],
     within: 20,
-    from: 110,
+    from: 260,
   },
   {
     name: 'never gives up an entry that kills it',

@@ -82,6 +82,26 @@ export const settling: StoreTopic = {
       },
     },
     {
+      id: 'settling.before-a-requeue',
+      promise: 'what was said of an entry before it was requeued, said again after it, changes nothing',
+      async run({ store, commit }) {
+        await commit(orders('a', 2))
+        const relay = await startRelay(store)
+        const [entry] = await relay.fetch()
+        if (!entry) throw new Error('an entry was due')
+        await relay.settle([dead(entry, 'block')])
+        await store.deadLetters.requeue([entry.id])
+        for (const late of [dead(entry, 'block'), published(entry), refused(entry, farFuture), postponed(entry)]) {
+          expect(await relay.settle([late])).toEqual([])
+        }
+        const [again] = await relay.fetch()
+        expect(again).toMatchObject({ id: entry.id, attempt: 1, deduplicationId: `${entry.id}#1` })
+        expect(await store.deadLetters.list({ limit: 10 })).toEqual([])
+        await relay.settle(again ? [published(again)] : [])
+        expect(places(await relay.fetch())).toEqual(['a#2'])
+      },
+    },
+    {
       id: 'settling.the-end-stays',
       promise: 'what is published cannot die or be retried any more, what is dead cannot be published',
       async run({ store, commit }) {

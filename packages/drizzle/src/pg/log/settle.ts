@@ -127,7 +127,7 @@ touched as materialized (
     told.outcome, told.holder, told.retry_in_ms, told.is_refusal, told.blocks, told.reason
   from in_hand
   full join (
-    select * from said where attempt = 1
+    select * from said where try_number = 0
   ) told on told.id = in_hand.id and told.partition = in_hand.partition
 ),
 of_log as materialized (
