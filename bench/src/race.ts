@@ -1,9 +1,9 @@
-import { join } from 'node:path'
-import { spawnNode } from '@outbox/services'
+import { type NodeChild, spawnNode } from '@outbox/services'
 import type { Arena, Place, ServerFigures } from './arena.ts'
 import type { Contestant, Figures, Setting } from './contestant.ts'
 import type { ContestantProcessOptions } from './contestant-process.ts'
 import { loadContestant } from './contestants.ts'
+import { compiled, fromSource } from './programs.ts'
 import { perSecond } from './statistics.ts'
 import { type Done, timed } from './timed.ts'
 
@@ -107,7 +107,7 @@ type Run = (arena: Arena, starter: Starter) => Promise<Sample>
 
 const runInChild: Run = async (arena, { contestantName: name, setting, database }) => {
   await using place = await arena.place(database, async (url) => {
-    await using child = start({ name, step: 'prepare', setting: { ...setting, url } })
+    await using child = await start({ name, step: 'prepare', setting: { ...setting, url } })
     const { code } = await child.exit
     if (code !== 0) throw new Error(`${name} could not prepare:\n${child.output()}`)
   })
@@ -139,7 +139,7 @@ function sampleOf(
 }
 
 async function timedInChild(arena: Arena, place: Place, name: string, setting: Omit<Setting, 'url'>) {
-  await using child = start({ name, step: 'run', setting: { ...setting, url: place.url } })
+  await using child = await start({ name, step: 'run', setting: { ...setting, url: place.url } })
   await child.next(isKind('ready'), slowestMs)
   const meter = await arena.meter(place)
   child.send('go')
@@ -152,8 +152,9 @@ async function timedInChild(arena: Arena, place: Place, name: string, setting: O
   return { done, server, left, meter }
 }
 
-function start(options: ContestantProcessOptions) {
-  return spawnNode(join(import.meta.dirname, 'contestant-process.ts'), [JSON.stringify(options)])
+async function start(options: ContestantProcessOptions): Promise<NodeChild> {
+  const program = options.name.startsWith('profile/') ? fromSource : compiled
+  return spawnNode(await program('contestant-process'), [JSON.stringify(options)])
 }
 
 function isKind(kind: string): (message: unknown) => boolean {

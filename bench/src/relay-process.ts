@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline'
 import { createRelay } from '@outbox/relay'
 import { gated } from './gate.ts'
+import { peakMemoryBytes } from './peak-memory.ts'
 import type { RelayMessage, RelayProcessOptions } from './relays.ts'
 import { nullPublisher } from './rows.ts'
 import { postgresStore } from './stores/postgres.ts'
@@ -26,7 +27,7 @@ relay.on('published', ({ entries }) => {
     kind: 'published',
     published,
     cpuMs: (user + system) / 1000,
-    rssBytes: process.resourceUsage().maxRSS * 1024,
+    rssBytes: peakMemoryBytes(),
   })
 })
 createInterface({ input: process.stdin })

@@ -1,5 +1,5 @@
-import { join } from 'node:path'
-import { type NodeChild, spawnNode } from '@outbox/services'
+import { extname, join } from 'node:path'
+import { type NodeChild, spawnNode } from '@outbox/services/spawn-node'
 
 /** What a relay's process is told, as JSON in its first argument. */
 export interface RelayProcessOptions {
@@ -21,9 +21,12 @@ export type RelayMessage =
       readonly rssBytes: number
     }
 
+/** compiled if this is */
+const program = join(import.meta.dirname, `relay-process${extname(import.meta.filename)}`)
+
 /** Starts a relay with its defaults that publishes to nowhere, in a process of its own. */
 export function startRelay(options: RelayProcessOptions): NodeChild {
-  return spawnNode(join(import.meta.dirname, 'relay-process.ts'), [JSON.stringify(options)])
+  return spawnNode(program, [JSON.stringify(options)])
 }
 
 export function isAbout<Kind extends RelayMessage['kind']>(

@@ -1,4 +1,5 @@
 import type { Figures, Work } from './contestant.ts'
+import { peakMemoryBytes } from './peak-memory.ts'
 
 /** What a process knows of a run. */
 export interface Done {
@@ -17,5 +18,5 @@ export async function timed(work: Work): Promise<Done> {
   const figures = (await work.run()) ?? {}
   const ms = performance.now() - before
   const { user, system } = process.cpuUsage(cpuBefore)
-  return { ms, cpuMs: (user + system) / 1000, rssBytes: process.resourceUsage().maxRSS * 1024, figures }
+  return { ms, cpuMs: (user + system) / 1000, rssBytes: peakMemoryBytes(), figures }
 }

@@ -1,5 +1,6 @@
 import type { SQLTagStore } from 'node:sqlite'
 import type { Lease, Settlement, SettleRequest } from '@outbox/core'
+import { requeuesOf } from '@outbox/core/adapter'
 import { clearNotes, standing } from './leases.ts'
 import { number, type Row, text } from './rows.ts'
 
@@ -14,12 +15,13 @@ export function settle(sql: SQLTagStore, request: SettleRequest): { readonly los
   return { lost: request.leases.filter((lease) => !kept.has(lease)) }
 }
 
-/** Said twice, or of an earlier attempt, it finds no row: the entry has ended, or `refused` has moved on. */
+/** Said twice, or of an earlier attempt or life, it finds no row: the entry has ended, or a count has moved on. */
 function apply(sql: SQLTagStore, settlement: Settlement): void {
   const { id, attempt, lease } = settlement.entry
   const row = sql.get`
     UPDATE outbox_entries SET crashes = 0
-    WHERE id = ${id} AND partition = ${lease.partition} AND state = 'pending' AND refused = ${attempt - 1}
+    WHERE id = ${id} AND partition = ${lease.partition} AND state = 'pending'
+      AND refused = ${attempt - 1} AND requeues = ${requeuesOf(settlement.entry)}
     RETURNING *`
   if (!row) return
   switch (settlement.outcome) {

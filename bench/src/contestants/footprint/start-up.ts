@@ -10,7 +10,7 @@ export const contestant: Contestant = {
   title: '@outbox',
   role: 'ours',
   guarantee: { order: 'per aggregate', isFenced: true, isDurable: true },
-  tuning: 'defaults; modules are TypeScript, whose types are stripped as they are loaded',
+  tuning: 'defaults; its code and drizzle-orm bundled, pg as it is installed',
   prepare: fillOutbox,
   async open({ url, backlog = 0 }) {
     const { left: pending, close } = await postgresStore().open(url)

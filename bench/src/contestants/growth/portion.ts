@@ -1,6 +1,6 @@
 import { type DueEntry, partitionCount, partitionOf } from '@outbox/core'
 import { createRelay } from '@outbox/relay'
-import { waitFor } from '@outbox/services'
+import { waitFor } from '@outbox/services/wait-for'
 import pg from 'pg'
 import { fillOutbox, hotAggregate } from '../../backlog.ts'
 import type { Contestant, Figures, Setting } from '../../contestant.ts'

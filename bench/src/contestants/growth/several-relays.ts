@@ -1,5 +1,6 @@
 import { partitionCount } from '@outbox/core'
-import { type NodeChild, waitFor } from '@outbox/services'
+import type { NodeChild } from '@outbox/services/spawn-node'
+import { waitFor } from '@outbox/services/wait-for'
 import { fillOutbox } from '../../backlog.ts'
 import type { Contestant } from '../../contestant.ts'
 import { isAbout, type RelayMessage, startRelay } from '../../relays.ts'
