@@ -133,15 +133,22 @@ export async function startTcpProxy(url: string): Promise<TcpProxy> {
   }
 }
 
-/** Moves data and the end of it from one socket to another; returns what delivers the data that was held. */
+/** Moves data and the end of it from one socket to another, in order; returns what delivers all that waits. */
 function forward(from: Socket, to: Socket, now: () => { readonly flow: Flow; readonly delayMs: number }): () => void {
-  const held: (() => void)[] = []
+  const waiting: { readonly deliver: () => void; dueAt: number }[] = []
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const deliverDue = (): void => {
+    clearTimeout(timer)
+    while (waiting[0] && waiting[0].dueAt <= performance.now()) waiting.shift()?.deliver()
+    const [next] = waiting
+    if (next && next.dueAt !== held) timer = setTimeout(deliverDue, next.dueAt - performance.now())
+  }
   const take = (deliver: () => void): void => {
     const { flow, delayMs } = now()
-    // what comes after something held waits behind it
-    if (flow === 'hold' || (flow === 'pass' && held.length > 0)) held.push(deliver)
-    else if (flow === 'pass' && delayMs > 0) setTimeout(deliver, delayMs)
-    else if (flow === 'pass') deliver()
+    if (flow === 'drop') return
+    // what comes after something that waits goes behind it: a connection keeps the order of its bytes
+    waiting.push({ deliver, dueAt: flow === 'hold' ? held : performance.now() + delayMs })
+    deliverDue()
   }
   from.on('data', (data) => take(() => void to.write(data)))
   from.on('end', () => take(() => void to.end()))
@@ -149,9 +156,13 @@ function forward(from: Socket, to: Socket, now: () => { readonly flow: Flow; rea
   from.on('error', () => to.destroy())
   from.on('close', () => to.destroySoon())
   return () => {
-    for (const deliver of held.splice(0)) deliver()
+    for (const one of waiting) one.dueAt = 0
+    deliverDue()
   }
 }
+
+/** until it is healed */
+const held = Number.POSITIVE_INFINITY
 
 function portOf(address: AddressInfo | string | null): AddressInfo {
   if (typeof address === 'object' && address !== null) return address

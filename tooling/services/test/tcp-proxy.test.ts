@@ -127,4 +127,15 @@ describe('a proxy', () => {
     await waitFor(() => received === 'ab', { what: 'the late answer', intervalMs: 1 })
     expect(performance.now() - start).toBeGreaterThanOrEqual(99)
   })
+
+  it.each(['delay', 'heal'] as const)('keeps the order of data when the delay ends (%s)', async (end) => {
+    proxy.delay(50)
+    client.write('b')
+    await waitFor(() => proxy.bytesFromClients === 2, { what: 'the proxy to have it', intervalMs: 1 })
+    if (end === 'delay') proxy.delay(0)
+    else proxy.heal()
+    client.write('c')
+    await waitFor(() => received.length === 3, { what: 'both', intervalMs: 1 })
+    expect(received).toBe('abc')
+  })
 })
