@@ -22,6 +22,14 @@ export function standingLeases(leases: string, first: number, condition: string 
   for update of l`
 }
 
+/**
+ * SQL, true: the transaction that it stands in does not wait for the disk, nor for a standby, when it commits.
+ *
+ * For a fetch: if what it noted goes down with the server, it is as if nobody had fetched. What it read was committed,
+ * by others, as safely as they wanted it.
+ */
+export const commitsAtOnce = "(select set_config('synchronous_commit', 'off', true)) is not null"
+
 export function leaseValues(leases: readonly Lease[]): readonly [Value, Value, Value] {
   return [
     arrayOf(leases.map((lease) => lease.partition)),

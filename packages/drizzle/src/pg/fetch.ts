@@ -2,7 +2,7 @@ import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { boundsOf } from './bounds.ts'
 import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
-import { leaseValues, standingLeases } from './fence.ts'
+import { commitsAtOnce, leaseValues, standingLeases } from './fence.ts'
 import type { Beside } from './log/beside.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, type Row, textIn } from './rows.ts'
@@ -311,6 +311,7 @@ select ${lentColumns('batch')}, batch.id = any (array(select id from late)) as i
   (select count(*) from parked where is_waiting)::int as parked
 from (select) once
 left join batch on true
+where ${commitsAtOnce}
 order by batch.place, batch.nth`
   const name = beside ? `fetch_beside${beside.hasCompany ? '_company' : ''}` : 'fetch'
   return { name, text, values: [...leaseValues(request.leases), ...values] }

@@ -70,8 +70,8 @@ function tryNumberOf(entry: DueEntry): number {
   return requeuesOf(entry) * requeueStep + entry.attempt - 1
 }
 
-/** More than an entry is ever refused. */
-const requeueStep = 2 ** 20
+/** More than the column of refusals holds. */
+const requeueStep = 2 ** 31
 
 /** SQL for a log beside the table, of which something is said too. */
 interface LogParts {

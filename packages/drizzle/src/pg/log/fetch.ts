@@ -1,7 +1,7 @@
 import type { DueEntry, FetchRequest } from '@outbox/core'
 import { boundsOf } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
-import { leaseValues, standingLeases } from '../fence.ts'
+import { commitsAtOnce, leaseValues, standingLeases } from '../fence.ts'
 import { byPartition, fetchStatement, lentIn, looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
 import { booleanIn, numberIn } from '../rows.ts'
@@ -287,6 +287,7 @@ select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
 from (select) once
 left join lent on true
 left join ${log} l on l.slot = lent.slot and l.partition = lent.partition and l.position = lent.position
+where ${commitsAtOnce}
 order by lent.place`
   const name = look === 1 ? 'fetch_page' : undefined
   return { name, text, values: [...leaseValues(request.leases), ...values] }

@@ -1,7 +1,7 @@
 import type { FetchRequest } from '@outbox/core'
 import { boundsOf } from '../bounds.ts'
 import { contentColumns } from '../content.ts'
-import { leaseValues, standingLeases } from '../fence.ts'
+import { commitsAtOnce, leaseValues, standingLeases } from '../fence.ts'
 import { looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
 import type { Statement } from '../statement.ts'
@@ -133,6 +133,7 @@ left join (
   select * from kept where is_lent and partition = any (array(select partition from noted))
 ) l on true
 ${late.joins}
+where ${commitsAtOnce}
 order by l.place`
   const name = look === 1 ? `fetch_smooth${watchesCrowds ? '' : '_crowded'}` : undefined
   return { name, text, values: [...leaseValues(request.leases), ...values] }
