@@ -45,3 +45,37 @@ describeWith({ own: 'postgres' }, 'where commits wait for a standby', () => {
     await committed
   })
 })
+
+describeWith({ own: 'postgres' }, 'what a fetch noted, and the server lost', () => {
+  test.each(['mark', 'log'] as const)('%s engine: the batch is settled all the same, once', async (engine) => {
+    await using server = await startPostgres()
+    await using own = openNodePostgres(server.url)
+    const { db } = own
+    await setup(db, { engine })
+    const outbox = pgOutbox({ db, engine })
+    const commit = (aggregateId: string): Promise<unknown> =>
+      db.transaction((tx) => outbox.enqueue(tx, event('order.placed', { aggregateId, payload: {} })))
+    for (const aggregateId of ['1', '1', '2']) await commit(aggregateId)
+    const holder = 'a relay'
+    await outbox.join({ holder })
+    const { leases: free } = await outbox.poll({ holder })
+    const leases = await outbox.acquire({ holder, claims: free, evict: [] })
+    const request = { leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
+    // who would write to the disk what nobody waits for stands still until the end
+    const { rows } = await db.execute(sql`select pid from pg_stat_activity where backend_type = 'walwriter'`)
+    process.kill(Number(rows[0]?.['pid']), 'SIGSTOP')
+    const due = await outbox.fetch(request)
+    expect(due).toHaveLength(3)
+    await server.kill()
+    await server.restart()
+    await waitFor(() => outbox.stats().catch(() => undefined), { what: 'the server to answer', timeoutMs: 120_000 })
+    const notes = sql.raw(engine === 'log' ? 'outbox_log_cursors' : 'outbox_leases')
+    expect(await db.$count(notes, sql`in_flight <> '{}'`), 'notes that are left').toBe(0)
+
+    const settlements = due.map((entry) => ({ entry, outcome: 'published' as const }))
+    expect(await outbox.settle({ leases, settlements })).toEqual({ lost: [] })
+    expect(await outbox.stats()).toMatchObject({ pending: 0, dead: 0 })
+    await commit('1')
+    expect(await outbox.fetch(request)).toMatchObject([{ aggregateId: '1', sequence: 3 }])
+  })
+})

@@ -18,7 +18,7 @@ class Destination {
   closed = 0
   readonly breaker: Breaker
 
-  constructor(hasProbe: boolean) {
+  constructor(hasProbe: boolean, given: { readonly leaseMs?: number; readonly publishTimeoutMs?: number } = {}) {
     const publisher: Publisher = {
       name: 'broker',
       capabilities: { keepsOrderInBatch: true },
@@ -26,7 +26,7 @@ class Destination {
       ...(hasProbe ? { probe: () => this.#probe() } : {}),
     }
     this.breaker = new Breaker(publisher, {
-      settings: settingsFrom({ store: memoryOutbox(), publisher, clock: this.clock, random: () => 0.5 }),
+      settings: settingsFrom({ store: memoryOutbox(), publisher, clock: this.clock, random: () => 0.5, ...given }),
       events: new Emitter(this.journal.on),
       abort: this.abort.signal,
       over: new AbortController().signal,
@@ -65,6 +65,14 @@ describe('a breaker before a destination that can be probed', () => {
     expect(journal.names).toEqual(['destinationDown', 'destinationUp'])
     expect(destination.closed).toBe(1)
     expect(clock.pending).toBe(0)
+  })
+
+  test('probes once in a short lease at least: the end of an outage is noticed as soon as a death', async () => {
+    const destination = new Destination(true, { leaseMs: 3_000, publishTimeoutMs: 1_000 })
+    await destination.breaker.isAway(error, false)
+    await destination.clock.advance(30_000)
+    const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
+    expect(gaps.slice(0, 8)).toEqual([50, 100, 200, 400, 800, 1_500, 1_500, 1_500])
   })
 
   test('probes ever less often, every 5 seconds at least', async () => {
