@@ -28,7 +28,7 @@ export interface TcpProxy extends AsyncDisposable {
   blackHole(): void
   /** Delays every piece of data by so many milliseconds, each way. */
   delay(delayMs: number): void
-  /** Lets everything through again, what was held first; but connections that were in a black hole stay there. */
+  /** Lets everything through again, what was held or delayed first; but connections that were in a black hole stay there. */
   heal(): void
 }
 

@@ -84,6 +84,7 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
         sequence: integer('sequence').notNull(),
         payloadBytes: integer('payload_bytes').notNull(),
         isParked: integer('is_parked').notNull().default(0),
+        /** of the entry, since it stands here: a settle reads no wide row */
         requeues: integer('requeues').notNull().default(0),
         refused: integer('refused').notNull().default(0),
         crashes: integer('crashes').notNull().default(0),
