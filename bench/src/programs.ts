@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { dependencies } from '@outbox/services/compiled'
+import { build } from 'esbuild'
 
 type Program = 'contestant-process' | 'relay-process'
 
@@ -28,26 +29,4 @@ export async function compiled(program: Program): Promise<string> {
 /** The program from its sources: a profile tells packages apart by where those stand. */
 export function fromSource(program: Program): string {
   return join(import.meta.dirname, `${program}.ts`)
-}
-
-/**
- * What is not this project's own stays where it is installed.
- *
- * But for drizzle-orm: Node leaves 130 MB of garbage behind when it finds its hundreds of modules one by one, more than
- * all else that a relay takes.
- */
-const dependencies: Plugin = {
-  name: 'dependencies',
-  setup(building) {
-    const asked = Symbol('asked')
-    building.onResolve({ filter: /^[^./]/ }, async ({ path, pluginData, importer, kind, resolveDir, namespace }) => {
-      if (pluginData === asked || isBundled(path)) return undefined
-      const found = await building.resolve(path, { importer, kind, resolveDir, namespace, pluginData: asked })
-      return found.errors.length > 0 ? { errors: found.errors } : { path: found.path, external: true }
-    })
-  },
-}
-
-function isBundled(path: string): boolean {
-  return path.startsWith('@outbox/') || /^drizzle-orm(\/|$)/.test(path)
 }

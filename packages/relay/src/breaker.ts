@@ -80,9 +80,10 @@ export class Breaker {
   }
 
   #probeLater(): void {
-    const { clock, random, leaseMs } = this.#context.settings
-    // an outage's end is noticed within a lease, as a death is
-    const delayMs = backoffMs(++this.#failures, { minDelayMs: 100, maxDelayMs: Math.min(5_000, leaseMs) }, random)
+    const { clock, random, leaseMs, publishTimeoutMs } = this.#context.settings
+    // an outage's end is noticed within a lease, as a death is, even if the probe before hangs until its time is over
+    const maxDelayMs = Math.min(5_000, leaseMs - publishTimeoutMs)
+    const delayMs = backoffMs(++this.#failures, { minDelayMs: 100, maxDelayMs }, random)
     const cancel = clock.schedule(() => void this.#tryAgain(), delayMs)
     this.#probing = { at: clock.monotonic() + delayMs, cancel }
   }

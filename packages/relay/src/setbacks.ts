@@ -2,7 +2,6 @@ import { OutboxError } from '@outbox/core'
 import type { RelayContext } from './context.ts'
 import { backoffMs } from './retry.ts'
 
-const delays = Object.freeze({ minDelayMs: 50, maxDelayMs: 2_000 })
 /** A conflict passes by itself. After so many failures in a row, some five seconds, it does not. */
 const failuresPerWarning = 10
 
@@ -30,7 +29,12 @@ export class Setbacks {
       const message = `The store is busy at ${this.#during}: ${this.#inARow} failures in a row. Who holds a lock?`
       events.emit('warning', { message })
     }
-    return backoffMs(this.#inARow, delays, settings.random)
+    // several tries fit in a lease: it outlives a short outage, and the end of a long one is noticed soon
+    return backoffMs(
+      this.#inARow,
+      { minDelayMs: 50, maxDelayMs: Math.min(2_000, settings.leaseMs / 4) },
+      settings.random,
+    )
   }
 
   /** It went well: what was before does not count. */

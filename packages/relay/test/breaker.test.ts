@@ -9,6 +9,12 @@ import { ManualClock, settled } from './manual-clock.ts'
 
 const error = new OutboxError('unavailable', 'no connection', { system: 'broker' })
 
+interface Given {
+  readonly leaseMs?: number
+  readonly publishTimeoutMs?: number
+  readonly random?: () => number
+}
+
 class Destination {
   readonly clock: ManualClock = new ManualClock()
   readonly journal: Journal = new Journal()
@@ -18,7 +24,7 @@ class Destination {
   closed = 0
   readonly breaker: Breaker
 
-  constructor(hasProbe: boolean, given: { readonly leaseMs?: number; readonly publishTimeoutMs?: number } = {}) {
+  constructor(hasProbe: boolean, given: Given = {}) {
     const publisher: Publisher = {
       name: 'broker',
       capabilities: { keepsOrderInBatch: true },
@@ -72,7 +78,16 @@ describe('a breaker before a destination that can be probed', () => {
     await destination.breaker.isAway(error, false)
     await destination.clock.advance(30_000)
     const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
-    expect(gaps.slice(0, 8)).toEqual([50, 100, 200, 400, 800, 1_500, 1_500, 1_500])
+    expect(gaps.slice(0, 8)).toEqual([50, 100, 200, 400, 800, 1_000, 1_000, 1_000])
+  })
+
+  test('so it does where each probe hangs until its time is over', async () => {
+    const destination = new Destination(true, { leaseMs: 3_000, publishTimeoutMs: 1_000, random: () => 1 })
+    destination.answer = 'never'
+    void destination.breaker.isAway(error, false)
+    await destination.clock.advance(30_000)
+    const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
+    expect(gaps.slice(0, 8)).toEqual([1_100, 1_200, 1_400, 1_800, 2_600, 3_000, 3_000, 3_000])
   })
 
   test('probes ever less often, every 5 seconds at least', async () => {

@@ -40,4 +40,26 @@ describe('a store that answers busy', () => {
     expect(journal.names).not.toContain('warning')
     await relay.stop()
   })
+
+  test('is asked several times within a lease, however long it has been so', async () => {
+    const world = new World()
+    const { relay, probe } = world.relay(recordingPublisher(), {
+      leaseMs: 2_000,
+      pollIntervalMs: 200,
+      publishTimeoutMs: 500,
+    })
+    const askedAt: number[] = []
+    probe.interfere = (called, proceed) => {
+      if (called !== 'fetch') return proceed()
+      askedAt.push(world.clock.monotonic())
+      return Promise.reject(busy)
+    }
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advance(60_000)
+    const gaps = askedAt.slice(1).map((at, index) => at - (askedAt[index] ?? 0))
+    expect(gaps.length).toBeGreaterThan(60)
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(500)
+    await world.clock.advanceUntilSettled(relay.stop())
+  })
 })

@@ -25,8 +25,13 @@ function withoutClient(publisher: Publisher): OpenPublisher {
 
 async function openRedis({ url, stream }: BrokerAddress): Promise<OpenPublisher> {
   const [{ Redis }, { redisPublisher }] = await Promise.all([import('ioredis'), import('@outbox/redis')])
-  // a connection that has gone silent is noticed within seconds, not when the system gives it up
-  const options = { enableOfflineQueue: false, autoResendUnfulfilledCommands: false, socketTimeout: 3_000 }
+  const options = {
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    // a connection that has gone silent is noticed soon, not when the system gives it up, and a broker that is back too
+    socketTimeout: 1_500,
+    retryStrategy: () => 100,
+  }
   const client = new Redis(url, options)
   client.on('error', () => undefined) // the relay tells of outages; ioredis reconnects by itself
   return {
@@ -45,10 +50,10 @@ async function openNats({ url, stream }: BrokerAddress): Promise<OpenPublisher> 
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
     waitOnFirstConnect: true,
-    // a connection that has gone silent is noticed within seconds, and so is one that is made into silence
-    pingInterval: 1_000,
+    // a connection that has gone silent is noticed soon, and so is one that is made into silence
+    pingInterval: 500,
     maxPingOut: 2,
-    timeout: 2_000,
+    timeout: 1_000,
   })
   const publisher = natsPublisher({ connection, subject: `${stream}.{aggregateType}.{aggregateId}` })
   return {

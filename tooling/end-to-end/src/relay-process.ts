@@ -4,6 +4,7 @@ import { createRelay, type RelayOptions } from '@outbox/relay'
 import type { BrokerAddress } from './brokers.ts'
 import { openPublisher } from './publishers.ts'
 import { openStore, type StoreAddress } from './stores.ts'
+import { machineMs } from './machine-clock.ts'
 
 /** What a relay process is told, as JSON in its first argument. */
 export interface RelayProcessOptions {
@@ -13,6 +14,8 @@ export interface RelayProcessOptions {
   readonly fault?: Fault
   /** tells what the process holds, so many milliseconds apart, after collecting garbage where `--expose-gc` allows it */
   readonly sampleEveryMs?: number
+  /** tells what was published, and when by the machine's monotonic clock, which no process has for itself */
+  readonly tellsPublished?: boolean
 }
 
 /**
@@ -92,6 +95,9 @@ const relay = createRelay({
   store: application.outbox,
   publisher: faulty(broker.publisher, options.fault),
   on: {
+    published({ entries }) {
+      if (options.tellsPublished) tell({ kind: 'published', ids: entries.map(({ id }) => id), atMs: machineMs() })
+    },
     partitions: ({ held }) => tell({ kind: 'partitions', held: held.length }),
     dead: ({ entry, reason }) => tell({ kind: 'dead', id: entry.id, reason }),
     retry: ({ entry, isRefusal, error }) => tell({ kind: 'retry', id: entry.id, isRefusal, error: String(error) }),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type NodeChild, sharedNats, sharedRedis, spawnNode } from '@outbox/services'
+import { compiled, type NodeChild, sharedNats, sharedRedis, spawnNode } from '@outbox/services'
 import type { Application } from './application.ts'
 import { type BrokerAddress, type BrokerKind, createStream } from './brokers.ts'
 import { serveRecordingPublisher } from './memory-broker.ts'
@@ -36,20 +36,23 @@ export async function createSystem(
   const store: StoreAddress = { kind, url: place.url }
   const address = stack.use(await brokerAddress(broker.kind, broker.url))
   await createStream(address)
-  const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+  const [relayProgram, producerProgram] = await Promise.all([programOf('relay'), programOf('producer')])
   const all = stack.move()
   return {
     shop,
     store,
     broker: address,
     startRelay: (options = {}) =>
-      all.use(
-        spawnNode(file('./relay-process.ts'), [JSON.stringify({ store, broker: address, relay: brisk, ...options })]),
-      ),
+      all.use(spawnNode(relayProgram, [JSON.stringify({ store, broker: address, relay: brisk, ...options })])),
     startProducer: (options, env = {}) =>
-      all.use(spawnNode(file('./producer-process.ts'), [JSON.stringify({ store, ...options })], { env })),
+      all.use(spawnNode(producerProgram, [JSON.stringify({ store, ...options })], { env })),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
+}
+
+/** What to start for a process that relays, or writes. */
+export function programOf(role: 'relay' | 'producer'): Promise<string> {
+  return compiled(fileURLToPath(new URL(`./${role}-process.ts`, import.meta.url)))
 }
 
 /** A stream of the test's own. */

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import { event } from '@outbox/core'
 import { carryCounters } from '@outbox/example-moving/carry-counters'
 import { describeWith, spawnNode, waitFor } from '@outbox/services'
@@ -12,7 +11,7 @@ import { type BrokerAddress, readStream } from '../src/brokers.ts'
 import { clean, type Findings, findings } from '../src/check.ts'
 import { places } from '../src/places.ts'
 import { type StoreName, stores } from '../src/stores.ts'
-import { brisk, brokerAddress, isDrained, ofKind } from '../src/system.ts'
+import { brisk, brokerAddress, isDrained, ofKind, programOf } from '../src/system.ts'
 
 /** The steps of docs/moving.md, under load. */
 
@@ -35,9 +34,9 @@ async function prepareMove(): Promise<Move> {
   const side = async (kind: StoreName): Promise<Side> => {
     const place = stack.use(await places[kind]())
     const application = stack.use(await stores[kind].create(place.url))
-    const file = fileURLToPath(new URL('../src/relay-process.ts', import.meta.url))
+    const program = await programOf('relay')
     const options = JSON.stringify({ store: { kind, url: place.url }, broker, relay: brisk })
-    return { application, url: place.url, startRelay: () => all.use(spawnNode(file, [options])) }
+    return { application, url: place.url, startRelay: () => all.use(spawnNode(program, [options])) }
   }
   const from = await side('sqlite')
   const to = await side('postgres')

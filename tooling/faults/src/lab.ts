@@ -5,8 +5,10 @@ import type { Application } from '@outbox/end-to-end/application'
 import { type BrokerAddress, type BrokerKind, createStream, lengthOf } from '@outbox/end-to-end/brokers'
 import type { RelayProcessOptions } from '@outbox/end-to-end/relay-process'
 import { type StoreAddress, type StoreName, stores } from '@outbox/end-to-end/stores'
+import { programOf } from '@outbox/end-to-end/system'
 import {
   type ChildExit,
+  compiled,
   type NodeChild,
   type OwnServer,
   spawnNode,
@@ -47,10 +49,22 @@ export interface LabOptions {
   readonly special?: LoadProcessOptions['special']
 }
 
+/** What to start for each kind of process. */
+interface Programs {
+  readonly relay: string
+  readonly load: string
+}
+
 /** One place in a fleet of processes; whoever dies there is started again. */
 interface Place {
   child: NodeChild
   isWanted: boolean
+}
+
+/** What a relay process tells of a batch. */
+interface PublishedNote {
+  readonly ids: readonly string[]
+  readonly atMs: number
 }
 
 /** A process that ended though nobody had told it to. */
@@ -59,8 +73,6 @@ export interface Death {
   /** the last of what it printed */
   readonly said: string
 }
-
-const fileOf = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
 /** A whole system of its own: database, broker, proxies before both, producers and relays under supervision. */
 export class Lab implements AsyncDisposable {
@@ -72,6 +84,7 @@ export class Lab implements AsyncDisposable {
   /** seen past the proxies, for whoever watches */
   readonly shop: Application
   readonly stream: BrokerAddress
+  readonly #programs: Programs
   /** what the broker held when it lost it on purpose */
   readonly lostByBroker: ReceivedEntry[] = []
   readonly #relays: Place[] = []
@@ -89,6 +102,7 @@ export class Lab implements AsyncDisposable {
     readonly brokerProxy: TcpProxy
     readonly shop: Application
     readonly stream: BrokerAddress
+    readonly programs: Programs
   }) {
     this.options = parts.options
     this.database = parts.database
@@ -97,6 +111,7 @@ export class Lab implements AsyncDisposable {
     this.brokerProxy = parts.brokerProxy
     this.shop = parts.shop
     this.stream = parts.stream
+    this.#programs = parts.programs
   }
 
   static async open(options: LabOptions): Promise<Lab> {
@@ -112,8 +127,12 @@ export class Lab implements AsyncDisposable {
     const shop = await stores[options.store].create(database.url)
     const stream: BrokerAddress = { kind: options.publisher, url: broker.url, stream: 'orders' }
     await createStream(stream)
+    const programs = {
+      relay: await programOf('relay'),
+      load: await compiled(fileURLToPath(new URL('./load-process.ts', import.meta.url))),
+    }
     stack.move()
-    return new Lab({ options, database, databaseProxy, broker, brokerProxy, shop, stream })
+    return new Lab({ options, database, databaseProxy, broker, brokerProxy, shop, stream, programs })
   }
 
   /** Starts everything; resolves when entries flow, and every relay has passed its checks and has its share. */
@@ -196,6 +215,16 @@ export class Lab implements AsyncDisposable {
     return this.#deaths
   }
 
+  /** when each entry was first told as published, by the machine's clock; who died may not have told it */
+  toldPublished(): ReadonlyMap<string, number> {
+    const toldAt = new Map<string, number>()
+    // as: written by `relay-process.ts`
+    for (const { ids, atMs } of this.told('published') as unknown as readonly PublishedNote[]) {
+      for (const id of ids) toldAt.set(id, Math.min(atMs, toldAt.get(id) ?? Infinity))
+    }
+    return toldAt
+  }
+
   /** everything that relays and producers have told, those that have died as well */
   told(kind: string): readonly Readonly<Record<string, unknown>>[] {
     const places = [...this.#relays, ...this.#producers]
@@ -227,12 +256,16 @@ export class Lab implements AsyncDisposable {
   #startRelay(index: number): NodeChild {
     const { relayFault: fault, relayEnvironments: environments = [] } = this.options
     const broker = { ...this.stream, url: this.brokerProxy.through(this.stream.url) }
-    const options: RelayProcessOptions = { store: this.#address, broker, relay: timing, ...(fault && { fault }) }
-    return spawnNode(
-      fileURLToPath(import.meta.resolve('@outbox/end-to-end/relay-process')),
-      [JSON.stringify(options)],
-      { env: environments[index % environments.length] ?? {} },
-    )
+    const options: RelayProcessOptions = {
+      store: this.#address,
+      broker,
+      relay: timing,
+      tellsPublished: true,
+      ...(fault && { fault }),
+    }
+    return spawnNode(this.#programs.relay, [JSON.stringify(options)], {
+      env: environments[index % environments.length] ?? {},
+    })
   }
 
   #startProducer(index: number): NodeChild {
@@ -243,7 +276,7 @@ export class Lab implements AsyncDisposable {
       entriesPerSecond: entriesPerSecond / producers,
       ...(special && index === 0 && { special }),
     }
-    return spawnNode(fileOf('./load-process.ts'), [JSON.stringify(options)], { env: producerEnvironments[index] ?? {} })
+    return spawnNode(this.#programs.load, [JSON.stringify(options)], { env: producerEnvironments[index] ?? {} })
   }
 
   #place(start: () => NodeChild): Place {

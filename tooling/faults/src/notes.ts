@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { OutboxError } from '@outbox/core'
 import { readStream } from '@outbox/end-to-end/brokers'
+import { machineMs } from '@outbox/end-to-end/machine-clock'
 import type { Lab } from './lab.ts'
 
 /** What a run writes down about its faults. */
@@ -35,8 +36,8 @@ export class Notes {
 
   async #recovered(lab: Lab, everyMs: number, hasCaughtUp: (sinceMs: number) => Promise<boolean>): Promise<void> {
     this.injected += 1
-    const from = performance.now()
-    const sinceMs = (): number => performance.now() - from
+    const from = machineMs()
+    const sinceMs = (): number => machineMs() - from
     const until = async (everyMs: number, isSo: () => Promise<boolean>): Promise<number> => {
       while (!(await isSo())) {
         if (sinceMs() > 60_000) throw new Error('the system has not recovered within a minute')
@@ -45,12 +46,11 @@ export class Notes {
       return sinceMs()
     }
     let heads: Heads | undefined
-    this.recoveriesMs.push(
-      await until(50, async () => {
-        heads ??= await whenThere(() => headsOf(lab))
-        return heads !== undefined && (await moves(lab, heads))
-      }),
-    )
+    const noticedMs = await until(50, async () => {
+      heads ??= await whenThere(() => headsOf(lab))
+      return heads !== undefined && (await moves(lab, heads))
+    })
+    this.recoveriesMs.push(Math.min(noticedMs, (toldAsMoved(lab, heads) ?? Infinity) - from))
     this.catchUpsMs.push(await until(everyMs, () => hasCaughtUp(sinceMs())))
   }
 }
@@ -83,6 +83,13 @@ async function headsOf({ shop }: Lab): Promise<Heads> {
 async function moves({ shop }: Lab, { ids, depth }: Heads): Promise<boolean> {
   const pending = depth === 0 ? [] : await whenThere(() => shop.outbox.fetchUnpublished(depth))
   return pending?.every(({ id }) => !ids.has(id)) ?? false
+}
+
+/** When relays told of the last of them, by the machine's clock: before the database was asked, and had answered. */
+function toldAsMoved(lab: Lab, heads: Heads | undefined): number | undefined {
+  if (!heads || heads.ids.size === 0) return undefined
+  const toldAt = lab.toldPublished()
+  return Math.max(...[...heads.ids].map((id) => toldAt.get(id) ?? Infinity))
 }
 
 /** Everything that was pending at the moment `sinceMs` ago is published: the oldest that is pending is younger. */

@@ -36,6 +36,7 @@ function summaryOf(results: readonly Result[]): string {
     `- ${sum(({ entries }) => entries)} entries, ${sum(({ injected }) => injected)} faults, ${sum(({ kills }) => kills)} SIGKILLs, ${Math.round(sum(({ entriesPerSecond, seconds }) => entriesPerSecond * seconds) / sum(({ seconds }) => seconds))} entries per second committed under load`,
     `- lost ${sum(({ lost }) => lost.length)}, out of order ${sum(({ outOfOrder }) => outOfOrder.length)}, leaked ${sum(({ leaked }) => leaked.length)}`,
     `- recovered within the time of a lease and one poll, ${(timing.leaseMs + timing.pollIntervalMs) / 1_000} s: ${sum(({ timelyRecoveries }) => timelyRecoveries)} of ${sum(({ recoveries }) => recoveries)} times`,
+    `- processes that a known defect of their driver ended, and that were started again: ${sum(({ driverDeaths = 0 }) => driverDeaths)}`,
     `- slowest end after SIGTERM: ${(Math.max(...results.map(({ slowestStopMs }) => slowestStopMs)) / 1_000).toFixed(1)} s of ${timing.drainMs / 1_000} s`,
     `- ${broken.length === 0 ? 'nothing is wrong with any run' : `wrong: ${broken.map(({ store, publisher, fault, wrong }) => `${store} → ${publisher}, ${fault} (${wrong.join('; ')})`).join('; ')}`}`,
     ...(missing.length === 0 ? [] : [`- not run: ${countsOf(missing.map(({ fault }) => fault.name))}`]),

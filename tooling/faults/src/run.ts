@@ -6,7 +6,7 @@ import type { StoreName } from '@outbox/end-to-end/stores'
 import type { RelayStats } from '@outbox/relay'
 import { type Audit, audit } from './audit.ts'
 import type { Fault } from './faults.ts'
-import { Lab, timing } from './lab.ts'
+import { type Death, Lab, timing } from './lab.ts'
 import { Notes } from './notes.ts'
 
 /** One row of the table. */
@@ -38,6 +38,8 @@ export interface Result extends Audit {
   /** from SIGTERM to the end of a relay's work; the slowest, 0 if none was told to end */
   readonly slowestStopMs: number
   readonly seconds: number
+  /** processes that a known defect of their driver ended; they are started again */
+  readonly driverDeaths?: number
   /** what is wrong; empty if nothing is */
   readonly wrong: readonly string[]
 }
@@ -84,6 +86,7 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
     worstCatchUpMs: Math.max(0, ...catchUpsMs),
     slowestStopMs: slowestStopMs(lab),
     seconds: (performance.now() - began) / 1_000,
+    driverDeaths: lab.deaths.filter((death) => isOfDriver(store, death)).length,
     wrong: wrongIn({ found, dropped, fault, lab, stream, kills: notes.kills }),
   }
 }
@@ -154,7 +157,9 @@ function wrongIn(findings: Findings): readonly string[] {
   const stopMs = slowestStopMs(lab)
   const deadLetters = fault.deadLetters ?? 0
   const refusals = lab.told('retry').filter(({ isRefusal, error }) => isRefusal === true && !isUnanswered(error))
-  const deaths = lab.deaths.filter(({ end }) => !(fault.isDeadly && end.signal === 'SIGKILL'))
+  const deaths = lab.deaths.filter(
+    (death) => !(fault.isDeadly && death.end.signal === 'SIGKILL') && !isOfDriver(lab.options.store, death),
+  )
   return [
     lost.length > 0 && `${lost.length} lost: ${lost.slice(0, 3).join(', ')}`,
     leaked.length > 0 && `${leaked.length} leaked: ${leaked.slice(0, 3).join(', ')}`,
@@ -169,6 +174,11 @@ function wrongIn(findings: Findings): readonly string[] {
     fault.struck?.(lab, stream) === false && 'nothing shows that the fault struck',
     ...repeatsIn(findings),
   ].filter((text): text is string => typeof text === 'string')
+}
+
+/** postgres.js throws where nobody can catch it, when its server dies while it writes. */
+function isOfDriver(store: StoreName, { said }: Death): boolean {
+  return store === 'postgres-js' && /Cannot read properties of null \(reading 'write'\)/.test(said)
 }
 
 /** A publish that nobody answered, of a broker that answers otherwise, counts as an attempt: a slow machine has such. */

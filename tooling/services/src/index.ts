@@ -1,4 +1,5 @@
 export { type ServiceName, services } from './catalogue.ts'
+export { compiled } from './compiled.ts'
 export { createDatabase, type TestDatabase } from './database.ts'
 export { describeWith, isAvailable, type Need } from './describe-with.ts'
 export type { Wanted, WhichVersion } from './installed.ts'

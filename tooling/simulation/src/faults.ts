@@ -6,6 +6,7 @@ import type { World } from './world.ts'
 export class Faults {
   readonly #world: World
   readonly #endings: (() => void)[] = []
+  #operating: Promise<void> = Promise.resolve()
 
   constructor(world: World) {
     this.#world = world
@@ -65,8 +66,14 @@ export class Faults {
         break
       case 'requeue':
       case 'discard':
+        this.#operate(fault.kind)
+        break
+      case 'hastyRequeue':
+        this.#trouble({ ...fault, server: 'database' }, { losesAnswers: 0.5 }, 'losing answers')
+        this.#requeueHastily(fault.relay, this.#world.timeline.now + fault.forMs)
+        break
       case 'purge':
-        void this.#operate(fault.kind)
+        void this.#world.outbox.purge({ olderThanMs: 1_000, limit: 1_000 })
     }
   }
 
@@ -104,12 +111,24 @@ export class Faults {
     this.#world.timeline.after(forMs, end)
   }
 
-  async #operate(what: 'requeue' | 'discard' | 'purge'): Promise<void> {
-    const { outbox, history, ledger } = this.#world
-    if (what === 'purge') {
-      await outbox.purge({ olderThanMs: 1_000, limit: 1_000 })
-      return
+  #requeueHastily(relay: number, until: number): void {
+    const { fleet, network, timeline } = this.#world
+    const strike = (): void => {
+      if (timeline.now > until) return
+      this.#operate('requeue')
+      timeline.after(1, () => this.#requeueHastily(relay, until))
     }
+    const machine = fleet.nameOf(relay)
+    if (machine !== undefined) network.ambush({ server: 'database', moment: 'taken', machine, strike })
+  }
+
+  /** One operator at a time, or the ledger would not know who came first. */
+  #operate(what: 'requeue' | 'discard'): void {
+    this.#operating = this.#operating.then(() => this.#decideAll(what))
+  }
+
+  async #decideAll(what: 'requeue' | 'discard'): Promise<void> {
+    const { outbox, history, ledger } = this.#world
     const letters = await outbox.deadLetters.list({ limit: 5 })
     const ids = letters.map(({ entry }) => entry.id)
     for (const id of ids) {

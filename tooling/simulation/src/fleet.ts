@@ -127,13 +127,15 @@ export class Fleet {
 
   async #end({ machine, relay }: Place): Promise<void> {
     const from = this.#timeline.now
+    const before = machine.stoppedMs
     this.#history.record({ kind: 'stopping', relay: machine.name })
     await relay.stop()
     const tookMs = this.#timeline.now - from
+    const stoppedMs = machine.stoppedMs - before
     const violation = (rule: Rule, text: string): void =>
       this.#history.record({ kind: 'violation', rule, text: `${machine.name} ${text}` })
     // a stopped machine runs no timer, and clocks drift
-    if (machine.isRunning && tookMs > this.#plan.relay.drainMs * 1.05 + longestPauseMs(this.#plan)) {
+    if (machine.isRunning && tookMs > this.#plan.relay.drainMs * 1.05 + stoppedMs) {
       violation('stop', `took ${tookMs} ms to stop`)
     }
     if (machine.timersLeft > openRequests) violation('stop', `left ${machine.timersLeft} timers behind`)
@@ -190,7 +192,3 @@ export class Fleet {
 
 /** requests that were given up leave their departure timers for a moment */
 const openRequests = 8
-
-function longestPauseMs(plan: Plan): number {
-  return Math.max(0, ...plan.faults.map((fault) => (fault.kind === 'pause' ? fault.forMs : 0)))
-}

@@ -14,6 +14,8 @@ export class Machine {
   readonly #timeline: Timeline
   readonly #timers = new Set<() => void>()
   #state: 'running' | 'stopped' | 'ended' = 'running'
+  /** for how long it has been stopped, counted when it goes on */
+  stoppedMs = 0
   /** what came while it was stopped, in the order it came */
   #held: (() => void)[] = []
 
@@ -48,7 +50,8 @@ export class Machine {
   stop(forMs: number): void {
     if (this.#state !== 'running') return
     this.#state = 'stopped'
-    this.#timeline.after(forMs, () => this.#continue())
+    const stoppedAt = this.#timeline.now
+    this.#timeline.after(forMs, () => this.#continue(stoppedAt))
   }
 
   kill(): void {
@@ -58,9 +61,10 @@ export class Machine {
     this.#timers.clear()
   }
 
-  #continue(): void {
+  #continue(stoppedAt: number): void {
     if (this.#state !== 'stopped') return
     this.#state = 'running'
+    this.stoppedMs += this.#timeline.now - stoppedAt
     const held = this.#held
     this.#held = []
     for (const callback of held) this.#timeline.after(0, () => this.deliver(callback))

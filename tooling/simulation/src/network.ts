@@ -40,6 +40,7 @@ export class Network {
   readonly #troubles = new Map<string, Set<Trouble>>()
   readonly #ambushes = new Set<Ambush>()
   readonly #lostBefore = new Map<ServerName, number>()
+  #longestMs = Infinity
 
   constructor(timeline: Timeline, chance: Chance, typicalMs: number) {
     this.#timeline = timeline
@@ -50,6 +51,11 @@ export class Network {
   /** What left before `time` and is still under way between machines and this server never arrives. */
   lose(server: ServerName, time: number): void {
     this.#lostBefore.set(server, time)
+  }
+
+  /** From now on no request and no answer takes much longer than most do. */
+  calm(): void {
+    this.#longestMs = 2 * this.#typicalMs
   }
 
   /** Strikes once, at the next such moment. */
@@ -123,7 +129,8 @@ export class Network {
       1,
     )
     const leftAt = this.#timeline.now
-    this.#timeline.after(this.#chance.latency(this.#typicalMs) * slowness, () => {
+    const latencyMs = Math.min(this.#longestMs, this.#chance.latency(this.#typicalMs))
+    this.#timeline.after(latencyMs * slowness, () => {
       if (leftAt >= (this.#lostBefore.get(server) ?? 0)) arrive()
     })
   }

@@ -28,6 +28,8 @@ export type Fault = { readonly at: number } & (
   /** as after a database was restored to an older state: the broker has seen epochs that are to come again */
   | { readonly kind: 'forgottenEpochs'; readonly count: number }
   | { readonly kind: 'requeue' }
+  /** an operator requeues at once what a relay gives up, and the relay misses half of the answers that it is given up */
+  | { readonly kind: 'hastyRequeue'; readonly relay: number; readonly forMs: number }
   | { readonly kind: 'discard' }
   | { readonly kind: 'purge' }
 )
@@ -178,6 +180,18 @@ function faultOf(plan: Omit<Plan, 'faults'>, chance: Chance): Fault {
     case 14:
       return { at, kind: 'databaseClock', byMs: chance.between(-5_000, 5_000) }
     default:
-      return { at, kind: chance.pick(['requeue', 'discard', 'purge']) }
+      return operatorOf(chance.pick(['requeue', 'discard', 'purge']), { at, relay, when, forMs })
   }
+}
+
+function operatorOf(
+  kind: 'requeue' | 'discard' | 'purge',
+  {
+    at,
+    relay,
+    when,
+    forMs,
+  }: { readonly at: number; readonly relay: number; readonly when: Ambushed; readonly forMs: number },
+): Fault {
+  return kind === 'requeue' && when ? { at, kind: 'hastyRequeue', relay, forMs } : { at, kind }
 }

@@ -98,6 +98,7 @@ async function isAtRest({ plan, outbox, history, ledger }: World): Promise<boole
  */
 async function shares({ plan, timeline, fleet, history, network }: World, calmAt: number): Promise<void> {
   network.lose('database', calmAt)
+  network.calm() // two slow answers in a row are longer than the shortest lease, and are no rest
   const longestMs = Math.max(0, ...plan.faults.map((fault) => ('forMs' in fault ? fault.forMs : 0)))
   await timeline.run(timeline.now + 4 * plan.relay.leaseMs + longestMs + 10_000)
   const restedAt = timeline.now

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { OutboxError } from '@outbox/core'
 import { readStream } from '@outbox/end-to-end/brokers'
 import type { RelayProcessOptions } from '@outbox/end-to-end/relay-process'
+import { programOf } from '@outbox/end-to-end/system'
 import { type Audit, audit } from '@outbox/faults/audit'
 import { Lab, timing } from '@outbox/faults/lab'
 import { Notes } from '@outbox/faults/notes'
@@ -48,7 +48,7 @@ export interface SoakResult {
 export async function soak(options: SoakOptions): Promise<SoakResult> {
   const { store, publisher, entriesPerSecond, minutes } = options
   await using lab = await Lab.open({ store, publisher, entriesPerSecond, relays: 2, producers: 3 })
-  await using steady = startSteadyRelay(lab, options)
+  await using steady = await startSteadyRelay(lab, options)
   await lab.begin()
   const began = performance.now()
   const since = (): number => performance.now() - began
@@ -103,7 +103,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   }
 }
 
-function startSteadyRelay(lab: Lab, { sampleEveryMs }: SoakOptions): NodeChild {
+async function startSteadyRelay(lab: Lab, { sampleEveryMs }: SoakOptions): Promise<NodeChild> {
   const { database, databaseProxy, stream, brokerProxy } = lab
   const options: RelayProcessOptions = {
     store: { kind: lab.options.store, url: databaseProxy?.through(database.url) ?? database.url },
@@ -111,8 +111,7 @@ function startSteadyRelay(lab: Lab, { sampleEveryMs }: SoakOptions): NodeChild {
     relay: timing,
     sampleEveryMs,
   }
-  const file = fileURLToPath(import.meta.resolve('@outbox/end-to-end/relay-process'))
-  return spawnNode(file, [JSON.stringify(options)], { nodeArguments: ['--expose-gc'] })
+  return spawnNode(await programOf('relay'), [JSON.stringify(options)], { nodeArguments: ['--expose-gc'] })
 }
 
 /** What a cron job does in production: it comes again when the database was away. */

@@ -122,7 +122,7 @@ export const storeMutants: readonly Mutant[] = [
     instead: '',
     by: ['lent-entries-are-due'],
     within: 20,
-    from: 1260,
+    from: 1600,
   },
   {
     name: 'settles an entry again that was refused meanwhile',

@@ -44,7 +44,10 @@ export function deathsHaveReasons(facts: Facts): readonly Violation[] {
         (deed) => deed.step > since && deed.step < step && deed.lost.inFlight.includes(id),
       )
       // the first time it may have been in company: it is under suspicion from then on
-      const alone = losses.filter(({ lost, step: at }) => wasAlone(facts, id, lost.lease.holder, at)).length
+      const alone = losses.filter(
+        ({ lost: { lease }, step: at }) =>
+          wasAlone(facts, id, lease.holder, at) || wasLentAlone(facts, id, lease.holder),
+      ).length
       if (losses.length >= plan.relay.maxCrashes && alone >= plan.relay.maxCrashes - suspectAt) return []
       const text = `given up as deadly after ${losses.length} lost leases, ${alone} of them with nothing else in hand`
       return [{ rule: 'deaths-have-reasons', text, ids: [id], step }]
@@ -105,4 +108,10 @@ function wasAlone(facts: Facts, id: string, holder: string, lostAt: number): boo
   )
   const entries = open.flatMap((attempt) => attempt.entries.map((entry) => entry.id))
   return entries.length === 1 && entries[0] === id
+}
+
+/** Whether the store had lent nothing else to the relay that lost its leases: it may have died before it published. */
+function wasLentAlone(facts: Facts, id: string, holder: string): boolean {
+  const lent = facts.takeovers.filter(({ lost }) => lost.lease.holder === holder).flatMap(({ lost }) => lost.inFlight)
+  return lent.length === 1 && lent[0] === id
 }
