@@ -29,18 +29,19 @@ const verdicts: ReadonlyMap<number, Verdict> = new Map([
   [10_097, 'reject'], // header size exceeds maximum allowed of 64k
   [10_008, 'unavailable'], // JetStream system temporarily unavailable
   [10_009, 'unavailable'], // JetStream cluster: not leader
-  [10_023, 'unavailable'], // insufficient resources
-  [10_028, 'unavailable'], // memory resources exceeded
   [10_039, 'unavailable'], // JetStream not enabled for account
-  [10_047, 'unavailable'], // storage resources exceeded
   [10_076, 'unavailable'], // JetStream not enabled
 ])
+
+/** Account or server have no room for anybody: its limit, insufficient resources, memory, storage. */
+const outOfResources: ReadonlySet<number> = new Set([10_002, 10_023, 10_028, 10_047])
 
 /** The store's refusal: no room (in the whole stream, or on one subject), or a disk that fails. */
 const storeFailed = 10_077
 
 const hints: ReadonlyMap<number, string> = new Map([
   [10_060, "the subject belongs to another stream than option 'stream' says"],
+  [10_002, 'the account has reached its limit: raise it, or delete what was consumed'],
   [storeFailed, 'the stream takes no more: raise its limits, or let consumers catch up'],
   [10_109, 'the stream is sealed, and takes no messages'],
 ])
@@ -106,6 +107,11 @@ export function isStreamFull({ code, description }: { readonly code: number; rea
   return code === storeFailed && !description.includes('per subject')
 }
 
+/** Whether account or server take no more, whatever the stream. */
+export function isOutOfResources({ code }: { readonly code: number }): boolean {
+  return outOfResources.has(code)
+}
+
 /** The outcome of an entry that was answered. A duplicate is stored: it was sent before. */
 export function outcomeOfAcknowledgement(
   acknowledgement: Acknowledgement,
@@ -119,7 +125,8 @@ export function outcomeOfAcknowledgement(
       const { code, description } = acknowledgement
       const hint = hints.get(code)
       const text = `${system}: JetStream refused the message: ${description} (${code})${hint === undefined ? '' : `; ${hint}`}.`
-      return outcomeOf(isStreamFull(acknowledgement) ? 'unavailable' : verdicts.get(code), text, system)
+      const hasNoRoom = isStreamFull(acknowledgement) || isOutOfResources(acknowledgement)
+      return outcomeOf(hasNoRoom ? 'unavailable' : verdicts.get(code), text, system)
     }
     case 'foreign':
       return { status: 'retry', error: failure(`${system}: the reply on '${subject}' did not come from JetStream.`) }

@@ -1,39 +1,75 @@
-import { unavailable } from '@outbox/core'
-import { type Acknowledgement, isRecord, isStreamFull } from './answers.ts'
+import { Buffer } from 'node:buffer'
+import { type Clock, type OutboxError, unavailable } from '@outbox/core'
+import { type Acknowledgement, isOutOfResources, isRecord, isStreamFull } from './answers.ts'
 import type { JetStreamApi } from './jetstream.ts'
+import type { OutgoingMessage } from './message.ts'
+
+/** What could not be stored, and when. */
+interface Refusal {
+  readonly bytes: number
+  readonly at: number
+  /** the stream's own figures have shown it full since */
+  wasSeenFull: boolean
+}
+
+/** For so long a want of room is believed that no question can confirm; then the next publish tells. */
+const believedForMs = 5_000
+
+/** What a stream stores beside subject, headers and data of each message, bytes. */
+const recordBytes = 34
 
 /**
- * Streams that had no room, and what they were asked to take.
+ * Want of room: streams that were full, and what they were asked to take; the account or the server without resources.
  *
- * A full stream is an outage of its own: the server answers, and nobody's entry is to blame. So the probe asks whether
- * there is room again; without that, every entry would use up its attempts within a minute.
+ * It is an outage of its own: the server answers, and nobody's entry is to blame. So the probe asks whether there is
+ * room again; without that, every entry would use up its attempts within a minute. Some limits nothing can be asked
+ * about, and a stream's figures leave out what is under way.
  */
 export class FullStreams {
   readonly #system: string
-  /** stream → bytes of the message that did not fit */
-  readonly #refusedBytes = new Map<string, number>()
+  readonly #clock: Clock
+  readonly #refusals = new Map<string, Refusal>()
+  #outOfResources: { readonly description: string; readonly at: number } | undefined
 
-  constructor(system: string) {
+  constructor({ system, clock }: { readonly system: string; readonly clock: Clock }) {
     this.#system = system
+    this.#clock = clock
   }
 
   /** Notes a refusal for want of room. */
-  note(acknowledgement: Acknowledgement, bytes: number): void {
-    if (acknowledgement.kind === 'refused' && acknowledgement.stream !== undefined && isStreamFull(acknowledgement)) {
-      this.#refusedBytes.set(acknowledgement.stream, bytes)
+  note(acknowledgement: Acknowledgement, { subject, headers, data }: OutgoingMessage): void {
+    if (acknowledgement.kind !== 'refused') return
+    const { stream, description } = acknowledgement
+    const at = this.#clock.monotonic()
+    if (isOutOfResources(acknowledgement)) this.#outOfResources = { description, at }
+    if (stream === undefined || !isStreamFull(acknowledgement)) return
+    const bytes = Buffer.byteLength(subject) + headers.encode().length + data.length + recordBytes
+    this.#refusals.set(stream, { bytes, at, wasSeenFull: false })
+  }
+
+  /** @throws {OutboxError} `unavailable` while there is no room for what was refused, or nobody can say so */
+  async requireRoom(api: JetStreamApi, signal: AbortSignal): Promise<void> {
+    const { description, at = -Infinity } = this.#outOfResources ?? {}
+    if (this.#isRecent(at)) throw this.#away(`JetStream is out of resources: ${description}`)
+    for (const [stream, refusal] of this.#refusals) {
+      const answer = await api.request(`STREAM.INFO.${stream}`, undefined, signal)
+      if (answer.kind === 'ok') {
+        const isFull = !hasRoom(answer.body, refusal.bytes)
+        refusal.wasSeenFull ||= isFull
+        if (isFull) throw this.#away(`stream '${stream}' is full`)
+        if (!refusal.wasSeenFull && this.#isRecent(refusal.at)) throw this.#away(`stream '${stream}' stores nothing`)
+      }
+      // whether it has room or is gone: the next publish tells
+      this.#refusals.delete(stream)
     }
   }
 
-  /** @throws {OutboxError} `unavailable` while a stream that was full has no room for what it refused */
-  async requireRoom(api: JetStreamApi, signal: AbortSignal): Promise<void> {
-    for (const [stream, bytes] of this.#refusedBytes) {
-      const answer = await api.request(`STREAM.INFO.${stream}`, undefined, signal)
-      if (answer.kind === 'ok' && !hasRoom(answer.body, bytes)) {
-        throw unavailable(`${this.#system}: stream '${stream}' is full.`, { system: this.#system })
-      }
-      // whether it has room or is gone: the next publish tells
-      this.#refusedBytes.delete(stream)
-    }
+  #isRecent(at: number): boolean {
+    return this.#clock.monotonic() - at < believedForMs
+  }
+
+  #away(problem: string): OutboxError<'unavailable'> {
+    return unavailable(`${this.#system}: ${problem}.`, { system: this.#system })
   }
 }
 
@@ -43,5 +79,5 @@ function hasRoom({ config, state }: Readonly<Record<string, unknown>>, bytes: nu
   const maxMessages = number(config, 'max_msgs')
   const maxBytes = number(config, 'max_bytes')
   if (maxMessages > 0 && number(state, 'messages') >= maxMessages) return false
-  return maxBytes <= 0 || number(state, 'bytes') + bytes < maxBytes
+  return maxBytes <= 0 || number(state, 'bytes') + bytes <= maxBytes
 }

@@ -52,10 +52,10 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   const replies = new Replies({ connection, system, inboxPrefix, timeoutMs, clock })
   const api = new JetStreamApi(replies, { prefix: settings.apiPrefix, system })
   const streams = new StreamFinder(api, { stream, wildcard: settings.template?.wildcard, system })
-  const fullStreams = new FullStreams(system)
-  const conclude = (acknowledgement: Acknowledgement, { subject, bytes }: OutgoingMessage): PublishOutcome => {
-    fullStreams.note(acknowledgement, bytes)
-    return outcomeOfAcknowledgement(acknowledgement, subject, system)
+  const fullStreams = new FullStreams({ system, clock })
+  const conclude = (acknowledgement: Acknowledgement, message: OutgoingMessage): PublishOutcome => {
+    fullStreams.note(acknowledgement, message)
+    return outcomeOfAcknowledgement(acknowledgement, message.subject, system)
   }
   const fence =
     settings.fence === 'subject'

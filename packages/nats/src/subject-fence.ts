@@ -98,7 +98,7 @@ export class SubjectFence {
     message: OutgoingMessage,
     signal: AbortSignal,
   ): Promise<PublishOutcome | 'crossed'> {
-    const { replies, system, conclude } = this.#options
+    const { replies, streams, system, conclude } = this.#options
     const { subject, headers, data } = message
     const key = aggregateKey(entry)
     const highest = Math.max(last.highest, entry.sequence)
@@ -118,7 +118,9 @@ export class SubjectFence {
       this.#lastKnown.delete(key) // a duplicate need not be the last on its subject
     }
     const isCrossed = acknowledgement.kind === 'refused' && wrongLastSequence.has(acknowledgement.code)
-    return isCrossed ? 'crossed' : conclude(acknowledgement, message)
+    if (!isCrossed) return conclude(acknowledgement, message)
+    streams.forget() // the subject may have moved to another stream than the one that was looked into
+    return 'crossed'
   }
 
   /** Reads the subject's last message, and those before it as far as needed. */

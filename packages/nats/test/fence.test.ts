@@ -189,6 +189,20 @@ for (const { name, need, start } of servers) {
         expect(await statuses(one.publisher, [dueEntry({ sequence: 2 })])).toEqual(['published'])
       })
 
+      it('a subject that has moved to another stream is looked for there', async () => {
+        const { base, stream, connect } = await destination()
+        await using old = await connect()
+        const invoice = { aggregateType: 'invoice' }
+        expect(await statuses(old.publisher, [dueEntry()])).toEqual(['published'])
+        const ofOrders = JSON.stringify({ name: stream, subjects: [`${base}.order.>`], duplicate_window: 120e9 })
+        await observer.connection.request(`$JS.API.STREAM.UPDATE.${stream}`, ofOrders)
+        await observer.addStream(`${base}.invoice.>`)
+        await using next = await connect()
+        expect(await statuses(next.publisher, [dueEntry({ ...invoice, sequence: 1 })])).toEqual(['published'])
+        const later = [dueEntry({ ...invoice, sequence: 2, epoch: 2 })]
+        expect(await statuses(old.publisher, later)).toEqual(['published'])
+      })
+
       it('more aggregates than the memory holds are still fenced', async () => {
         const { stream, subject } = await destination()
         const connection = await client.connect(server.url)

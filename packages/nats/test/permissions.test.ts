@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Clock, systemClock } from '@outbox/core'
+import { systemClock } from '@outbox/core'
 import { describeWith, type OwnServer, waitFor } from '@outbox/services'
 import { expect, it } from 'vitest'
 import { natsPublisher } from '../src/index.ts'
@@ -16,6 +16,7 @@ import {
   observe,
   publish,
   servers,
+  shiftedClock,
   statuses,
   type TestConnection,
 } from './support.ts'
@@ -241,17 +242,6 @@ async function guard(
 }
 
 /** The system's clock, ahead by what a test says. */
-function shiftedClock(): Clock & { shift(milliseconds: number): void } {
-  let aheadMs = 0
-  return {
-    monotonic: () => systemClock.monotonic() + aheadMs,
-    schedule: (callback, delayMs) => systemClock.schedule(callback, delayMs),
-    shift: (milliseconds) => {
-      aheadMs += milliseconds
-    },
-  }
-}
-
 async function reload(server: OwnServer): Promise<void> {
   const reloads = async (): Promise<number> => (await server.log()).split('Reloaded server configuration').length
   const before = await reloads()

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { jetstream, jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
 import { connect as connect3, type NatsConnection } from '@nats-io/transport-node'
-import { type DueEntry, type Publisher, type PublishOutcome, partitionOf } from '@outbox/core'
+import { type Clock, type DueEntry, type Publisher, type PublishOutcome, partitionOf, systemClock } from '@outbox/core'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import { type OwnServer, type StartNatsOptions, startNats } from '@outbox/services'
 import { connect as connect2, type NatsConnection as NatsConnection2 } from 'nats'
@@ -158,4 +158,16 @@ export async function errorOf(promise: Promise<unknown>): Promise<unknown> {
     return error
   }
   throw new Error('it was expected to fail, and did not')
+}
+
+/** The system's clock, that a test moves ahead. */
+export function shiftedClock(): Clock & { shift(milliseconds: number): void } {
+  let aheadMs = 0
+  return {
+    monotonic: () => systemClock.monotonic() + aheadMs,
+    schedule: (callback, delayMs) => systemClock.schedule(callback, delayMs),
+    shift: (milliseconds) => {
+      aheadMs += milliseconds
+    },
+  }
 }

@@ -2,7 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { describeWith, startTcpProxy, waitFor } from '@outbox/services'
 import { expect, it } from 'vitest'
 import { type NatsConnectionLike, natsPublisher } from '../src/index.ts'
-import { arrivals, clients, dueEntry, messageOf, never, observe, publish, servers, statuses } from './support.ts'
+import {
+  arrivals,
+  clients,
+  dueEntry,
+  messageOf,
+  never,
+  observe,
+  publish,
+  servers,
+  shiftedClock,
+  statuses,
+} from './support.ts'
 
 const subject = 'events.{aggregateType}.{aggregateId}'
 
@@ -126,6 +137,59 @@ for (const { name, need, start } of servers) {
         expect(await statuses(publisher, entries)).toEqual(['published', 'unavailable'])
         await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })
         await observer.connection.request(`$JS.API.STREAM.PURGE.${stream}`)
+        await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
+      it.each([
+        ['a server', 'jetstream { max_file_store: 64KB }', /insufficient .*resources.* \(100(23|47)\)/],
+        [
+          'an account',
+          'accounts { A { jetstream { max_mem: 1MB, max_file: 64KB }, users: [{ user: a, password: x }] } }, no_auth_user: a',
+          /resource limits exceeded for account \(10002\); the account has reached its limit/,
+        ],
+      ])('%s without room: an outage, until it was left alone for a while', async (_, config, text) => {
+        await using server = await start({ config })
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('events.>', { discard: 'new' })
+        const connection = await client.connect(server.url)
+        const clock = shiftedClock()
+        await using publisher = natsPublisher({ connection, subject, clock })
+        const payload = JSON.stringify('x'.repeat(8_000))
+        const entries = Array.from({ length: 16 }, (_, index) => dueEntry({ sequence: index + 1, payload }))
+        const outcomes = await publish(publisher, entries)
+        const refused = outcomes.findIndex(({ status }) => status !== 'published')
+        expect(outcomes[refused]?.status).toBe('unavailable')
+        expect(messageOf(outcomes[refused])).toMatch(text)
+        await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({
+          code: 'unavailable',
+          message: expect.stringContaining('nats: JetStream is out of resources: '),
+        })
+        await observer.connection.request(`$JS.API.STREAM.PURGE.${stream}`)
+        clock.shift(5_000)
+        await publisher.probe?.({ signal: never })
+        expect(await statuses(publisher, entries.slice(refused, refused + 1))).toEqual(['published'])
+        await connection.close()
+      })
+
+      it('a stream whose figures leave out what it has no room for: the same', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('events.>', { max_bytes: 4_000, discard: 'new' })
+        const connection = await client.connect(server.url)
+        const clock = shiftedClock()
+        await using publisher = natsPublisher({ connection, subject, clock, fence: 'subject' })
+        for (let length = 1_000, sequence = 1; length > 0; sequence++) {
+          const payload = JSON.stringify('x'.repeat(length))
+          const [outcome] = await publish(publisher, [dueEntry({ sequence, payload })])
+          if (outcome?.status === 'published') continue
+          expect(outcome?.status).toBe('unavailable')
+          // nobody's entry is to blame, however little is missing
+          await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })
+          length -= 120
+        }
+        await observer.connection.request(`$JS.API.STREAM.PURGE.${stream}`)
+        clock.shift(5_000)
         await publisher.probe?.({ signal: never })
         await connection.close()
       })
