@@ -221,7 +221,8 @@ export interface LeasedSource extends OutboxSource {
    * Deletes published and discarded entries that have been so for `olderThanMs`, at most `limit`, oldest first; never
    * waits for producers, nor they for it.
    *
-   * @returns how many it deleted: fewer than `limit` means that none is left
+   * @returns how many it deleted: fewer than `limit` means that none is left, but for rows that others have locked. A
+   *   store may delete whole parts of its table, and then more
    */
   purge(request: { readonly olderThanMs: number; readonly limit: number } & CallOptions): Promise<number>
 

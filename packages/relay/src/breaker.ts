@@ -56,9 +56,12 @@ export class Breaker {
     if (!this.#isOpen) this.#announceUp()
   }
 
-  /** How long until an open breaker's destination is asked again, milliseconds. */
+  /** How long until more is known of an open breaker's destination, milliseconds: a probe under way may hang. */
   get nextProbeInMs(): number {
-    return Math.max(0, (this.#probing?.at ?? 0) - this.#context.settings.clock.monotonic())
+    const { clock, publishTimeoutMs } = this.#context.settings
+    if (!this.#probing) return 0
+    const inMs = this.#probing.at - clock.monotonic()
+    return inMs > 0 ? inMs : Math.max(1, inMs + publishTimeoutMs)
   }
 
   /** Ends the probing; the breaker stays as it is, until `resume`. */
@@ -82,7 +85,7 @@ export class Breaker {
   #probeLater(): void {
     const { clock, random, leaseMs, publishTimeoutMs } = this.#context.settings
     // an outage's end is noticed within a lease, as a death is, even if the probe before hangs until its time is over
-    const maxDelayMs = Math.min(5_000, leaseMs - publishTimeoutMs)
+    const maxDelayMs = Math.max(500, Math.min(5_000, leaseMs - publishTimeoutMs))
     const delayMs = backoffMs(++this.#failures, { minDelayMs: 100, maxDelayMs }, random)
     const cancel = clock.schedule(() => void this.#tryAgain(), delayMs)
     this.#probing = { at: clock.monotonic() + delayMs, cancel }

@@ -9,6 +9,7 @@ import {
 import { pause } from './pause.ts'
 import type { Relay } from './relay.ts'
 import { stillnessOf } from './stillness.ts'
+import { within } from './time.ts'
 
 /** How a relay does: for a platform's probes, and for people. */
 export interface RelayHealth {
@@ -47,14 +48,19 @@ export interface HealthOptions {
   readonly onStalled?: (stall: Stall) => void
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
   readonly stuckAfterMs?: number
+  /** a store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe */
+  readonly timeoutMs?: number
   /** for tests and simulations */
   readonly clock?: Clock
 }
 
 export interface HealthCheck {
-  /** Looks now. Rejects only when the store's `stats` finds a defect: an outage is a reason. */
+  /**
+   * Looks now, and answers within `timeoutMs`. Rejects only when the store's `stats` finds a defect, or with the reason
+   * of a `signal` that aborts: an outage is an answer.
+   */
   check(options?: CallOptions): Promise<RelayHealth>
-  /** Checks until `signal` aborts, every `everyMs` (default 10,000), for `onStalled`. @throws as `check` does */
+  /** Checks every `everyMs` (default 10,000) for `onStalled`, and resolves when `signal` aborts. @throws as `check` does */
   watch(options: { readonly everyMs?: number; readonly signal: AbortSignal }): Promise<void>
 }
 
@@ -71,12 +77,12 @@ export interface HealthCheck {
  * database or broker leaves the relay live, since it goes on by itself.
  */
 export function relayHealth(options: HealthOptions): HealthCheck {
-  const { relay, store, stalledAfterMs = 60_000, stuckAfterMs = 60_000, onStalled, clock = systemClock } = options
+  const { relay, stalledAfterMs = 60_000, stuckAfterMs = 60_000, onStalled, clock = systemClock } = options
   const lookAt = stillnessOf(relay, clock, stalledAfterMs)
   let wellAt = clock.monotonic()
 
   const check = async (call?: CallOptions): Promise<RelayHealth> => {
-    const backlog = await backlogOf(store, call)
+    const backlog = await backlogOf(options, clock, call?.signal)
     const now = clock.monotonic()
     const stats = relay.stats()
     if (stats.mayPublish || stats.isStoreDown) wellAt = now
@@ -112,22 +118,31 @@ export function relayHealth(options: HealthOptions): HealthCheck {
     check,
     async watch({ everyMs = 10_000, signal }) {
       while (!signal.aborted) {
-        await check()
+        await check({ signal }).catch((error: unknown) => {
+          if (!signal.aborted) throw error
+        })
         await pause(clock, everyMs, signal)
       }
     },
   }
 }
 
-/** @returns undefined: the database is away */
+const never = new AbortController().signal
+
+/** @returns undefined: the database is away, or silent */
 async function backlogOf(
-  store: HealthOptions['store'],
-  options: CallOptions | undefined,
+  { store, timeoutMs = 3_000 }: HealthOptions,
+  clock: Clock,
+  abort: AbortSignal = never,
 ): Promise<readonly PartitionStats[] | undefined> {
+  if (!store) return []
   try {
-    return (await store?.stats(options))?.partitions ?? []
+    const { partitions } = await within(clock, { system: 'store', timeoutMs, abort }, (signal) =>
+      store.stats({ signal }),
+    )
+    return partitions
   } catch (error) {
-    if (OutboxError.is(error) && error.isRetryable) return undefined
+    if (!abort.aborted && OutboxError.is(error) && error.isRetryable) return undefined
     throw error
   }
 }

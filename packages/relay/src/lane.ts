@@ -15,7 +15,7 @@ import { isRetryable, type StoreCalls } from './store-calls.ts'
 import { Bell } from './time.ts'
 import type { Turns } from './turns.ts'
 
-/** Retries that are due this close to each other, in milliseconds, share a look. */
+/** Retries that are due this close to each other, in milliseconds, share a look; after long waits, a fiftieth of them. */
 const retryGrainMs = 10
 /** What a dead relay had in hand goes out in batches that are smaller by this: who dies once more dies with few. */
 const waryDivisor = 10
@@ -262,7 +262,9 @@ export class Lane {
     if (settlement?.outcome === 'retry') {
       const { retryInMs, isRefusal } = settlement
       counters.retried += 1
-      this.#dueAgain.add(Math.ceil((settings.clock.monotonic() + retryInMs) / retryGrainMs) * retryGrainMs)
+      // in powers of two, so that however many wait, they share few looks
+      const grainMs = retryGrainMs * 2 ** Math.max(0, Math.ceil(Math.log2(retryInMs / 1_000)))
+      this.#dueAgain.add(Math.ceil((settings.clock.monotonic() + retryInMs) / grainMs) * grainMs)
       events.emit('retry', { entry, error, retryInMs, isRefusal })
     }
     if (settlement?.outcome === 'dead') {
@@ -273,8 +275,12 @@ export class Lane {
 
   #ringWhenDueAgain(): void {
     const now = this.#context.settings.clock.monotonic()
-    for (const at of this.#dueAgain) if (at <= now) this.#dueAgain.delete(at)
-    if (this.#dueAgain.size > 0) this.#bell.ringIn(Math.min(...this.#dueAgain) - now)
+    let next = Infinity
+    for (const at of this.#dueAgain) {
+      if (at <= now) this.#dueAgain.delete(at)
+      else next = Math.min(next, at)
+    }
+    if (next < Infinity) this.#bell.ringIn(next - now)
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type Publisher,
   systemClock,
 } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { type RelayListeners, relayEvents } from './events.ts'
 import type { RetryOptions } from './retry.ts'
 
@@ -121,7 +122,7 @@ export function settingsFrom(options: RelayOptions): RelaySettings {
 }
 
 function requireFit(settings: RelaySettings): void {
-  const { leaseMs, pollIntervalMs, publishTimeoutMs, storeTimeoutMs, onDead, retryFor } = settings
+  const { leaseMs, pollIntervalMs, publishTimeoutMs, storeTimeoutMs, maxCrashes, onDead, retryFor } = settings
   const leastMs = 3 * pollIntervalMs
   const longestMs = leaseMs - pollIntervalMs
   if (leaseMs < leastMs) throw notValid('leaseMs', leaseMs, `${leastMs} or more: three polls must fit in it`)
@@ -130,6 +131,9 @@ function requireFit(settings: RelaySettings): void {
   }
   if (storeTimeoutMs > leaseMs) {
     throw notValid('storeTimeoutMs', storeTimeoutMs, `${leaseMs} or less: a poll must be answered within the lease`)
+  }
+  if (maxCrashes <= suspectAt) {
+    throw notValid('maxCrashes', maxCrashes, `${suspectAt + 1} or more: only then has the entry been alone`)
   }
   if (onDead !== 'skip' && onDead !== 'block') throw notValid('onDead', onDead, "'skip' or 'block'")
   if (retryFor && typeof retryFor !== 'function') throw notValid('retryFor', retryFor, 'a function')

@@ -244,13 +244,13 @@ class StoreRelay implements Relay {
     ]
     await Promise.race([this.#drain(), expired.promise])
     for (const cancel of timers) cancel()
-    this.#abort.abort(relayStopped())
     this.#over.abort(relayStopped())
     this.#watch.stop()
     this.#end()
   }
 
   #end(): void {
+    this.#abort.abort(relayStopped())
     this.#destinations.stop()
     this.#state = 'stopped'
     this.#ended.resolve()

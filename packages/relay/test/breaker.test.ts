@@ -11,6 +11,7 @@ const error = new OutboxError('unavailable', 'no connection', { system: 'broker'
 
 interface Given {
   readonly leaseMs?: number
+  readonly pollIntervalMs?: number
   readonly publishTimeoutMs?: number
   readonly random?: () => number
 }
@@ -90,6 +91,14 @@ describe('a breaker before a destination that can be probed', () => {
     expect(gaps.slice(0, 8)).toEqual([1_100, 1_200, 1_400, 1_800, 2_600, 3_000, 3_000, 3_000])
   })
 
+  test('nor more often than twice a second or so, where a publish may take nearly the whole lease', async () => {
+    const destination = new Destination(true, { leaseMs: 10_000, pollIntervalMs: 50, publishTimeoutMs: 9_950 })
+    await destination.breaker.isAway(error, false)
+    await destination.clock.advance(30_000)
+    const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
+    expect(gaps.slice(0, 6)).toEqual([50, 100, 200, 250, 250, 250])
+  })
+
   test('probes ever less often, every 5 seconds at least', async () => {
     const destination = new Destination(true)
     await destination.breaker.isAway(error, false)
@@ -105,6 +114,10 @@ describe('a breaker before a destination that can be probed', () => {
     expect(await clock.advanceUntilSettled(breaker.isAway(error, false))).toBe(true)
     expect(clock.monotonic()).toBe(5_000)
     expect(breaker.nextProbeInMs).toBe(50)
+    await clock.advance(50)
+    expect(breaker.nextProbeInMs, 'while it hangs, nothing is known before its time is over').toBe(5_000)
+    await clock.advance(4_000)
+    expect(breaker.nextProbeInMs).toBe(1_000)
   })
 
   test('waits for no probe once the relay ends', async () => {

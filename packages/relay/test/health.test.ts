@@ -338,6 +338,40 @@ describe('a backlog', () => {
   })
 })
 
+describe('a database that is silent', () => {
+  const silent = { stats: () => new Promise<never>(() => undefined) }
+
+  test('is away: the check answers in time, and the relay is live', async () => {
+    const world = new World()
+    const { relay } = world.relay(recordingPublisher())
+    await relay.start()
+    await world.clock.advance(2_000)
+    const from = world.clock.monotonic()
+    const health = relayHealth({ relay, clock: world.clock, store: silent })
+    expect(await world.clock.advanceUntilSettled(health.check())).toEqual({
+      ...well,
+      isReady: false,
+      reasons: ['The database is away.'],
+    })
+    expect(world.clock.monotonic() - from).toBe(3_000)
+    await relay.stop()
+    expect(world.clock.pending).toBe(0)
+  })
+
+  test('holds up neither the end of a watch nor a check that is no longer wanted', async () => {
+    const world = new World()
+    const { relay } = world.relay(recordingPublisher())
+    const health = relayHealth({ relay, clock: world.clock, store: silent })
+    const stop = new AbortController()
+    const watching = health.watch({ signal: stop.signal })
+    const checking = health.check({ signal: stop.signal })
+    stop.abort(new Error('enough'))
+    await watching
+    await expect(checking).rejects.toThrow('enough')
+    expect(world.clock.pending).toBe(0)
+  })
+})
+
 /** The health of a relay that is shown these figures of one partition. */
 function seeing({ clock }: World, relay: Relay, figures: () => Omit<PartitionStats, 'partition'>): HealthCheck {
   return relayHealth({ relay, clock, store: { stats: async () => ({ partitions: [{ partition: 7, ...figures() }] }) } })

@@ -22,6 +22,7 @@ const mistakes: readonly (readonly [string, object, option: string, advice: RegE
   ['lanes 0', { lanes: 0 }, 'lanes', /whole number from 1 on/],
   ['lanes as text', { lanes: '4' }, 'lanes', /whole number from 1 on/],
   ['maxCrashes 0', { maxCrashes: 0 }, 'maxCrashes', /whole number from 1 on/],
+  ['two crashes, both of them in company', { maxCrashes: 2 }, 'maxCrashes', /write 3 or more: only then .* alone/],
   ['pollIntervalMs 0', { pollIntervalMs: 0 }, 'pollIntervalMs', /milliseconds, from 1 to 2147483647/],
   ['leaseMs without end', { leaseMs: Number.POSITIVE_INFINITY }, 'leaseMs', /milliseconds, from 1 to 2147483647/],
   ['publishTimeoutMs -5', { publishTimeoutMs: -5 }, 'publishTimeoutMs', /milliseconds, from 1 to 2147483647/],

@@ -29,6 +29,22 @@ describe('start', () => {
     await relay.stop()
   })
 
+  test('rejects, and leaves nothing behind: not the probes of another destination, which fails later', async () => {
+    const world = new World()
+    const check: Publisher['check'] = async () => {
+      await new Promise<void>((resolve) => world.clock.schedule(resolve, 1_000))
+      throw new OutboxError('unavailable', 'no connection', { system: 'later' })
+    }
+    const destinations = {
+      first: { ...recordingPublisher(), check: () => Promise.reject(missing) },
+      later: { ...recordingPublisher(), check, probe: () => Promise.reject(missing) },
+    }
+    const { relay } = world.relay(routePublisher({ route: () => 'first', destinations }))
+    await expect(relay.start()).rejects.toBe(missing)
+    await world.clock.advance(60_000)
+    expect(world.clock.pending).toBe(0)
+  })
+
   test('passes on the warnings of a destination, which is told the longest time between two tries', async () => {
     const world = new World()
     let horizonMs = 0
