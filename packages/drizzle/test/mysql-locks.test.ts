@@ -85,6 +85,28 @@ for (const [title, server] of servers) {
       expect(await outbox.purge({ olderThanMs: 0, limit: 100 })).toBe(1)
     })
 
+    test('purge goes on behind them', async () => {
+      await own.db.transaction((tx) =>
+        outbox.enqueue(
+          tx,
+          Array.from({ length: 1_100 }, (_, n) => placed(`more-${n}`)),
+        ),
+      )
+      const pending = await outbox.fetchUnpublished(2_000)
+      await outbox.markPublished(pending.map(({ id }) => id))
+      const connection = await createConnection(database.url)
+      try {
+        await connection.query('begin')
+        await connection.query(
+          `select position from outbox_entries where state = 'published' order by position limit 1 for update`,
+        )
+        expect(await outbox.purge({ olderThanMs: 0, limit: 2_000 })).toBe(pending.length)
+        await connection.query('rollback')
+      } finally {
+        await connection.end()
+      }
+    })
+
     describe('a relay’s statement that goes on and on', () => {
       test.each(calls)('holds up no enqueue: %s', async (_, call) => {
         const connection = await createConnection(database.url)

@@ -92,6 +92,18 @@ describeWith('postgres', 'moving between the engines', () => {
     expect((await mark.stats()).pending).toBe(0)
   })
 
+  test('emptyLog refuses a connection whose transactions would not see what was committed while it waited', async () => {
+    await using log = await openLog(database.url)
+    const strict = new URL(database.url)
+    strict.searchParams.set('options', '-c default_transaction_isolation=repeatable\\ read')
+    await using other = openNodePostgres(strict.href)
+    await expect(emptyLog(other.db)).rejects.toMatchObject({
+      code: 'setup-required',
+      message: expect.stringContaining("default_transaction_isolation = 'read committed'"),
+    })
+    await emptyLog(log.db)
+  })
+
   test('a dump that is restored on a server that counts other transactions is refused, and goes on after emptyLog', async () => {
     await using log = await openLog(database.url)
     const commit = (...ids: string[]) => log.db.transaction((tx) => log.outbox.enqueue(tx, ids.map(order)))

@@ -61,6 +61,12 @@ describeWith('postgres', 'roles that are allowed what the README grants for a lo
     await relaying.markPublished([])
     expect(await relaying.purge({ olderThanMs: 0, limit: 100 })).toBe(4)
     await heir.leave()
+
+    await run(database.url, `revoke select on outbox_entries_position_seq from ${relayRole.name}`)
+    await expect(relaying.check()).rejects.toMatchObject({
+      code: 'setup-required',
+      message: expect.stringContaining('privilege SELECT on the sequence outbox_entries_position_seq'),
+    })
   })
 
   test('without them, the check names what is missing', async () => {

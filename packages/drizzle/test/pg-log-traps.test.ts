@@ -170,6 +170,36 @@ describeWith('postgres', 'what a log may stumble over', () => {
     ])
   })
 
+  test('what is written while a fetch waits for its leases is lent, whenever it is committed', async () => {
+    await commit(unseen)
+    const relay = await handRelay(outbox)
+    const elsewhere = await begin()
+    await elsewhere.client.query(`select from "${schemaOf(log)}".outbox_leases where partition = 63 for update`)
+    const fetching = relay.fetch() // has locked the other leases, and so has its transaction id
+    await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the fetch to wait' })
+    const late = await begin()
+    await late.enqueue(order('x'))
+    await elsewhere.client.query('commit')
+    const lent = await fetching
+    await relay.settle(lent.map(published))
+    expect(lent.length + (await relay.drain()).length).toBe(unseen.length)
+    await late.client.query('commit')
+    expect(places(await relay.drain())).toEqual(['x#1'])
+    expect((await outbox.stats()).pending).toBe(0)
+  })
+
+  test('a relay is told of a sequence that it may not read, or that gives positions out ahead', async () => {
+    const sequence = `"${schemaOf(log)}".outbox_entries_position_seq`
+    await outbox.check()
+    await log.db.$client.query(`alter sequence ${sequence} cache 10`)
+    await expect(outbox.check()).rejects.toMatchObject({
+      code: 'setup-required',
+      message: expect.stringContaining('cache 1, and end the sessions that have enqueued'),
+    })
+    await log.db.$client.query(`alter sequence ${sequence} cache 1`)
+    await outbox.check()
+  })
+
   test('a relay that is gone when it has noted what it has seen leaves all of it to the next', async () => {
     await commit(unseen)
     const died = fetchWith(await handRelay(outbox), async (nth) => {

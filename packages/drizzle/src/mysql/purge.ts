@@ -42,7 +42,7 @@ export async function purge(session: Session, names: Names, request: Request): P
       request,
     )
     const last = found.at(-1)
-    if (!last) return 0
+    if (!last) return { found: 0, deleted: 0 }
     from = textIn(last, 'settled_at')
     const positions = found.map((row) => textIn(row, 'position')).join(', ')
     const { affectedRows } = await session.write(
@@ -53,7 +53,7 @@ export async function purge(session: Session, names: Names, request: Request): P
       ) settled straight_join ${entries} e ${byKey} on e.position = settled.position`,
       request,
     )
-    return affectedRows
+    return { found: found.length, deleted: affectedRows }
   })
 }
 
@@ -68,7 +68,7 @@ export async function purgeInbox(session: Session, names: Names, request: Reques
       request,
     )
     const last = found.at(-1)
-    if (!last) return 0
+    if (!last) return { found: 0, deleted: 0 }
     from = textIn(last, 'handled_at')
     const keys = found.map(
       (row) => `(${textLiteral(textIn(row, 'consumer'))}, ${textLiteral(textIn(row, 'message_id'))})`,
@@ -80,6 +80,6 @@ export async function purgeInbox(session: Session, names: Names, request: Reques
       ) handled straight_join ${inbox} i ${byKey} on i.consumer = handled.consumer and i.message_id = handled.message_id`,
       request,
     )
-    return affectedRows
+    return { found: found.length, deleted: affectedRows }
   })
 }

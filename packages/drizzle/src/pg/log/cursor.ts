@@ -1,7 +1,8 @@
 import { partitionCount } from '@outbox/core'
 import { columnsOf } from '../content.ts'
+import { standingLeases } from '../fence.ts'
 import type { Names } from '../names.ts'
-import { nowhere } from './tables.ts'
+import { nowhere, positionSequence } from './tables.ts'
 
 /*
  * A cursor stands between two snapshots. What `since` sees is passed. What `until` sees beyond that is the window, which
@@ -10,6 +11,27 @@ import { nowhere } from './tables.ts'
  * So a transaction that commits late is in a later window, wherever its position is, and one that stays open delays
  * nobody else. Within a window the order of positions is the order of those writers that waited for each other.
  */
+
+/**
+ * SQL for the two tables that every fetch begins with: `top`, the highest position given away so far, and `fence`, the
+ * leases that stand, locked.
+ *
+ * `top` is read after the statement's snapshot was taken, so nothing that it sees stands higher. And it is read before
+ * the leases are locked, which gives the transaction its id: whoever gets a later one gets later positions. So a
+ * transaction that was open when a later statement began, and that its snapshot does not list as open because nothing
+ * as young had ended yet, stands above what this one has noted.
+ *
+ * Without the right to read positions there is no lease: newer servers tell null then, and not an error.
+ */
+export function topAndFence(names: Names): string {
+  return `top as materialized (
+  select coalesce(pg_sequence_last_value(s.id), case when has_sequence_privilege(s.id, 'SELECT') then 0 end) as position
+  from (select ${positionSequence(names)}::regclass as id) s
+),
+fence as materialized (
+  ${standingLeases(names.leases, 1, 'where (select position from top) is not null')}
+)`
+}
 
 /** SQL: whether the cursor `c` has passed the log's row `l`; null where there is no cursor. */
 export function isPassed(l: string, c: string): string {
@@ -20,8 +42,9 @@ export function isPassed(l: string, c: string): string {
 /**
  * SQL for the rows of the window of a cursor `w`, by position from `w.position` on.
  *
- * Two ranges of indexes, each read no further than the limit. A transaction that began after `since` has positions
- * above `low`. One that was open then may have any: for each of those that have ended since, one probe.
+ * Two ranges of indexes, each read no further than the limit. A transaction whose id is above all that `since` knows has
+ * positions above `low` (`topAndFence`). One that it lists as open may have any: for each of those that have ended
+ * since, one probe.
  */
 export function windowRows({ log }: Names, w: string, columns: string, limit: string): string {
   return `(select ${columnsOf('l', columns)}

@@ -1,5 +1,7 @@
+import { setupRequired } from '../check.ts'
 import { checkDatabase, type PgDatabase } from '../handles.ts'
 import { type Names, namesIn, type Place } from '../names.ts'
+import { booleanIn } from '../rows.ts'
 import { sessionOf } from '../session.ts'
 import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
 import { identity } from './server.ts'
@@ -13,18 +15,31 @@ import { positionSequence } from './tables.ts'
  * transactions; or to go back to the mark engine at once. A relay that still runs is told that it is no member any more.
  * Producers wait meanwhile. It is one transaction; calling it again changes nothing.
  *
- * @throws {OutboxError} `setup-required` if the role is not the tables' owner, or the log is not there ·
- *   `unavailable`, `busy`
+ * @throws {OutboxError} `setup-required` if the role is not the tables' owner, the log is not there, or the connection's
+ *   transactions are stricter than READ COMMITTED by default · `unavailable`, `busy`
  */
 export async function emptyLog(db: PgDatabase, place: Place = {}): Promise<void> {
   checkDatabase(db)
   const names = namesIn(place)
-  await sessionOf(db, { names, use: 'logPurge' }).run({ text: emptyText(names), values: [] })
+  const session = sessionOf(db, { names, use: 'logPurge' })
+  const [row] = await session.run({ text: `select ${seesCommits} as sees_commits`, values: [] })
+  if (row && !booleanIn(row, 'sees_commits')) {
+    throw setupRequired(
+      'Transactions of this connection to PostgreSQL see what was committed when they began: emptyLog could leave entries behind.',
+      ["default_transaction_isolation = 'read committed'"],
+      "Call emptyLog over a connection that has default_transaction_isolation = 'read committed'.",
+    )
+  }
+  await session.run({ text: emptyText(names), values: [] })
 }
+
+/** SQL: whether each statement sees what was committed before it, also after it has waited for a lock. */
+const seesCommits = "current_setting('transaction_isolation') in ('read committed', 'read uncommitted')"
 
 function emptyText(names: Names): string {
   const { entries, relays, meta, log, log_cursors, log_leaves, log_slot } = names
   return `do $empty$ begin
+  if not ${seesCommits} then raise 'emptyLog needs READ COMMITTED'; end if;
   lock table ${log} in access exclusive mode;
   delete from ${relays};
   ${moveAside(

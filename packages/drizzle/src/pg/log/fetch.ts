@@ -1,7 +1,7 @@
 import type { DueEntry, FetchRequest } from '@outbox/core'
 import { boundsOf } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
-import { commitsAtOnce, leaseValues, standingLeases } from '../fence.ts'
+import { commitsAtOnce, leaseValues } from '../fence.ts'
 import { byPartition, fetchStatement, lentIn, looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
 import { booleanIn, numberIn } from '../rows.ts'
@@ -10,10 +10,10 @@ import type { Statement } from '../statement.ts'
 import { pendingStates } from '../states.ts'
 import { besideLog, suspectOf } from './beside.ts'
 import { runUntilCurrent } from './current.ts'
-import { isBehind, isStale, moveAside, movedColumns, standsAside, windowRows } from './cursor.ts'
+import { isBehind, isStale, moveAside, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
 import { smoothStatement } from './smooth.ts'
-import { positionSequence, smallestFront } from './tables.ts'
+import { smallestFront } from './tables.ts'
 
 /** What a process remembers of its last fetches; it decides how much is asked, never what is lent. */
 export interface Mood {
@@ -86,13 +86,7 @@ function pageStatement(names: Names, request: FetchRequest, look: number): State
   const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, smallestFront)
   const late = lateness(names, 'b')
   const text = `
-with fence as materialized (
-  ${standingLeases(leases, 1)}
-),
--- read after this statement's snapshot was taken: nothing that it sees stands higher
-top as materialized (
-  select coalesce(pg_sequence_last_value(${positionSequence(names)}::regclass), 0) as position
-),
+with ${topAndFence(names)},
 -- 1. The window of each cursor. One that has nothing left gives way to the next, as a rule without another round trip.
 cursor as materialized (
   select c.partition, fence.epoch, fence.holder, c.version, c.in_flight, r.is_behind,

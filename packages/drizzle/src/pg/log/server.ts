@@ -1,9 +1,10 @@
 import type { CallOptions } from '@outbox/core'
 import { setupRequired } from '../check.ts'
 import type { Names } from '../names.ts'
-import { booleanIn } from '../rows.ts'
+import { booleanIn, textIn } from '../rows.ts'
 import type { Session } from '../session.ts'
 import { allCursors, standsAside, unpassedRows } from './cursor.ts'
+import { positionSequence } from './tables.ts'
 
 /** SQL: which server counts the transactions. A physical copy has the same, a restored dump has not. */
 export const identity: string = `case
@@ -32,6 +33,36 @@ select coalesce((select value <> ${identity} from ${meta} where key = 'log-serve
     ['transaction ids of this server in the log'],
     'Stop all relays, and run emptyLog(db): it keeps every entry, and loses and reorders nothing.',
   )
+}
+
+/**
+ * Whether the sequence of positions can be read, and gives them out one by one: a session that took some ahead would
+ * write below what a cursor has passed.
+ *
+ * @throws {OutboxError} `setup-required`
+ */
+export async function checkPositions(session: Session, names: Names, options?: CallOptions): Promise<void> {
+  const sequence = positionSequence(names)
+  const text = `
+select seqrelid::regclass::text as name, seqcache = 1 as is_one_by_one, has_sequence_privilege(seqrelid, 'SELECT') as is_readable
+from pg_sequence where seqrelid = ${sequence}::regclass`
+  const [row] = await session.run({ text, values: [] }, options)
+  if (!row) return
+  const name = textIn(row, 'name')
+  if (!booleanIn(row, 'is_readable')) {
+    throw setupRequired(
+      'The role of the connection may not use the log of the outbox in PostgreSQL.',
+      [`privilege SELECT on the sequence ${name}`],
+      'Grant it: the README of @outbox/drizzle has the statements for each kind of process.',
+    )
+  }
+  if (!booleanIn(row, 'is_one_by_one')) {
+    throw setupRequired(
+      'Sessions take positions of the outbox in PostgreSQL ahead, and the log would pass over entries.',
+      [`the sequence ${name} without a cache`],
+      `Stop the relays, run: alter sequence ${name} cache 1, and end the sessions that have enqueued.`,
+    )
+  }
 }
 
 /**

@@ -1,13 +1,13 @@
 import type { FetchRequest } from '@outbox/core'
 import { boundsOf } from '../bounds.ts'
 import { contentColumns } from '../content.ts'
-import { commitsAtOnce, leaseValues, standingLeases } from '../fence.ts'
+import { commitsAtOnce, leaseValues } from '../fence.ts'
 import { looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
 import type { Statement } from '../statement.ts'
-import { isBehind, isStale, movedColumns, standsAside, windowRows } from './cursor.ts'
+import { isBehind, isStale, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
-import { positionSequence, smallestFront } from './tables.ts'
+import { smallestFront } from './tables.ts'
 
 /**
  * The fetch of an ordinary day: a page from the log under each lease, and nothing else.
@@ -30,12 +30,7 @@ export function smoothStatement(names: Names, request: FetchRequest, watchesCrow
   ) w`
   const late = lateness(names, 'l')
   const text = `
-with fence as materialized (
-  ${standingLeases(leases, 1)}
-),
-top as materialized (
-  select coalesce(pg_sequence_last_value(${positionSequence(names)}::regclass), 0) as position
-),
+with ${topAndFence(names)},
 cursor as materialized (
   select c.partition, c.version, c.since, c.until, c.position, c.low, c.next_low, c.high, c.seen, c.in_flight
   from fence join ${log_cursors} c using (partition)

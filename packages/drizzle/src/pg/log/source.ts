@@ -7,7 +7,7 @@ import type { Session } from '../session.ts'
 import { fetch, type Mood } from './fetch.ts'
 import { acquire, join, poll, release } from './leases.ts'
 import { purge } from './purge.ts'
-import { checkServer } from './server.ts'
+import { checkPositions, checkServer } from './server.ts'
 import { settle } from './settle.ts'
 import { stats } from './stats.ts'
 import { fetchUnpublished, markPublished } from './trait.ts'
@@ -23,6 +23,7 @@ export function logSource(sessionFor: (use: Use) => Session, names: Names): Leas
     async check(options) {
       await check(session, logSubject(names), options)
       await checkServer(session, names, options)
+      await checkPositions(session, names, options)
     },
     join: (request) => join(session, names, request),
     poll: (request) => poll(session, names, request),
