@@ -2,9 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
 import { createRelay, type RelayOptions } from '@outbox/relay'
 import type { BrokerAddress } from './brokers.ts'
+import { machineMs } from './machine-clock.ts'
 import { openPublisher } from './publishers.ts'
 import { openStore, type StoreAddress } from './stores.ts'
-import { machineMs } from './machine-clock.ts'
 
 /** What a relay process is told, as JSON in its first argument. */
 export interface RelayProcessOptions {
