@@ -1,6 +1,6 @@
 import { event, partitionOf } from '@outbox/core'
 import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
-import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
+import { describeWith, startTcpProxy, type TestDatabase, waitFor } from '@outbox/services'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openNodePostgres, openPglite, openPostgresJs, ownDatabase } from './pg-databases.ts'
 
@@ -147,6 +147,18 @@ describeWith('postgres', 'waking up on PostgreSQL', () => {
       await producer.db.transaction((tx) => outbox.enqueue(tx, placed))
       await waitFor(() => heard > heardBefore, { what: 'the other one to hear' })
       expect(wakes).toBe(wakesBefore)
+    })
+
+    test('a subscription whose connection is lost while it is disposed ends all the same', async () => {
+      await using proxy = await startTcpProxy(database.url)
+      const url = proxy.through(database.url)
+      await using own = _ === 'node-postgres' ? openNodePostgres(url) : openPostgresJs(url)
+      const subscription = await pgOutbox({ db: own.db }).subscribe(wake)
+      await listening(1)
+      proxy.blackHole()
+      const end = subscription[Symbol.asyncDispose]()
+      proxy.reset()
+      await end
     })
 
     test('a server that cannot be reached neither fails nor delays a subscription for long', async () => {

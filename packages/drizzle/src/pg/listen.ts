@@ -39,7 +39,11 @@ async function listenOnPostgresJs(client: PostgresJs, channel: string, events: L
   // `onlisten` comes at every (re)connection: something may have been said in between
   const { unlisten } = await client.listen(channel, events.onNotification, () => events.onNotification(''))
   return async () => {
-    await unlisten()
+    try {
+      await unlisten()
+    } catch {
+      // it forgets the channel first: whatever connection it takes up again does not listen to this
+    }
   }
 }
 

@@ -4,7 +4,8 @@ import { poolSize } from '../application.ts'
 import { type PgApplication, pgApplication, setUpPg } from './pg.ts'
 
 export function openPostgresJs(url: string): PgApplication {
-  const client = postgres(url, { max: poolSize, onnotice: () => undefined })
+  // its question for types would end the process when the connection breaks while it is asked
+  const client = postgres(url, { max: poolSize, onnotice: () => undefined, fetch_types: false })
   return pgApplication(drizzle({ client }), () => client.end())
 }
 
