@@ -98,7 +98,7 @@ const relay = createRelay({
     published({ entries }) {
       if (options.tellsPublished) tell({ kind: 'published', ids: entries.map(({ id }) => id), atMs: machineMs() })
     },
-    partitions: ({ held }) => tell({ kind: 'partitions', held: held.length }),
+    partitions: ({ held }) => tell({ kind: 'partitions', held: held.length, partitions: held, atMs: machineMs() }),
     dead: ({ entry, reason }) => tell({ kind: 'dead', id: entry.id, reason }),
     retry: ({ entry, isRefusal, error }) => tell({ kind: 'retry', id: entry.id, isRefusal, error: String(error) }),
     leasesLost: ({ partitions }) => tell({ kind: 'leasesLost', partitions }),

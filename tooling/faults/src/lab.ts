@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { partitionCount } from '@outbox/core'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import type { Application } from '@outbox/end-to-end/application'
 import { type BrokerAddress, type BrokerKind, createStream, lengthOf } from '@outbox/end-to-end/brokers'
@@ -59,6 +60,12 @@ interface Programs {
 interface Place {
   child: NodeChild
   isWanted: boolean
+}
+
+/** What a relay process tells of its leases. */
+interface PartitionsNote {
+  readonly partitions: readonly number[]
+  readonly atMs: number
 }
 
 /** What a relay process tells of a batch. */
@@ -213,6 +220,20 @@ export class Lab implements AsyncDisposable {
   /** Processes that ended by themselves, or by a signal that nobody sent on purpose. */
   get deaths(): readonly Death[] {
     return this.#deaths
+  }
+
+  /** when every partition was, or had been since `from`, a living relay's, by the machine's clock; undefined: not yet */
+  heldAgainAt(from: number): number | undefined {
+    const heldAt = new Map<number, number>()
+    for (const { messages } of this.relays) {
+      // as: written by `relay-process.ts`
+      const notes = messages.filter(isAboutPartitions) as readonly PartitionsNote[]
+      notes.forEach(({ partitions, atMs }, index) => {
+        if ((notes[index + 1]?.atMs ?? Infinity) <= from) return
+        for (const one of partitions) heldAt.set(one, Math.min(heldAt.get(one) ?? Infinity, Math.max(atMs, from)))
+      })
+    }
+    return heldAt.size === partitionCount ? Math.max(...heldAt.values()) : undefined
   }
 
   /** when each entry was first told as published, by the machine's clock; who died may not have told it */

@@ -11,6 +11,8 @@ export class Notes {
   kills = 0
   /** from a fault's end until every partition moves again */
   readonly recoveriesMs: number[] = []
+  /** from a fault's end until every partition is a living relay's */
+  readonly takeOversMs: number[] = []
   /** from a fault's end until all that waited then is published */
   readonly catchUpsMs: number[] = []
   readonly excused = new Set<string>()
@@ -52,6 +54,8 @@ export class Notes {
     })
     this.recoveriesMs.push(Math.min(noticedMs, (toldAsMoved(lab, heads) ?? Infinity) - from))
     this.catchUpsMs.push(await until(everyMs, () => hasCaughtUp(sinceMs())))
+    await until(everyMs, async () => lab.heldAgainAt(from) !== undefined)
+    this.takeOversMs.push((lab.heldAgainAt(from) ?? Infinity) - from)
   }
 }
 

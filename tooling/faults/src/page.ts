@@ -36,6 +36,7 @@ function summaryOf(results: readonly Result[]): string {
     `- ${sum(({ entries }) => entries)} entries, ${sum(({ injected }) => injected)} faults, ${sum(({ kills }) => kills)} SIGKILLs, ${Math.round(sum(({ entriesPerSecond, seconds }) => entriesPerSecond * seconds) / sum(({ seconds }) => seconds))} entries per second committed under load`,
     `- lost ${sum(({ lost }) => lost.length)}, out of order ${sum(({ outOfOrder }) => outOfOrder.length)}, leaked ${sum(({ leaked }) => leaked.length)}`,
     `- recovered within the time of a lease and one poll, ${(timing.leaseMs + timing.pollIntervalMs) / 1_000} s: ${sum(({ timelyRecoveries }) => timelyRecoveries)} of ${sum(({ recoveries }) => recoveries)} times`,
+    ...takeOvers(results),
     `- processes that a known defect of their driver ended, and that were started again: ${sum(({ driverDeaths = 0 }) => driverDeaths)}`,
     `- slowest end after SIGTERM: ${(Math.max(...results.map(({ slowestStopMs }) => slowestStopMs)) / 1_000).toFixed(1)} s of ${timing.drainMs / 1_000} s`,
     `- ${broken.length === 0 ? 'nothing is wrong with any run' : `wrong: ${broken.map(({ store, publisher, fault, wrong }) => `${store} → ${publisher}, ${fault} (${wrong.join('; ')})`).join('; ')}`}`,
@@ -43,6 +44,17 @@ function summaryOf(results: readonly Result[]): string {
     `- ${unique(results.flatMap(({ servers }) => servers))}`,
     `- ${unique(results.map(({ machine }) => machine))}`,
   ].join('\n')
+}
+
+/** Of the runs that were measured so. */
+function takeOvers(results: readonly Result[]): readonly string[] {
+  const measured = results.filter(({ timelyTakeOvers }) => timelyTakeOvers !== undefined)
+  if (measured.length === 0) return []
+  const sum = (figure: (result: Result) => number): number => measured.reduce((all, result) => all + figure(result), 0)
+  const worstMs = Math.max(...measured.map(({ worstTakeOverMs = 0 }) => worstTakeOverMs))
+  return [
+    `- every partition was a living relay's again within that time: ${sum(({ timelyTakeOvers = 0 }) => timelyTakeOvers)} of ${sum(({ recoveries }) => recoveries)} times, after ${(worstMs / 1_000).toFixed(1)} s at most`,
+  ]
 }
 
 /** Each name with how often it is there. */

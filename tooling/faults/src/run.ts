@@ -32,6 +32,9 @@ export interface Result extends Audit {
   readonly recoveries: number
   /** of these, within the time of a lease and one poll */
   readonly timelyRecoveries: number
+  /** recoveries in which every partition was a living relay's within that time, and the slowest of all */
+  readonly timelyTakeOvers?: number
+  readonly worstTakeOverMs?: number
   /** until all that had waited is published */
   readonly medianCatchUpMs: number
   readonly worstCatchUpMs: number
@@ -63,7 +66,7 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
   const stream = [...lab.lostByBroker, ...(await readStream(lab.stream))]
   const found = audit(committed, stream, new Set(letters.map(({ entry }) => entry.id)), notes.excused)
   const dropped = sumOf(lab, 'duplicates')
-  const { recoveriesMs, catchUpsMs } = notes
+  const { recoveriesMs, takeOversMs, catchUpsMs } = notes
   return {
     ...found,
     store,
@@ -81,7 +84,9 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
     medianRecoveryMs: medianOf(recoveriesMs),
     worstRecoveryMs: Math.max(0, ...recoveriesMs),
     recoveries: recoveriesMs.length,
-    timelyRecoveries: recoveriesMs.filter((ms) => ms <= timing.leaseMs + timing.pollIntervalMs).length,
+    timelyRecoveries: recoveriesMs.filter(isInTime).length,
+    timelyTakeOvers: takeOversMs.filter(isInTime).length,
+    worstTakeOverMs: Math.max(0, ...takeOversMs),
     medianCatchUpMs: medianOf(catchUpsMs),
     worstCatchUpMs: Math.max(0, ...catchUpsMs),
     slowestStopMs: slowestStopMs(lab),
@@ -115,6 +120,11 @@ export function failed(store: StoreName, publisher: BrokerKind, fault: Fault, wh
     seconds: 0,
     wrong: [`no result: ${why}`],
   }
+}
+
+/** The time of a lease and one poll. */
+function isInTime(ms: number): boolean {
+  return ms <= timing.leaseMs + timing.pollIntervalMs
 }
 
 function medianOf(times: readonly number[]): number {
