@@ -43,14 +43,15 @@ export function isPassed(l: string, c: string): string {
  * SQL for the rows of the window of a cursor `w`, by position from `w.position` on.
  *
  * Two ranges of indexes, each read no further than the limit. A transaction whose id is above all that `since` knows has
- * positions above `low` (`topAndFence`). One that it lists as open may have any: for each of those that have ended
- * since, one probe.
+ * positions above `low` (`topAndFence`). One that it lists as open may have any: those below `low` are found by one
+ * probe for each that has ended since.
  */
 export function windowRows({ log }: Names, w: string, columns: string, limit: string): string {
   return `(select ${columnsOf('l', columns)}
       from ${log} l
       where ${isWithin(w, `greatest(${w}.position, ${w}.low)`, `${w}.high`)}
-        and l.xid >= pg_snapshot_xmax(${w}.since) and pg_visible_in_snapshot(l.xid, ${w}.until)
+        and l.xid >= pg_snapshot_xmin(${w}.since) and not pg_visible_in_snapshot(l.xid, ${w}.since)
+        and pg_visible_in_snapshot(l.xid, ${w}.until)
       order by l.partition, l.position
       limit ${limit})
     union all
@@ -59,7 +60,7 @@ export function windowRows({ log }: Names, w: string, columns: string, limit: st
       cross join lateral (
         select ${columnsOf('l', columns)}
         from ${log} l
-        where l.xid = open.xid and l.partition = ${w}.partition and l.position > ${w}.position
+        where ${isOf(w, `${w}.position`, `${w}.low`)}
         order by l.position
         limit ${limit}
       ) ended
@@ -88,6 +89,18 @@ export function allCursors({ log_cursors }: Names): string {
  */
 function isWithin(c: string, above: string, upTo: string): string {
   return `(l.partition, l.position) > (${c}.partition, ${above}) and (l.partition, l.position) <= (${c}.partition, ${upTo})`
+}
+
+/**
+ * SQL: whether the log's row `l` is of the transaction `open`, in the partition of the cursor `c`, above one position and
+ * not above another.
+ *
+ * Plan: the upper bound is written as a comparison of rows. Two plain bounds the planner takes for a range that holds
+ * next to nothing, and then any index is as good as that by `xid`.
+ */
+function isOf(c: string, above: string, upTo: string): string {
+  return `l.xid = open.xid and l.partition = ${c}.partition
+          and l.position > ${above} and (l.position, l.position) <= (${upTo}, ${upTo})`
 }
 
 /** Which of the rows are wanted. A limit, in each range, lets the planner expect little. */
@@ -122,7 +135,8 @@ export function unpassedRows({ log }: Names, c: string, columns: string, { limit
       cross join lateral (
         select ${columnsOf('l', columns)}
         from ${log} l
-        where l.xid = open.xid and l.partition = ${c}.partition and l.position <= ${bound} and not ${isPassed('l', c)} ${wanted}
+        where ${isOf(c, `case when pg_visible_in_snapshot(open.xid, ${c}.until) then ${c}.position else 0 end`, bound)}
+          and not ${isPassed('l', c)} ${wanted}
         ${cut || 'offset 0' /* one probe for each, never a join with all that is below the bound */}
       ) of_open)`
 }

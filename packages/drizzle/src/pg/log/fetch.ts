@@ -21,6 +21,8 @@ export interface Mood {
   roughFor: number
   /** fetches for which nobody looks behind the aggregates that fill a front */
   crowdedFor: number
+  /** the log left no room for what stands aside and is due: that comes first */
+  owesSide: boolean
 }
 
 /** After something out of the ordinary, more of it is likely. */
@@ -42,6 +44,12 @@ export async function fetch(
 ): Promise<readonly DueEntry[]> {
   if (request.leases.length === 0 || request.limit < 1) return []
   const leases = byPartition(request.leases)
+  if (mood.owesSide) {
+    mood.owesSide = false
+    const side = await session.run(fetchStatement(names, request, besideLog(names, false)), request)
+    const aside = side.flatMap((row) => lentIn(row, leases))
+    if (aside.length > 0) return aside
+  }
   if (mood.roughFor > 0) mood.roughFor -= 1
   else {
     const smooth = (look: number) => smoothStatement(names, request, mood.crowdedFor === 0, look)
@@ -64,6 +72,7 @@ export async function fetch(
     const rest = whatIsLeft(request, ofLog)
     const side = rest ? await session.run(fetchStatement(names, rest, besideLog(names, ofLog.length > 0)), request) : []
     const aside = side.flatMap((row) => lentIn(row, leases))
+    mood.owesSide = aside.length === 0 && ofLog.length > 0 && first !== undefined && booleanIn(first, 'is_side_due')
     const due = [...aside, ...ofLog]
     const parked = moved + (side[0] ? numberIn(side[0], 'parked') : 0)
     const isEnough =
@@ -176,10 +185,13 @@ placed as materialized (
   select m.*, e.aggregate_id is not null as goes_aside,
     -- more of one aggregate than is lent at once, and others behind it
     m.nth_of_aggregate > ${limitPerAggregate} as is_too_much,
+    -- so much that those who come after this window would wait for very long
+    m.rows_of_aggregate > ${looks.hotAbove} as is_hot,
     max(m.position) filter (where e.aggregate_id is null and m.nth_of_aggregate <= ${limitPerAggregate})
       over (partition by m.partition) as last_good
   from (
-    select *, row_number() over (partition by aggregate_id, aggregate_type order by position) as nth_of_aggregate
+    select *, row_number() over (partition by aggregate_id, aggregate_type order by position) as nth_of_aggregate,
+      count(*) over (partition by aggregate_id, aggregate_type) as rows_of_aggregate
     from met
     where not stands_aside
   ) m
@@ -214,7 +226,7 @@ kept as materialized (
     from (
       select *, row_number() over (partition by partition order by position) as turn
       from placed
-      where not goes_aside and (not is_too_much or last_good is null or position > last_good)
+      where not goes_aside and (not is_too_much or (not is_hot and (last_good is null or position > last_good)))
     ) of_partition
     window in_turn as (partition by is_too_much order by turn, position rows unbounded preceding)
   ) ranked
@@ -258,7 +270,7 @@ moved as (
     from placed p
     join noted using (partition)
     join ${log} l on l.slot = p.slot and l.partition = p.partition and l.position = p.position
-    where p.goes_aside or (p.is_too_much and p.position < p.last_good)
+    where p.goes_aside or (p.is_too_much and (p.is_hot or p.position < p.last_good))
     order by l.position
   ) going`,
     { columns: '', values: '' },

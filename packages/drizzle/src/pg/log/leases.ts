@@ -81,11 +81,18 @@ crashed_of_log as (
 
 /** `LeasedSource.release`. */
 export function release(session: Session, names: Names, request: Request<'release'>): Promise<void> {
+  // locked, and so read anew: a fetch that was given up may have noted something while this waited for its leases
   const also = `,
+in_hand as materialized (
+  select c.partition, c.in_flight
+  from ${names.log_cursors} c join fence using (partition)
+  order by c.partition
+  for update of c
+),
 forgotten as (
   update ${names.log_cursors} c set version = c.version + 1, in_flight = '{}', page_end = null
-  from fence
-  where c.partition = fence.partition and c.in_flight <> '{}'
+  from in_hand
+  where c.partition = in_hand.partition and in_hand.in_flight <> '{}'
 )`
   return mark.release(session, names, request, also)
 }

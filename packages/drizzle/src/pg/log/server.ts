@@ -80,11 +80,16 @@ export async function checkNoLog(session: Session, names: Names, options?: CallO
 select exists (
   select from (${allCursors(names)}) c
   where exists (
-    select from (${unpassedRows(names, 'c', 'id', { limit: '1', where: `not ${standsAside(names, 'l')}` })}) l)) as is_owing`
-  const [row] = await session.run({ text, values: [] }, options)
+    select from (${unpassedRows(names, 'c', 'id', { limit: '1', where: `not ${standsAside(names, 'l')}` })}) l))
+  -- a producer keeps this lock to its end, a prepared transaction too
+  or exists (
+    select from pg_locks
+    where database = (select oid from pg_database where datname = current_database())
+      and relation = to_regclass($1::text) and mode = 'RowExclusiveLock' and granted) as is_owing`
+  const [row] = await session.run({ text, values: [names.log] }, options)
   if (!row || !booleanIn(row, 'is_owing')) return
   throw setupRequired(
-    'A log stands beside the table of this outbox, and still owes entries, which a relay with the mark engine does not see.',
+    'A log stands beside the table of this outbox, and owes entries, or will when a transaction ends that is open: a relay with the mark engine does not see them.',
     ["the option engine: 'log'"],
     "Give engine: 'log' to the relays until the log is empty; or stop all relays, and run emptyLog(db).",
   )

@@ -1,0 +1,163 @@
+import { type DueEntry, partitionOf } from '@outbox/core'
+import { asTransaction, type PgOutbox, pgOutbox } from '@outbox/drizzle/pg'
+import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { Client } from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
+import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
+import { type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
+
+const order = (aggregateId: string, payload: unknown = {}) => ({ type: 'order.placed', aggregateId, payload })
+/** of one partition */
+const [hot, other] = ['hot', neighbourOf('hot')]
+
+describeWith('postgres', 'a log keeps nobody waiting for', () => {
+  let database: TestDatabase
+  let log: Awaited<ReturnType<typeof openLog>>
+  let outbox: PgOutbox
+  let relay: HandRelay
+  const clients: Client[] = []
+
+  beforeAll(async () => {
+    database = await ownDatabase()
+  })
+  afterAll(() => database[Symbol.asyncDispose]())
+  beforeEach(async () => {
+    log = await openLog(database.url, { schema: `check ${crypto.randomUUID()}` })
+    outbox = log.outbox
+    await commit(order('first'))
+    relay = await handRelay(outbox)
+    await relay.drain()
+  })
+  afterEach(async () => {
+    for (const client of clients.splice(0)) await client.end()
+    await log[Symbol.asyncDispose]()
+  })
+
+  const commit = (...events: Parameters<PgOutbox['enqueue']>[1][]) =>
+    log.db.transaction((tx) => outbox.enqueue(tx, events.flat()))
+  async function begin() {
+    const client = new Client({ connectionString: database.url })
+    await client.connect()
+    clients.push(client)
+    await client.query('begin')
+    await client.query('select pg_current_xact_id()')
+    const tx = asTransaction(drizzle({ client }))
+    return { client, enqueue: (...events: Parameters<PgOutbox['enqueue']>[1][]) => outbox.enqueue(tx, events.flat()) }
+  }
+  /** Fetches and settles until one like this is lent. @returns how many batches it took, at most `most` */
+  async function batchesUntil(
+    isMeant: (entry: DueEntry) => boolean,
+    request: Parameters<HandRelay['fetch']>[0],
+    most: number,
+  ) {
+    for (let batches = 1; batches <= most; batches++) {
+      const batch = await relay.fetch(request)
+      await relay.settle(batch.map(published))
+      if (batch.some(isMeant)) return batches
+    }
+    return Infinity
+  }
+
+  test('a long backlog of one aggregate, though it was there before them', async () => {
+    await commit(Array.from({ length: 2_000 }, () => order(hot)))
+    const request = { limit: 100, limitPerAggregate: 20 }
+    await relay.settle((await relay.fetch(request)).map(published)) // the window is open
+    await commit(order(other))
+    expect(await batchesUntil(({ aggregateId }) => aggregateId === other, request, 20)).toBeLessThanOrEqual(12)
+    const rest = await relay.drain(request)
+    const sequences = rest.filter(({ aggregateId }) => aggregateId === hot).map(({ sequence }) => sequence)
+    expect(sequences.at(-1)).toBe(2_000)
+    expect(sequences).toEqual(sequences.toSorted((a, b) => a - b))
+  })
+
+  test.each([
+    ['fills batches by their bytes', { maxBytes: 2_500 }, 1_000],
+    ['fills batches of one', { limit: 1 }, 10],
+    ['is there, though what stands aside is larger than a batch may be', { maxBytes: 500 }, 10],
+  ])('a log that %s, if something stands aside and is due', async (_, request, bytes) => {
+    await commit(order('refused', 'x'.repeat(1_000)))
+    const [first] = await relay.fetch()
+    await relay.settle(first ? [refused(first)] : [])
+    await commit(Array.from({ length: 50 }, (_, n) => order(`other-${n}`, 'x'.repeat(bytes))))
+    expect(await batchesUntil(({ aggregateId }) => aggregateId === 'refused', request, 60)).toBeLessThanOrEqual(3)
+    expect(await relay.drain(request)).not.toHaveLength(0)
+    expect((await outbox.stats()).pending).toBe(0)
+  })
+
+  test('a relay that left while a fetch of its own still ran: nobody takes it for a crash', async () => {
+    await commit(order('a'))
+    // a fetch whose caller has given it up still holds the leases' rows
+    const { client } = await begin()
+    const inside = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    await inside.fetch({ leases: relay.leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 })
+    const left = relay.leave()
+    await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the release to wait' })
+    await client.query('commit')
+    await left
+    const heir = await handRelay(outbox)
+    expect(await heir.fetch()).toMatchObject([{ aggregateId: 'a', crashes: 0 }])
+  })
+
+  test('a large transaction that was open for long: what it wrote is read once', async () => {
+    const large = await begin()
+    await commit(Array.from({ length: 64 }, (_, n) => order(`small-${n}`)))
+    await relay.drain()
+    const count = 20_000
+    for (let n = 0; n < count; n += 2_000) {
+      await large.enqueue(Array.from({ length: 2_000 }, (_, index) => order(`large-${(n + index) % 5_000}`)))
+    }
+    await large.client.query('commit')
+    await log.db.$client.query('vacuum analyze')
+    expect(
+      await rowsRead((store) =>
+        store.fetch({ leases: relay.leases, limit: 500, limitPerAggregate: 500, maxBytes: 1e8 }),
+      ),
+    ).toBeLessThan(10_000)
+    await relay.settle((await relay.fetch()).map(published))
+    expect(await relay.drain()).toHaveLength(count - 500)
+    expect(await rowsRead((store) => store.poll({ holder: relay.holder }))).toBeLessThan(5_000)
+  })
+
+  /** Of the log, and of the tables beside it. */
+  async function rowsRead(call: (store: PgOutbox) => Promise<unknown>): Promise<number> {
+    const plans: PlanNode[] = []
+    const client = explaining(log.db.$client, (plan) => plans.push(plan))
+    await call(pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) }))
+    const readBy = (plan: PlanNode): number =>
+      nodesOf(plan)
+        .filter((node) => /_log_\d|_entries/.test(node['Relation Name'] ?? ''))
+        .reduce(
+          (sum, node) => sum + (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
+          0,
+        )
+    return Math.max(...plans.map(readBy))
+  }
+
+  test('a relay with the mark engine that does not see what an open transaction writes: it is told', async () => {
+    const mark = pgOutbox({ db: log.db, notify: 'off', schema: schemaOf(log) })
+    await mark.check()
+    const open = await begin()
+    await open.enqueue(order('a'))
+    await expect(mark.check()).rejects.toMatchObject({
+      code: 'setup-required',
+      message: expect.stringContaining('or will when a transaction ends that is open'),
+    })
+    await open.client.query('rollback')
+    await mark.check()
+  })
+})
+
+function schemaOf({ schema }: { readonly schema?: string }): string {
+  if (schema === undefined) throw new Error('the log has no schema of its own')
+  return schema
+}
+
+function neighbourOf(id: string): string {
+  const one = Array.from({ length: 999 }, (_, n) => `neighbour-${n}`).find(
+    (candidate) => partitionOf('order', candidate) === partitionOf('order', id),
+  )
+  if (one === undefined) throw new Error('nobody is of that partition')
+  return one
+}
