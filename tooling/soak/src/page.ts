@@ -85,7 +85,7 @@ Each red line is a trouble. A gap in a line means that nobody could be asked, be
 
 ${tableOf(rows)}
 
-The processes run from TypeScript sources: most of the RSS is there once these are loaded, before anything is published. Where a broker drops repeats, the stream shows none.
+The processes run compiled, with drizzle-orm bundled. Where a broker drops repeats, the stream shows none.
 
 Garbage is collected before each sample, ${seconds(options.sampleEveryMs)} apart, so the figures are what the process holds. The slopes are straight lines by least squares. The shorter the run, the less a slope means: a cache that fills, or a page that the system has not taken back, weighs a lot when minutes are stretched to an hour. PostgreSQL's table grows until vacuum keeps pace with the purge, which takes longer than a short run.
 `
