@@ -16,6 +16,12 @@ export class Notes {
   /** from a fault's end until all that waited then is published */
   readonly catchUpsMs: number[] = []
   readonly excused = new Set<string>()
+  readonly #knowsAllRelays: boolean
+
+  /** @param options.knowsAllRelays - false where a relay beside those of the lab holds partitions; default true */
+  constructor({ knowsAllRelays = true }: { readonly knowsAllRelays?: boolean } = {}) {
+    this.#knowsAllRelays = knowsAllRelays
+  }
 
   async kill(lab: Lab, victim: Parameters<Lab['kill']>[0]): Promise<void> {
     await lab.kill(victim)
@@ -54,6 +60,7 @@ export class Notes {
     })
     this.recoveriesMs.push(Math.min(noticedMs, (toldAsMoved(lab, heads) ?? Infinity) - from))
     this.catchUpsMs.push(await until(everyMs, () => hasCaughtUp(sinceMs())))
+    if (!this.#knowsAllRelays) return
     await until(everyMs, async () => lab.heldAgainAt(from) !== undefined)
     this.takeOversMs.push((lab.heldAgainAt(from) ?? Infinity) - from)
   }

@@ -53,7 +53,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const began = performance.now()
   const since = (): number => performance.now() - began
   const isOver = (): boolean => since() >= minutes * 60_000
-  const notes = new Notes()
+  const notes = new Notes({ knowsAllRelays: false })
   const samples: Sample[] = []
   const marks: Mark[] = []
 
