@@ -141,7 +141,7 @@ function forward(from: Socket, to: Socket, now: () => { readonly flow: Flow; rea
     clearTimeout(timer)
     while (waiting[0] && waiting[0].dueAt <= performance.now()) waiting.shift()?.deliver()
     const [next] = waiting
-    if (next && next.dueAt !== held) timer = setTimeout(deliverDue, next.dueAt - performance.now())
+    if (next && next.dueAt !== held) timer = setTimeout(deliverDue, Math.max(0, next.dueAt - performance.now()))
   }
   const take = (deliver: () => void): void => {
     const { flow, delayMs } = now()
