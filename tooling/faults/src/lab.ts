@@ -1,6 +1,4 @@
-import { randomInt } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { partitionCount } from '@outbox/core'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import type { Application } from '@outbox/end-to-end/application'
 import { type BrokerAddress, type BrokerKind, createStream, lengthOf } from '@outbox/end-to-end/brokers'
@@ -8,7 +6,6 @@ import type { RelayProcessOptions } from '@outbox/end-to-end/relay-process'
 import { type StoreAddress, type StoreName, stores } from '@outbox/end-to-end/stores'
 import { programOf } from '@outbox/end-to-end/system'
 import {
-  type ChildExit,
   compiled,
   type NodeChild,
   type OwnServer,
@@ -20,8 +17,10 @@ import {
   waitFor,
 } from '@outbox/services'
 import { type DatabaseServer, startDatabase } from './databases.ts'
+import { type Death, Fleet } from './fleet.ts'
 import type { LoadProcessOptions } from './load-process.ts'
 import { whenThere } from './notes.ts'
+import { heldAgainAt, isAtWork, type Message, publishedAt, toldBy } from './told.ts'
 
 /** Short times, so that many faults fit into a run. What a relay that died leaves behind is taken over within the first two. */
 export const timing = Object.freeze({
@@ -56,31 +55,6 @@ interface Programs {
   readonly load: string
 }
 
-/** One place in a fleet of processes; whoever dies there is started again. */
-interface Place {
-  child: NodeChild
-  isWanted: boolean
-}
-
-/** What a relay process tells of its leases. */
-interface PartitionsNote {
-  readonly partitions: readonly number[]
-  readonly atMs: number
-}
-
-/** What a relay process tells of a batch. */
-interface PublishedNote {
-  readonly ids: readonly string[]
-  readonly atMs: number
-}
-
-/** A process that ended though nobody had told it to. */
-export interface Death {
-  readonly end: ChildExit
-  /** the last of what it printed */
-  readonly said: string
-}
-
 /** A whole system of its own: database, broker, proxies before both, producers and relays under supervision. */
 export class Lab implements AsyncDisposable {
   readonly options: LabOptions
@@ -94,12 +68,8 @@ export class Lab implements AsyncDisposable {
   readonly #programs: Programs
   /** what the broker held when it lost it on purpose */
   readonly lostByBroker: ReceivedEntry[] = []
-  readonly #relays: Place[] = []
-  readonly #producers: Place[] = []
-  readonly #ended: NodeChild[] = []
-  readonly #killed = new Set<unknown>()
-  readonly #deaths: Death[] = []
-  #isClosing = false
+  readonly #relays: Fleet = new Fleet('relay', (index) => this.#startRelay(index))
+  readonly #producers: Fleet = new Fleet('producer', (index) => this.#startProducer(index))
 
   private constructor(parts: {
     readonly options: LabOptions
@@ -146,7 +116,7 @@ export class Lab implements AsyncDisposable {
   async begin(): Promise<void> {
     const { relays = 3, producers = 4 } = this.options
     for (let index = 0; index < relays; index++) this.addRelay()
-    for (let index = 0; index < producers; index++) this.#producers.push(this.#place(() => this.#startProducer(index)))
+    for (let index = 0; index < producers; index++) this.#producers.add()
     try {
       await waitFor(async () => this.relays.every(isAtWork) && (await lengthOf(this.stream)) > 50, {
         what: 'entries to flow',
@@ -159,39 +129,34 @@ export class Lab implements AsyncDisposable {
   }
 
   get relays(): readonly NodeChild[] {
-    return this.#relays.filter(({ isWanted }) => isWanted).map(({ child }) => child)
+    return this.#relays.wanted
   }
 
   get producers(): readonly NodeChild[] {
-    return this.#producers.map(({ child }) => child)
+    return this.#producers.wanted
   }
 
   aRelay(): NodeChild {
-    const child = this.relays[randomInt(this.relays.length)]
-    if (!child) throw new Error('there is no relay')
-    return child
+    return this.#relays.any()
   }
 
   aProducer(): NodeChild {
-    const child = this.producers[randomInt(this.producers.length)]
-    if (!child) throw new Error('there is no producer')
-    return child
+    return this.#producers.any()
   }
 
   addRelay(): void {
-    const index = this.#relays.length
-    this.#relays.push(this.#place(() => this.#startRelay(index)))
+    this.#relays.add()
   }
 
   /** SIGKILL to one of the processes or servers, on purpose. */
   async kill(victim: { kill(): Promise<unknown> }): Promise<void> {
-    this.#killed.add(victim)
+    for (const fleet of this.#fleets) fleet.expectEndOf(victim)
     await victim.kill()
   }
 
   /** SIGTERM to one that has been at work; resolves when it has ended, and is not started again. */
   async removeRelay(): Promise<void> {
-    const place = await waitFor(() => this.#relays.find(({ isWanted, child }) => isWanted && isAtWork(child)), {
+    const place = await waitFor(() => this.#relays.places.find(({ child }) => isAtWork(child)), {
       what: 'a relay to work',
       timeoutMs: 60_000,
     })
@@ -202,7 +167,7 @@ export class Lab implements AsyncDisposable {
 
   /** No more producers. */
   async stopProducing(): Promise<void> {
-    await this.#end(this.#producers)
+    await this.#producers.end()
   }
 
   async drain(timeoutMs = 240_000): Promise<void> {
@@ -214,58 +179,40 @@ export class Lab implements AsyncDisposable {
 
   /** Ends all relays in an orderly way. */
   async stopRelays(): Promise<void> {
-    await this.#end(this.#relays)
+    await this.#relays.end()
   }
 
   /** Processes that ended by themselves, or by a signal that nobody sent on purpose. */
   get deaths(): readonly Death[] {
-    return this.#deaths
+    return this.#fleets.flatMap(({ deaths }) => deaths)
   }
 
   /** when every partition was, or had been since `from`, a living relay's, by the machine's clock; undefined: not yet */
   heldAgainAt(from: number): number | undefined {
-    const heldAt = new Map<number, number>()
-    for (const { messages } of this.relays) {
-      // as: written by `relay-process.ts`
-      const notes = messages.filter(isAboutPartitions) as readonly PartitionsNote[]
-      notes.forEach(({ partitions, atMs }, index) => {
-        if ((notes[index + 1]?.atMs ?? Infinity) <= from) return
-        for (const one of partitions) heldAt.set(one, Math.min(heldAt.get(one) ?? Infinity, Math.max(atMs, from)))
-      })
-    }
-    return heldAt.size === partitionCount ? Math.max(...heldAt.values()) : undefined
+    return heldAgainAt(this.relays, from)
   }
 
   /** when each entry was first told as published, by the machine's clock; who died may not have told it */
-  toldPublished(): ReadonlyMap<string, number> {
-    const toldAt = new Map<string, number>()
-    // as: written by `relay-process.ts`
-    for (const { ids, atMs } of this.told('published') as unknown as readonly PublishedNote[]) {
-      for (const id of ids) toldAt.set(id, Math.min(atMs, toldAt.get(id) ?? Infinity))
-    }
-    return toldAt
+  publishedAt(): ReadonlyMap<string, number> {
+    return publishedAt(this.#relays.everybody)
   }
 
   /** everything that relays and producers have told, those that have died as well */
-  told(kind: string): readonly Readonly<Record<string, unknown>>[] {
-    const places = [...this.#relays, ...this.#producers]
-    return [...this.#ended, ...places.map(({ child }) => child)].flatMap(({ messages }) =>
-      messages.filter(
-        (message): message is Readonly<Record<string, unknown>> => isRecord(message) && message['kind'] === kind,
-      ),
-    )
+  told(kind: string): readonly Message[] {
+    return this.#fleets.flatMap(({ everybody }) => toldBy(everybody, kind))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosing = true
-    const places = [...this.#relays, ...this.#producers]
-    for (const place of places) place.isWanted = false
-    await Promise.all(places.map(({ child }) => child.kill()))
+    await Promise.all(this.#fleets.map((fleet) => fleet.kill()))
     await Promise.allSettled([this.shop[Symbol.asyncDispose]()]) // its server may be away for good
     await this.databaseProxy?.[Symbol.asyncDispose]()
     await this.brokerProxy[Symbol.asyncDispose]()
     await this.database[Symbol.asyncDispose]()
     await this.broker[Symbol.asyncDispose]()
+  }
+
+  get #fleets(): readonly Fleet[] {
+    return [this.#relays, this.#producers]
   }
 
   /** the store as the processes reach it: through the proxy */
@@ -299,50 +246,4 @@ export class Lab implements AsyncDisposable {
     }
     return spawnNode(this.#programs.load, [JSON.stringify(options)], { env: producerEnvironments[index] ?? {} })
   }
-
-  #place(start: () => NodeChild): Place {
-    const place: Place = { child: start(), isWanted: true }
-    void this.#supervise(place, start)
-    return place
-  }
-
-  async #supervise(place: Place, start: () => NodeChild): Promise<void> {
-    for (;;) {
-      const { child } = place
-      const end = await child.exit
-      if (!place.isWanted || this.#isClosing) return
-      this.#ended.push(child)
-      if (!this.#killed.has(child)) this.#deaths.push(deathOf(child, end))
-      place.child = start()
-    }
-  }
-
-  /** SIGTERM to all of them; who was still loading does not hear it, and just ends. */
-  async #end(places: readonly Place[]): Promise<void> {
-    const wanted = places.filter(({ isWanted }) => isWanted)
-    for (const place of wanted) place.isWanted = false
-    await Promise.all(
-      wanted.map(async ({ child }) => {
-        const end = await child.signal('SIGTERM')
-        if (end.code !== 0 && end.signal !== 'SIGTERM') this.#deaths.push(deathOf(child, end))
-      }),
-    )
-  }
-}
-
-function deathOf(child: NodeChild, end: ChildExit): Death {
-  return { end, said: child.output().split('\n').slice(-25).join('\n') }
-}
-
-/** Whether a relay has passed its checks, and holds partitions or has held some. */
-function isAtWork({ messages }: NodeChild): boolean {
-  return messages.some(isAboutPartitions)
-}
-
-function isAboutPartitions(message: unknown): boolean {
-  return isRecord(message) && message['kind'] === 'partitions'
-}
-
-function isRecord(message: unknown): message is Readonly<Record<string, unknown>> {
-  return typeof message === 'object' && message !== null
 }

@@ -99,7 +99,7 @@ async function moves({ shop }: Lab, { ids, depth }: Heads): Promise<boolean> {
 /** When relays told of the last of them, by the machine's clock: before the database was asked, and had answered. */
 function toldAsMoved(lab: Lab, heads: Heads | undefined): number | undefined {
   if (!heads || heads.ids.size === 0) return undefined
-  const toldAt = lab.toldPublished()
+  const toldAt = lab.publishedAt()
   return Math.max(...[...heads.ids].map((id) => toldAt.get(id) ?? Infinity))
 }
 

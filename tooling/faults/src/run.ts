@@ -6,7 +6,8 @@ import type { StoreName } from '@outbox/end-to-end/stores'
 import type { RelayStats } from '@outbox/relay'
 import { type Audit, audit } from './audit.ts'
 import type { Fault } from './faults.ts'
-import { type Death, Lab, timing } from './lab.ts'
+import type { Death } from './fleet.ts'
+import { Lab, timing } from './lab.ts'
 import { Notes } from './notes.ts'
 
 /** One row of the table. */
