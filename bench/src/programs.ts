@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { dependencies } from '@outbox/services/compiled'
+import { compilation } from '@outbox/services/compiled'
 import { build } from 'esbuild'
 
 type Program = 'contestant-process' | 'relay-process'
@@ -11,16 +11,9 @@ let compiling: Promise<unknown> | undefined
 /** The program as a user would run it, in JavaScript: from its sources, the stripping of types would be measured too. */
 export async function compiled(program: Program): Promise<string> {
   compiling ??= build({
+    ...compilation,
     entryPoints: programs.map((name) => join(import.meta.dirname, `${name}.ts`)),
     outdir: output,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node24',
-    conditions: ['@outbox/source'],
-    plugins: [dependencies],
-    logLevel: 'silent',
   })
   await compiling
   return join(output, `${program}.js`)

@@ -1,9 +1,9 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 
 const output = join(import.meta.dirname, '../node_modules/.cache/compiled')
-const compiling = new Map<string, Promise<string>>()
+const known = new Map<string, Promise<string>>()
 
 /**
  * A program of this repository as a user would run it, in JavaScript and with few files: it starts in a fifth of the
@@ -13,25 +13,18 @@ const compiling = new Map<string, Promise<string>>()
  * @returns the path of what to start; several processes may compile the same program at the same time
  */
 export function compiled(source: string): Promise<string> {
-  const known = compiling.get(source) ?? compile(source)
-  compiling.set(source, known)
-  return known
+  const program = known.get(source) ?? compile(source)
+  known.set(source, program)
+  return program
 }
 
 async function compile(source: string): Promise<string> {
   const { outputFiles } = await build({
+    ...compilation,
     entryPoints: [source],
     outdir: output,
     // named by what they hold: nobody overwrites what another has just started
     entryNames: '[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node24',
-    conditions: ['@outbox/source'],
-    plugins: [dependencies],
-    logLevel: 'silent',
     write: false,
   })
   await mkdir(output, { recursive: true })
@@ -55,7 +48,7 @@ async function writeWhole(path: string, contents: Uint8Array): Promise<void> {
  * But for drizzle-orm: Node leaves 130 MB of garbage behind when it finds its hundreds of modules one by one, more than
  * all else that a relay takes.
  */
-export const dependencies: Plugin = {
+const dependencies: Plugin = {
   name: 'dependencies',
   setup(building) {
     const asked = Symbol('asked')
@@ -69,4 +62,16 @@ export const dependencies: Plugin = {
 
 function isBundled(path: string): boolean {
   return path.startsWith('@outbox/') || /^drizzle-orm(\/|$)/.test(path)
+}
+
+/** How programs of this repository are compiled, for esbuild. */
+export const compilation: BuildOptions = {
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  conditions: ['@outbox/source'],
+  plugins: [dependencies],
+  logLevel: 'silent',
 }
