@@ -4,6 +4,7 @@ import { describeWith, startPostgres, waitFor } from '@outbox/services'
 import { sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { openNodePostgres } from './pg-databases.ts'
+import { handRelay } from './pg-log-relay.ts'
 
 // A standby that must confirm every commit, and is not there: who waits for the disk waits for it as well.
 describeWith({ own: 'postgres' }, 'where commits wait for a standby', () => {
@@ -14,10 +15,7 @@ describeWith({ own: 'postgres' }, 'where commits wait for a standby', () => {
     await setup(db, { engine })
     const outbox = pgOutbox({ db, engine })
     await db.transaction((tx) => outbox.enqueue(tx, event('order.placed', { aggregateId: '1', payload: {} })))
-    const holder = 'a relay'
-    await outbox.join({ holder })
-    const { leases: free } = await outbox.poll({ holder })
-    const leases = await outbox.acquire({ holder, claims: free, evict: [] })
+    const { leases } = await handRelay(outbox)
     const demand = async (standby: string): Promise<void> => {
       await db.execute(sql.raw(`alter system set synchronous_standby_names = '${standby}'`))
       await db.execute(sql`select pg_reload_conf()`)
@@ -56,10 +54,7 @@ describeWith({ own: 'postgres' }, 'what a fetch noted, and the server lost', () 
     const commit = (aggregateId: string): Promise<unknown> =>
       db.transaction((tx) => outbox.enqueue(tx, event('order.placed', { aggregateId, payload: {} })))
     for (const aggregateId of ['1', '1', '2']) await commit(aggregateId)
-    const holder = 'a relay'
-    await outbox.join({ holder })
-    const { leases: free } = await outbox.poll({ holder })
-    const leases = await outbox.acquire({ holder, claims: free, evict: [] })
+    const { leases } = await handRelay(outbox)
     const request = { leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
     // who would write to the disk what nobody waits for stands still until the end
     const { rows } = await db.execute(sql`select pid from pg_stat_activity where backend_type = 'walwriter'`)

@@ -1,12 +1,12 @@
 import { type DueEntry, partitionOf } from '@outbox/core'
-import { asTransaction, type PgOutbox, pgOutbox } from '@outbox/drizzle/pg'
+import { type PgOutbox, pgOutbox } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
-import { Client } from 'pg'
+import type { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
 import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
-import { type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
+import { beginOn, type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
 
 const order = (aggregateId: string, payload: unknown = {}) => ({ type: 'order.placed', aggregateId, payload })
 /** of one partition */
@@ -38,13 +38,9 @@ describeWith('postgres', 'a log keeps nobody waiting for', () => {
   const commit = (...events: Parameters<PgOutbox['enqueue']>[1][]) =>
     log.db.transaction((tx) => outbox.enqueue(tx, events.flat()))
   async function begin() {
-    const client = new Client({ connectionString: database.url })
-    await client.connect()
-    clients.push(client)
-    await client.query('begin')
-    await client.query('select pg_current_xact_id()')
-    const tx = asTransaction(drizzle({ client }))
-    return { client, enqueue: (...events: Parameters<PgOutbox['enqueue']>[1][]) => outbox.enqueue(tx, events.flat()) }
+    const begun = await beginOn(database.url, outbox)
+    clients.push(begun.client)
+    return begun
   }
   /** Fetches and settles until one like this is lent. @returns how many batches it took, at most `most` */
   async function batchesUntil(

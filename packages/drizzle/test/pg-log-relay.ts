@@ -1,5 +1,7 @@
 import type { DueEntry, FetchRequest, Lease, LeasedSource, Settlement } from '@outbox/core'
-import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
+import { asTransaction, type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { Client } from 'pg'
 import { openNodePostgres } from './pg-databases.ts'
 
 /** A relay's side of an outbox, driven step by step, over a pool of its own. */
@@ -68,4 +70,14 @@ export function refused(entry: DueEntry, retryInMs = 0): Settlement {
 /** `aggregate#sequence` of each, in the order they came. */
 export function places(entries: readonly { readonly aggregateId: string; readonly sequence: number }[]): string[] {
   return entries.map(({ aggregateId, sequence }) => `${aggregateId}#${sequence}`)
+}
+
+/** A session of its own, inside a transaction that has written, and so has its id already. */
+export async function beginOn(url: string, outbox: PgOutbox) {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  await client.query('begin')
+  await client.query('select pg_current_xact_id()')
+  const tx = asTransaction(drizzle({ client }))
+  return { client, enqueue: (...events: Parameters<PgOutbox['enqueue']>[1][]) => outbox.enqueue(tx, events.flat()) }
 }

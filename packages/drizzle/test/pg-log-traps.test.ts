@@ -2,10 +2,10 @@ import type { PgOutbox } from '@outbox/drizzle/pg'
 import { asTransaction, pgOutbox } from '@outbox/drizzle/pg'
 import { describeWith, startPostgres, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
-import { Client, Pool } from 'pg'
+import { type Client, Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
-import { type HandRelay, handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
+import { beginOn, type HandRelay, handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
 import { watching } from './pg-watching.ts'
 
 const order = (aggregateId: string) => ({ type: 'order.placed', aggregateId, payload: {} })
@@ -35,15 +35,10 @@ describeWith('postgres', 'what a log may stumble over', () => {
     await log[Symbol.asyncDispose]()
   })
 
-  /** A session of its own, inside a transaction that has written, and so has its id already. */
   async function begin(url = database.url) {
-    const client = new Client({ connectionString: url })
-    await client.connect()
-    clients.push(client)
-    await client.query('begin')
-    await client.query('select pg_current_xact_id()')
-    const tx = asTransaction(drizzle({ client }))
-    return { client, enqueue: (...events: Parameters<PgOutbox['enqueue']>[1][]) => outbox.enqueue(tx, events.flat()) }
+    const begun = await beginOn(url, outbox)
+    clients.push(begun.client)
+    return begun
   }
   const commit = (...events: Parameters<PgOutbox['enqueue']>[1][]) =>
     log.db.transaction((tx) => outbox.enqueue(tx, events.flat()))
