@@ -1,5 +1,6 @@
 import type { SQLTagStore } from 'node:sqlite'
-import type { Lease, LeasedSource, Poll } from '@outbox/core'
+import type { GrantedLease, Lease, LeasedSource, Poll } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { number, text } from './rows.ts'
 
 export function join(sql: SQLTagStore, holder: string): { readonly source: string } {
@@ -33,10 +34,10 @@ export function poll(sql: SQLTagStore, holder: string): Poll {
 export function acquire(
   sql: SQLTagStore,
   { holder, claims, evict }: Parameters<LeasedSource['acquire']>[0],
-): readonly Lease[] {
+): readonly GrantedLease[] {
   for (const seen of evict) sql.run`DELETE FROM outbox_relays WHERE holder = ${seen.holder} AND beat = ${seen.beat}`
   if (!sql.get`SELECT 1 FROM outbox_relays WHERE holder = ${holder}`) return []
-  const granted: Lease[] = []
+  const granted: GrantedLease[] = []
   for (const { partition, epoch, above = 0 } of claims) {
     const lease = sql.get`
       UPDATE outbox_leases SET epoch = max(epoch, ${above}) + 1, holder = ${holder}
@@ -44,11 +45,13 @@ export function acquire(
         AND (holder IS NULL OR holder NOT IN (SELECT holder FROM outbox_relays))
       RETURNING epoch`
     if (!lease) continue
-    granted.push({ partition, epoch: number(lease, 'epoch'), holder })
     // whoever had these in hand never said what became of them; a lease that was given back has no notes
     sql.run`
       UPDATE outbox_entries SET crashes = crashes + (state = 'pending'), in_flight = 0
       WHERE partition = ${partition} AND in_flight`
+    const suspect = sql.get`
+      SELECT 1 FROM outbox_entries WHERE partition = ${partition} AND state = 'pending' AND crashes >= ${suspectAt} LIMIT 1`
+    granted.push({ partition, epoch: number(lease, 'epoch'), holder, hasSuspects: suspect !== undefined })
   }
   return granted.sort((a, b) => a.partition - b.partition)
 }

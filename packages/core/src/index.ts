@@ -25,6 +25,7 @@ export type {
   LeaseClaim,
   LeasedSource,
   LeaseState,
+  GrantedLease,
   OutboxStore,
   PartitionStats,
   Poll,

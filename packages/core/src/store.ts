@@ -35,6 +35,12 @@ export interface LeaseClaim {
   readonly above?: number
 }
 
+/** A lease that `acquire` has granted. */
+export interface GrantedLease extends Lease {
+  /** an entry with two `crashes` or more is pending in the partition; true also where the store cannot rule it out */
+  readonly hasSuspects: boolean
+}
+
 export interface FetchRequest extends CallOptions {
   readonly leases: readonly Lease[]
   /** entries, at most */
@@ -179,7 +185,7 @@ export interface LeasedSource extends OutboxSource {
       readonly claims: readonly LeaseClaim[]
       readonly evict: readonly RelayBeat[]
     } & CallOptions,
-  ): Promise<readonly Lease[]>
+  ): Promise<readonly GrantedLease[]>
 
   /**
    * Gives leases back, their in-flight notes cleared: only call it when every attempt under them has a known outcome

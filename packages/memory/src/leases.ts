@@ -1,4 +1,5 @@
-import type { Lease, LeasedSource, Poll } from '@outbox/core'
+import type { GrantedLease, Lease, LeasedSource, Poll } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { isDue } from './rows.ts'
 import type { LeaseRow, State } from './state.ts'
 
@@ -31,12 +32,12 @@ function duePartitions(state: State): readonly number[] {
   return [...due].sort((a, b) => a - b)
 }
 
-export function acquire(state: State, request: Parameters<LeasedSource['acquire']>[0]): readonly Lease[] {
+export function acquire(state: State, request: Parameters<LeasedSource['acquire']>[0]): readonly GrantedLease[] {
   for (const { holder, beat } of request.evict) {
     if (state.relays.get(holder) === beat) state.relays.delete(holder)
   }
   if (!state.relays.has(request.holder)) return []
-  const granted: Lease[] = []
+  const granted: GrantedLease[] = []
   for (const { partition, epoch, above = 0 } of request.claims) {
     const row = state.leases[partition]
     if (!row || row.epoch !== epoch) continue
@@ -45,7 +46,7 @@ export function acquire(state: State, request: Parameters<LeasedSource['acquire'
     row.holder = request.holder
     row.epoch = Math.max(row.epoch, above) + 1
     row.inFlight = []
-    granted.push({ partition, epoch: row.epoch, holder: row.holder })
+    granted.push({ partition, epoch: row.epoch, holder: row.holder, hasSuspects: hasSuspects(state, partition) })
   }
   return granted.sort((a, b) => a.partition - b.partition)
 }
@@ -56,6 +57,14 @@ function countCrashes(state: State, lease: LeaseRow): void {
     const row = state.rows.get(id)
     if (row?.state.kind === 'pending') row.crashes += 1
   }
+}
+
+function hasSuspects(state: State, partition: number): boolean {
+  for (const aggregate of state.aggregates.values()) {
+    if (aggregate.partition !== partition) continue
+    if (aggregate.pending.some(({ crashes }) => crashes >= suspectAt)) return true
+  }
+  return false
 }
 
 export function release(state: State, request: Parameters<LeasedSource['release']>[0]): void {

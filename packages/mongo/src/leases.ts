@@ -1,4 +1,4 @@
-import { type Lease, type LeaseClaim, type LeasedSource, type Poll, partitionCount } from '@outbox/core'
+import { type GrantedLease, type Lease, type LeaseClaim, type LeasedSource, type Poll, partitionCount } from '@outbox/core'
 import type { Context } from './context.ts'
 import type { Write } from './database.ts'
 import { duePartitions } from './due.ts'
@@ -6,6 +6,7 @@ import { isDuplicate } from './errors.ts'
 import { layoutVersion } from './layout.ts'
 import { among, complete, leaseDocuments, newLease, standingAndDone, stands } from './lease-documents.ts'
 import { setOnce } from './meta.ts'
+import { partitionsWithSuspects } from './suspects.ts'
 import { numberIn, textIn, textOrNullIn } from './values.ts'
 
 type Request<Method extends 'join' | 'poll' | 'acquire' | 'release'> = Parameters<LeasedSource[Method]>[0]
@@ -62,7 +63,7 @@ export async function poll(context: Context, request: Request<'poll'>): Promise<
  * A holder that is absent from the relays stays absent, for no holder joins twice. So what was seen before the grant
  * still holds at it, and the grant asks for the epoch and the holder that were seen.
  */
-export async function acquire(context: Context, request: Request<'acquire'>): Promise<readonly Lease[]> {
+export async function acquire(context: Context, request: Request<'acquire'>): Promise<readonly GrantedLease[]> {
   const { database } = context
   const { holder, claims, evict } = request
   await database.bulk(
@@ -96,7 +97,10 @@ export async function acquire(context: Context, request: Request<'acquire'>): Pr
     .map(({ claim }): Lease => ({ partition: claim.partition, epoch: epochFor(claim), holder }))
     .filter((lease) => stands(after.get(lease.partition) ?? {}, lease))
   await complete(context, among(after, granted))
-  return granted.sort((a, b) => a.partition - b.partition)
+  const suspected = await partitionsWithSuspects(context, granted)
+  return granted
+    .map((lease): GrantedLease => ({ ...lease, hasSuspects: suspected.has(lease.partition) }))
+    .sort((a, b) => a.partition - b.partition)
 }
 
 function epochFor({ epoch, above = 0 }: LeaseClaim): number {

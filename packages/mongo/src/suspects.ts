@@ -9,6 +9,17 @@ import { type Document, documentIn, numberIn } from './values.ts'
 const pageSize = 200
 const atOnce = 8
 
+/** In which of these partitions an entry is pending that a relay may have died of. Plan: as below. */
+export async function partitionsWithSuspects(
+  { database }: Context,
+  leases: readonly Lease[],
+): Promise<ReadonlySet<number>> {
+  const partitions = leases.map(({ partition }) => partition)
+  const filter = { partition: { $in: partitions }, crashes: { $gte: suspectAt }, state: 'pending' }
+  const entries = await database.find('entries', filter, { projection: { partition: 1 } })
+  return new Set(entries.map((entry) => numberIn(entry, 'partition')))
+}
+
 /**
  * The oldest entry that a relay may have died of, if it is the head of its aggregate and due: it is lent alone.
  *

@@ -55,8 +55,9 @@ export class Lane {
   readonly #dueAgain = new Set<number>()
   /** how many deaths an entry of the last fetch was in: after one, few are fetched; after two, in a turn alone */
   #deaths = 0
-  /** partitions granted since may bring such entries: the first look at them is a turn alone, too */
-  #grantsSeen = 0
+  /** of those of the leases: partitions that came since may bring such entries, so the first look at them is as wary */
+  #inheritancesSeen = 0
+  #suspicionsSeen = 0
   /** after a failure of the store: until then no wake-up counts, or the same batch would go out with each of them */
   #notBefore = Number.NEGATIVE_INFINITY
 
@@ -93,23 +94,23 @@ export class Lane {
   }
 
   async #cycle(abort: AbortSignal): Promise<Cycle> {
-    const { leases, destinations, turns, settings } = this.#context
+    const { leases, destinations, settings } = this.#context
     if (destinations.areAllAway) return 'paused' // the first that comes back wakes the lanes
     const waitMs = this.#notBefore - settings.clock.monotonic()
     if (waitMs > 0) {
       this.#bell.ringIn(waitMs)
       return 'paused'
     }
-    const isAlone = this.#deaths >= suspectAt || this.#grantsSeen !== leases.grants
-    const isWary = isAlone || this.#deaths > 0
-    this.#deaths = 0
-    const endTurn = await turns.take(isAlone)
-    const { grants } = leases
+    const { isAlone, endTurn } = await this.#takeTurn()
+    const { inheritances, suspicions } = leases
+    const isWary = isAlone || this.#deaths > 0 || this.#inheritancesSeen !== inheritances
     const borrowed = this.#bell.isOver ? [] : leases.borrow(this.owns)
     try {
       if (borrowed.length === 0) return 'paused' // a look that brings leases wakes the lanes
       const entries = await this.#fetch(borrowed, isWary)
-      if (isAlone) this.#grantsSeen = grants
+      this.#deaths = Math.max(0, ...entries.map(({ crashes }) => crashes))
+      this.#inheritancesSeen = inheritances
+      this.#suspicionsSeen = suspicions
       const cycle = entries.length === 0 ? 'empty' : await this.#inTurn(entries, borrowed, isAlone, abort)
       this.#setbacks.end()
       return cycle
@@ -121,6 +122,19 @@ export class Lane {
     } finally {
       leases.giveBack(borrowed)
       endTurn()
+    }
+  }
+
+  get #mustBeAlone(): boolean {
+    return this.#deaths >= suspectAt || this.#suspicionsSeen !== this.#context.leases.suspicions
+  }
+
+  async #takeTurn(): Promise<{ readonly isAlone: boolean; readonly endTurn: () => void }> {
+    for (;;) {
+      const isAlone = this.#mustBeAlone
+      const endTurn = await this.#context.turns.take(isAlone)
+      if (isAlone || !this.#mustBeAlone) return { isAlone, endTurn }
+      endTurn() // while it waited, partitions came with entries that relays may have died of
     }
   }
 
@@ -148,7 +162,6 @@ export class Lane {
     isAlone: boolean,
     abort: AbortSignal,
   ): Promise<Cycle> {
-    this.#deaths = Math.max(...entries.map(({ crashes }) => crashes))
     if (isAlone || this.#deaths < suspectAt) return this.#work(entries, borrowed, abort)
     this.#context.leases.drop(await this.#settle(borrowed, []))
     return 'busy'

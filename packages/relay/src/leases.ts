@@ -51,8 +51,10 @@ export class Leases {
   readonly #inUse = new Set<number>()
   /** epochs that a broker has seen though the database has not */
   readonly #above = new Map<number, number>()
-  /** leases granted so far */
-  grants = 0
+  /** how often leases were taken over that a relay had not given back */
+  inheritances = 0
+  /** how often leases were granted under which entries wait that relays may have died of */
+  suspicions = 0
   /** partitions that other living relays held at the last look */
   heldElsewhere: readonly number[] = []
   #holder: string | undefined
@@ -215,10 +217,12 @@ export class Leases {
     )
     const share = shareOf(live.sort().indexOf(self), live.length)
     await this.#handOver(share, self)
-    const claims = inPreferredOrder(freeLeases(poll.leases, live), share)
-      .slice(0, Math.max(0, share.size - this.#held.size))
-      .map((lease) => this.#claim(lease))
-    if (claims.length + evict.length === 0) return
+    const wanted = inPreferredOrder(freeLeases(poll.leases, live), share).slice(
+      0,
+      Math.max(0, share.size - this.#held.size),
+    )
+    if (wanted.length + evict.length === 0) return
+    const claims = wanted.map((lease) => this.#claim(lease))
     const granted = await this.#context.calls.ask((store, signal) =>
       store.acquire({ holder: self, claims, evict, signal }),
     )
@@ -227,7 +231,10 @@ export class Leases {
       this.#above.delete(lease.partition)
     }
     for (const { holder } of evict) this.#seen.delete(holder)
-    this.grants += granted.length
+    const isInherited = ({ partition, holder }: LeaseState): boolean =>
+      holder !== null && granted.some((lease) => lease.partition === partition)
+    if (wanted.some(isInherited)) this.inheritances += 1
+    if (granted.some(({ hasSuspects }) => hasSuspects)) this.suspicions += 1
     if (granted.length > 0) this.#announce()
   }
 

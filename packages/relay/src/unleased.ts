@@ -1,5 +1,6 @@
 import {
   type DueEntry,
+  type GrantedLease,
   type Lease,
   type OutboxEntry,
   type OutboxSource,
@@ -69,9 +70,9 @@ export class UnleasedStore implements RelayStore {
     }
   }
 
-  async acquire({ holder, claims }: Parameters<RelayStore['acquire']>[0]): Promise<readonly Lease[]> {
+  async acquire({ holder, claims }: Parameters<RelayStore['acquire']>[0]): Promise<readonly GrantedLease[]> {
     for (const { partition } of claims) this.#granted.add(partition)
-    return claims.map(({ partition }) => ({ partition, epoch: 0, holder }))
+    return claims.map(({ partition }) => ({ partition, epoch: 0, holder, hasSuspects: false }))
   }
 
   async release({ leases }: Parameters<RelayStore['release']>[0]): Promise<void> {

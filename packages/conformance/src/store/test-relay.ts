@@ -1,4 +1,4 @@
-import type { DueEntry, FetchRequest, Lease, LeasedSource, Settlement } from '@outbox/core'
+import type { DueEntry, FetchRequest, GrantedLease, Lease, LeasedSource, Settlement } from '@outbox/core'
 import { partitionCount } from '@outbox/core'
 import { places } from '../places.ts'
 
@@ -8,6 +8,8 @@ export interface TestRelay {
   readonly source: string
   /** those it was granted when it was made */
   readonly leases: readonly Lease[]
+  /** partitions under suspicion when they were granted */
+  readonly suspected: readonly number[]
   /** Fetches under all its leases, practically without limits, unless told otherwise. */
   fetch(request?: Partial<FetchRequest>): Promise<readonly DueEntry[]>
   /** Settles under all its leases. @returns those that were lost */
@@ -41,7 +43,13 @@ export async function takeOver(store: LeasedSource, dead: { readonly holder: str
 
 export const allPartitions: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
 
-function testRelay(store: LeasedSource, holder: string, source: string, leases: readonly Lease[]): TestRelay {
+function testRelay(
+  store: LeasedSource,
+  holder: string,
+  source: string,
+  granted: readonly GrantedLease[],
+): TestRelay {
+  const leases = granted.map(leaseOf)
   const fetch: TestRelay['fetch'] = (request) =>
     store.fetch({ leases, limit: 1000, limitPerAggregate: 1000, maxBytes: 64 * 1024 * 1024, ...request })
   const settle: TestRelay['settle'] = async (settlements) => (await store.settle({ leases, settlements })).lost
@@ -49,6 +57,7 @@ function testRelay(store: LeasedSource, holder: string, source: string, leases: 
     holder,
     source,
     leases,
+    suspected: granted.filter(({ hasSuspects }) => hasSuspects).map(({ partition }) => partition),
     fetch,
     settle,
     async drain(request) {
@@ -64,6 +73,11 @@ function testRelay(store: LeasedSource, holder: string, source: string, leases: 
       return [...all.values()]
     },
   }
+}
+
+/** The lease alone, as polls show it. */
+export function leaseOf({ partition, epoch, holder }: Lease): Lease {
+  return { partition, epoch, holder }
 }
 
 export function published(entry: DueEntry): Settlement {

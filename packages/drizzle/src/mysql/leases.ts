@@ -1,4 +1,11 @@
-import { type CallOptions, type Lease, type LeasedSource, OutboxError, type Poll, partitionCount } from '@outbox/core'
+import {
+  type CallOptions,
+  type GrantedLease,
+  type LeasedSource,
+  OutboxError,
+  type Poll,
+  partitionCount,
+} from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { now } from './content.ts'
 import { standingCondition } from './fence.ts'
@@ -117,7 +124,7 @@ order by l.\`partition\``,
  * A holder that is absent from the relays stays absent, for no holder joins twice; so it does not matter that the
  * eviction commits first. The grant counts the crashes in the same statement.
  */
-export async function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly Lease[]> {
+export async function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly GrantedLease[]> {
   const { entries, relays, leases } = names
   const { holder, evict } = request
   if (evict.length > 0) {
@@ -155,11 +162,20 @@ where ${isMember(textLiteral(holder))} = 1 and (l.holder is null or ${isMember('
     holder,
   }))
   const held = await session.read(
-    `select \`partition\` from ${leases} where ${standingCondition(granted)} order by \`partition\``,
+    `select l.\`partition\`,
+  exists (
+    select 1 from ${entries} e ${by(names, 'entries_scan')}
+    where e.\`partition\` = l.\`partition\` and e.state = 'pending' and e.place = 'suspect') as has_suspects
+from ${leases} l
+where ${standingCondition(granted)}
+order by l.\`partition\``,
     request,
   )
-  const partitions = new Set(held.map((row) => numberIn(row, 'partition')))
-  return granted.filter(({ partition }) => partitions.has(partition))
+  const suspected = new Map(held.map((row) => [numberIn(row, 'partition'), booleanIn(row, 'has_suspects')]))
+  return granted.flatMap((lease) => {
+    const hasSuspects = suspected.get(lease.partition)
+    return hasSuspects === undefined ? [] : { ...lease, hasSuspects }
+  })
 }
 
 /** `LeasedSource.release`. The leases go first: a holder that has left holds nothing that is not free. */

@@ -1,11 +1,12 @@
-import { type Lease, type LeasedSource, OutboxError, type Poll, partitionCount } from '@outbox/core'
+import { type GrantedLease, type LeasedSource, OutboxError, type Poll, partitionCount } from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import { leaseValues, standingLeases } from './fence.ts'
 import { layoutVersion } from './layout.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, numbersIn, type Row, rowsIn, textIn, textOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { arrayOf } from './statement.ts'
-import { pendingStates } from './states.ts'
+import { pendingStates, settledStates } from './states.ts'
 
 type Request<Method extends 'join' | 'poll' | 'acquire' | 'release'> = Parameters<LeasedSource[Method]>[0]
 
@@ -115,7 +116,7 @@ export async function acquire(
   names: Names,
   request: Request<'acquire'>,
   also: string = '',
-): Promise<readonly Lease[]> {
+): Promise<readonly GrantedLease[]> {
   const { entries, relays, leases } = names
   const text = `
 with evicted as materialized (
@@ -159,7 +160,14 @@ crashed as (
   from (select unnest(in_flight) as id from free) noted
   where e.id = noted.id and e.state in ${pendingStates}
 )${also}
-select partition::int as partition, epoch::text as epoch from granted order by partition`
+select g.partition::int as partition, g.epoch::text as epoch,
+  -- as the entries were before this statement, which may count one more crash of each
+  exists (
+    select from ${entries} e
+    where e.partition = g.partition and e.crashes >= ${suspectAt - 1}
+      and e.state <> 'dead' and e.state not in ${settledStates}) as has_suspects
+from granted g
+order by g.partition`
   const rows = await session.run(
     {
       text,
@@ -178,6 +186,7 @@ select partition::int as partition, epoch::text as epoch from granted order by p
     partition: numberIn(row, 'partition'),
     epoch: numberIn(row, 'epoch'),
     holder: request.holder,
+    hasSuspects: booleanIn(row, 'has_suspects'),
   }))
 }
 

@@ -1,4 +1,13 @@
-import { type Lease, type LeasedSource, type LeaseState, type Poll, partitionCount, type RelayBeat } from '@outbox/core'
+import {
+  type GrantedLease,
+  type Lease,
+  type LeasedSource,
+  type LeaseState,
+  type Poll,
+  partitionCount,
+  type RelayBeat,
+} from '@outbox/core'
+import { suspectAt } from '@outbox/core/adapter'
 import type { TableNames } from './names.ts'
 import { integerOf, textOf, textOrNullOf } from './rows.ts'
 import { nowMs } from './sql.ts'
@@ -68,12 +77,12 @@ function duePartitions({ pending, aggregates, leases }: TableNames): string {
      ORDER BY partition`
 }
 
-export function* acquire(names: TableNames, request: Parameters<LeasedSource['acquire']>[0]): Steps<readonly Lease[]> {
+export function* acquire(names: TableNames, request: Parameters<LeasedSource['acquire']>[0]): Steps<readonly GrantedLease[]> {
   const { relays } = names
   yield* evict(names, request.evict)
   const [member] = yield* query(`SELECT holder FROM ${relays} WHERE holder = ?`, request.holder)
   if (!member) return []
-  const granted: Lease[] = []
+  const granted: GrantedLease[] = []
   for (const { partition, epoch, above = 0 } of request.claims) {
     const taken = yield* takeOver(names, partition, epoch)
     if (!taken) continue
@@ -84,7 +93,7 @@ export function* acquire(names: TableNames, request: Parameters<LeasedSource['ac
       lease.holder,
       partition,
     )
-    granted.push(lease)
+    granted.push({ ...lease, hasSuspects: yield* hasSuspects(names, partition) })
   }
   return granted.sort((a, b) => a.partition - b.partition)
 }
@@ -111,6 +120,15 @@ function* takeOver({ pending, leases, relays }: TableNames, partition: number, e
     textOf(free, 'in_flight'),
   )
   return true
+}
+
+/** Plan: the index of what has crashes is nearly always empty; its condition has to be there word for word. */
+function* hasSuspects({ pending }: TableNames, partition: number): Steps<boolean> {
+  const [suspect] = yield* query(
+    `SELECT position FROM ${pending} WHERE crashes > 0 AND crashes >= ${suspectAt} AND partition = ? LIMIT 1`,
+    partition,
+  )
+  return suspect !== undefined
 }
 
 export function* release(names: TableNames, request: Parameters<LeasedSource['release']>[0]): Steps<void> {

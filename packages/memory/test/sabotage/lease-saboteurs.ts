@@ -47,6 +47,20 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     caughtBy: ['crashes.alone'],
   },
   {
+    breaks: 'a grant tells of nothing that relays died of',
+    sabotage: (store) => ({
+      acquire: async (request) => (await store.acquire(request)).map((lease) => ({ ...lease, hasSuspects: false })),
+    }),
+    caughtBy: ['crashes.told-on-grant', 'crashes.none-told-on-grant'],
+  },
+  {
+    breaks: 'every grant is under suspicion',
+    sabotage: (store) => ({
+      acquire: async (request) => (await store.acquire(request)).map((lease) => ({ ...lease, hasSuspects: true })),
+    }),
+    caughtBy: ['crashes.told-on-grant', 'crashes.none-told-on-grant'],
+  },
+  {
     breaks: 'an entry is lent alone after one crash',
     sabotage: (store) => ({
       fetch: async (request) => {
@@ -214,7 +228,7 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     sabotage: (store) => ({
       acquire: async ({ holder, claims }) => {
         await store.acquire({ holder, claims, evict: [] })
-        return claims.map(({ partition, epoch }) => ({ partition, epoch: epoch + 1, holder }))
+        return claims.map(({ partition, epoch }) => ({ partition, epoch: epoch + 1, holder, hasSuspects: false }))
       },
     }),
     caughtBy: ['leases.contended', 'leases.held'],

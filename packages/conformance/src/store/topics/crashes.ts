@@ -146,6 +146,46 @@ export const crashes: StoreTopic = {
       },
     },
     {
+      id: 'crashes.told-on-grant',
+      promise: 'a grant tells of entries with two crashes that are pending in the partition, until they are settled',
+      async run({ store, commit }) {
+        const [a = '', b = ''] = orderIdsIn(30, 2)
+        await commit([order(a), order(b), order('elsewhere')])
+        let relay = await heirOfACrash(store)
+        await relay.fetch()
+        relay = await takeOver(store, relay)
+        expect(relay.suspected).toContain(30)
+        // a release clears what is in hand, and no crash
+        await store.release({ holder: relay.holder, leases: relay.leases, leave: true })
+        relay = await startRelay(store)
+        expect(relay.suspected).toContain(30)
+        await relay.drain()
+        await store.release({ holder: relay.holder, leases: relay.leases, leave: true })
+        expect((await startRelay(store)).suspected).toEqual([])
+      },
+    },
+    {
+      id: 'crashes.none-told-on-grant',
+      promise: 'a grant tells of no such entries where nothing in the partition has had a crash',
+      async run({ store, commit }) {
+        const [a = ''] = orderIdsIn(30, 1)
+        const [b = ''] = orderIdsIn(31, 1)
+        await commit([order(a), order(b)])
+        let relay = await startRelay(store)
+        expect(relay.suspected).toEqual([])
+        for (let death = 0; death < 3; death++) {
+          await store.fetch({
+            leases: relay.leases.filter(({ partition }) => partition === 30),
+            limit: 10,
+            limitPerAggregate: 10,
+            maxBytes: 1_000_000,
+          })
+          relay = await takeOver(store, relay)
+        }
+        expect(relay.suspected).toEqual([30])
+      },
+    },
+    {
       id: 'crashes.older-than-the-crash',
       promise: 'an entry with two crashes that is not the head of its aggregate ends the prefix before it',
       async run({ store, commit }) {

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import { order, orderIdsIn } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
 import type { StoreTopic } from '../store-check.ts'
-import { allPartitions, dead, farFuture, refused, startRelay, takeOver } from '../test-relay.ts'
+import { allPartitions, dead, farFuture, leaseOf, refused, startRelay, takeOver } from '../test-relay.ts'
 
 /** Membership, and who holds which of the 64 partitions. */
 export const leases: StoreTopic = {
@@ -97,7 +97,7 @@ export const leases: StoreTopic = {
           expect(lease.epoch).toBeGreaterThan(free.find(({ partition }) => partition === lease.partition)?.epoch ?? -1)
         }
         const seen = (await (await peer()).poll({ holder: 'one' })).leases.filter(({ holder }) => holder !== null)
-        expect(seen.toSorted((a, b) => a.partition - b.partition)).toEqual(granted)
+        expect(seen.toSorted((a, b) => a.partition - b.partition)).toEqual(granted.map(leaseOf))
       },
     },
     {
@@ -147,11 +147,12 @@ export const leases: StoreTopic = {
         await store.join({ holder: 'one' })
         const { leases: free } = await store.poll({ holder: 'one' })
         const claims = free.slice(0, 3).map((lease, index) => ({ ...lease, above: [5000, 0, 2 ** 40][index] ?? 0 }))
-        const [first, second, third] = await store.acquire({ holder: 'one', claims, evict: [] })
+        const granted = await store.acquire({ holder: 'one', claims, evict: [] })
+        const [first, second, third] = granted
         expect(first?.epoch).toBeGreaterThan(5000)
         expect(second?.epoch).toBeGreaterThan(free[1]?.epoch ?? -1)
         expect(third?.epoch).toBeGreaterThan(2 ** 40)
-        expect(await standing(store)).toEqual([first, second, third])
+        expect(await standing(store)).toEqual(granted.map(leaseOf))
       },
     },
     {
@@ -167,7 +168,7 @@ export const leases: StoreTopic = {
         )
         const all = granted.flat().toSorted((a, b) => a.partition - b.partition)
         expect(all.map(({ partition }) => partition)).toEqual(allPartitions)
-        expect(await standing(store)).toEqual(all)
+        expect(await standing(store)).toEqual(all.map(leaseOf))
       },
     },
     {

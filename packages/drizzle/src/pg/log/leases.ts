@@ -1,4 +1,4 @@
-import type { Lease, LeasedSource, Poll } from '@outbox/core'
+import type { GrantedLease, LeasedSource, Poll } from '@outbox/core'
 import { columnsOf } from '../content.ts'
 import * as mark from '../leases.ts'
 import type { Names } from '../names.ts'
@@ -50,7 +50,7 @@ export function poll(session: Session, names: Names, request: Request<'poll'>): 
 }
 
 /** `LeasedSource.acquire`: what was in hand of the log goes aside, with a crash. */
-export function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly Lease[]> {
+export function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly GrantedLease[]> {
   const { log, log_cursors } = names
   const also = `,
 in_hand as materialized (
