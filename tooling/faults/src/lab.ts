@@ -32,10 +32,21 @@ export const timing = Object.freeze({
   retry: { minDelayMs: 20, maxDelayMs: 500, maxAttempts: 10 },
 })
 
+/** What a relay has whose user gives it no times. */
+export const defaultTimes = Object.freeze({
+  leaseMs: 10_000,
+  pollIntervalMs: 1_000,
+  publishTimeoutMs: 5_000,
+  storeTimeoutMs: 5_000,
+  drainMs: 10_000,
+})
+
 export interface LabOptions {
   readonly store: StoreName
   readonly publisher: BrokerKind
   readonly relays?: number
+  /** of the relays; default `timing` */
+  readonly times?: typeof timing | typeof defaultTimes
   readonly producers?: number
   readonly entriesPerSecond?: number
   /** each relay and each producer is started with the environment of its place in the list */
@@ -211,6 +222,10 @@ export class Lab implements AsyncDisposable {
     await this.broker[Symbol.asyncDispose]()
   }
 
+  get times(): typeof timing | typeof defaultTimes {
+    return this.options.times ?? timing
+  }
+
   get #fleets(): readonly Fleet[] {
     return [this.#relays, this.#producers]
   }
@@ -227,7 +242,7 @@ export class Lab implements AsyncDisposable {
     const options: RelayProcessOptions = {
       store: this.#address,
       broker,
-      relay: timing,
+      relay: this.times,
       tellsPublished: true,
       ...(fault && { fault }),
     }

@@ -53,16 +53,21 @@ export class Notes {
       }
       return sinceMs()
     }
+    /** A partition in which nothing waited has recovered when a relay is there for it. */
+    const takenOver = async (): Promise<number> => {
+      await until(everyMs, async () => lab.heldAgainAt(from) !== undefined)
+      const takeOverMs = (lab.heldAgainAt(from) ?? Infinity) - from
+      this.takeOversMs.push(takeOverMs)
+      return takeOverMs
+    }
     let heads: Heads | undefined
     const noticedMs = await until(50, async () => {
       heads ??= await whenThere(() => headsOf(lab))
       return heads !== undefined && (await moves(lab, heads))
     })
-    this.recoveriesMs.push(Math.min(noticedMs, (toldAsMoved(lab, heads) ?? Infinity) - from))
+    const movedMs = Math.min(noticedMs, (toldAsMoved(lab, heads) ?? Infinity) - from)
     this.catchUpsMs.push(await until(everyMs, () => hasCaughtUp(sinceMs())))
-    if (!this.#knowsAllRelays) return
-    await until(everyMs, async () => lab.heldAgainAt(from) !== undefined)
-    this.takeOversMs.push((lab.heldAgainAt(from) ?? Infinity) - from)
+    this.recoveriesMs.push(Math.max(movedMs, this.#knowsAllRelays ? await takenOver() : 0))
   }
 }
 

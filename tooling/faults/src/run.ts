@@ -7,7 +7,7 @@ import type { RelayStats } from '@outbox/relay'
 import { type Audit, audit } from './audit.ts'
 import type { Fault } from './faults.ts'
 import type { Death } from './fleet.ts'
-import { Lab, timing } from './lab.ts'
+import { Lab } from './lab.ts'
 import { Notes } from './notes.ts'
 
 /** One row of the table. */
@@ -31,6 +31,8 @@ export interface Result extends Audit {
   readonly medianRecoveryMs: number
   readonly worstRecoveryMs: number
   readonly recoveries: number
+  /** the time of a lease and one poll, milliseconds; of the short times if it is not there */
+  readonly dueWithinMs?: number
   /** of these, within the time of a lease and one poll */
   readonly timelyRecoveries: number
   /** recoveries in which every partition was a living relay's within that time, and the slowest of all */
@@ -68,6 +70,8 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
   const found = audit(committed, stream, new Set(letters.map(({ entry }) => entry.id)), notes.excused)
   const dropped = sumOf(lab, 'duplicates')
   const { recoveriesMs, takeOversMs, catchUpsMs } = notes
+  const { leaseMs, pollIntervalMs } = lab.times
+  const isInTime = (ms: number): boolean => ms <= leaseMs + pollIntervalMs
   return {
     ...found,
     store,
@@ -85,6 +89,7 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
     medianRecoveryMs: medianOf(recoveriesMs),
     worstRecoveryMs: Math.max(0, ...recoveriesMs),
     recoveries: recoveriesMs.length,
+    dueWithinMs: leaseMs + pollIntervalMs,
     timelyRecoveries: recoveriesMs.filter(isInTime).length,
     timelyTakeOvers: takeOversMs.filter(isInTime).length,
     worstTakeOverMs: Math.max(0, ...takeOversMs),
@@ -121,11 +126,6 @@ export function failed(store: StoreName, publisher: BrokerKind, fault: Fault, wh
     seconds: 0,
     wrong: [`no result: ${why}`],
   }
-}
-
-/** The time of a lease and one poll. */
-function isInTime(ms: number): boolean {
-  return ms <= timing.leaseMs + timing.pollIntervalMs
 }
 
 function medianOf(times: readonly number[]): number {
@@ -180,7 +180,7 @@ function wrongIn(findings: Findings): readonly string[] {
       refusals.length > 0 &&
       `${refusals.length} attempts counted, though the broker refused nothing: ${JSON.stringify(refusals[0])}`,
     deaths[0] && `${deaths.length} processes ended by themselves (${JSON.stringify(deaths[0])})`,
-    stopMs > timing.drainMs + stopGraceMs && `a relay took ${Math.round(stopMs)} ms to end`,
+    stopMs > lab.times.drainMs + stopGraceMs && `a relay took ${Math.round(stopMs)} ms to end`,
     errors.length > 0 && `a relay told of a defect: ${JSON.stringify(errors[0])}`,
     fault.struck?.(lab, stream) === false && 'nothing shows that the fault struck',
     ...repeatsIn(findings),

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Fault } from '../faults.ts'
-import { timing } from '../lab.ts'
+import { defaultTimes, timing } from '../lab.ts'
 import { strike, tells } from '../struck.ts'
 
 /** What happens to the processes themselves, and to their clocks. */
@@ -11,6 +11,18 @@ export const processFaults: readonly Fault[] = [
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < 2 * rounds; round++) {
         await wait(200 + 600 * Math.random())
+        await notes.kill(lab, lab.aRelay())
+        await notes.recovery(lab)
+      }
+    },
+  },
+  {
+    name: 'relay-sigkill-defaults',
+    what: 'a relay is killed (SIGKILL), again and again; the relays have the times that they have by default, a lease of 10 s',
+    lab: () => ({ times: defaultTimes }),
+    async inflict(lab, notes, rounds) {
+      for (let round = 0; round < rounds; round++) {
+        await wait(500 + 1_000 * Math.random())
         await notes.kill(lab, lab.aRelay())
         await notes.recovery(lab)
       }
@@ -75,8 +87,8 @@ export const processFaults: readonly Fault[] = [
   },
   {
     name: 'twenty-relays',
-    what: 'twenty relays share one store, and lose five',
-    lab: () => ({ relays: 20 }),
+    what: 'twenty relays with default times share one store, and lose five',
+    lab: () => ({ relays: 20, times: defaultTimes }),
     async inflict(lab, notes) {
       await wait(3_000)
       await Promise.all(lab.relays.slice(0, 5).map((relay) => notes.kill(lab, relay)))
