@@ -64,8 +64,9 @@ const rules: readonly Rule[] = [
 
 /** The meaning of an error that the server answered with: nothing was written for the entry. */
 export function failureFromReply(message: string, system: string): Failure {
-  const rule = ruleFor(message)
-  const text = `Redis refused: ${message}${rule ? ` (${rule.advice})` : ''}`
+  const refusal = refusalIn(message)
+  const rule = ruleFor(refusal)
+  const text = `Redis refused: ${refusal}${rule ? ` (${rule.advice})` : ''}`
   switch (rule?.status) {
     case 'unavailable':
       return { status: 'unavailable', error: unavailable(text, { system }) }
@@ -98,15 +99,23 @@ export function withOutage(
 
 /** Whether the server answered that it does not take writes to this stream, and may take them to others. */
 export function concernsOneStream(error: unknown): error is Error {
-  return isReply(error) && ruleFor(error.message)?.status === 'stream'
+  return isReply(error) && ruleFor(refusalIn(error.message))?.status === 'stream'
 }
 
 function setUpRequired(text: string): OutboxError<'setup-required'> {
   return new OutboxError('setup-required', text, { missing: [text] })
 }
 
-function ruleFor(message: string): Rule | undefined {
-  return rules.find(({ pattern }) => pattern.test(message))
+/** Redis before 7.0 puts before what it refuses within a script where that stands: `@user_script: 58: -READONLY …`. */
+const placeInScript = /^(?:@?user_script: ?\d+: )+-?/
+
+/** What the server refused, as it says it outside of a script. */
+function refusalIn(message: string): string {
+  return message.replace(placeInScript, '').trimEnd()
+}
+
+function ruleFor(refusal: string): Rule | undefined {
+  return rules.find(({ pattern }) => pattern.test(refusal))
 }
 
 /**

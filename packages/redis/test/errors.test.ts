@@ -43,6 +43,29 @@ describe('what an error means for an entry', () => {
   })
 
   it.each([
+    ["@user_script: 58: -READONLY You can't write against a read only replica.\r\n", 'unavailable', 'READONLY You'],
+    ["@user_script: 58: -OOM command not allowed when used memory > 'maxmemory'.\r\n", 'unavailable', 'OOM command'],
+    [
+      '@user_script: 58: -MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk.\r\n',
+      'unavailable',
+      'MISCONF Redis',
+    ],
+    ["@user_script:58: -READONLY You can't write against a read only replica.", 'unavailable', 'READONLY You'],
+    ["@user_script: 43: The user executing the script can't run this command or subcommand", 'unavailable', 'The user'],
+    [
+      "@user_script: 43: The user executing the script can't access at least one of the keys mentioned in the command arguments",
+      'retry',
+      'The user',
+    ],
+    ['@user_script: 43: something that nobody has seen yet', 'retry', 'something'],
+  ])('what Redis 6.2 and others refuse within the script, %j, is %s', (message, status, beginning) => {
+    const failure = failureFromReply(message, 'redis:orders')
+    expect(failure.status).toBe(status)
+    expect(failure.error).toHaveProperty('message', expect.stringMatching(`^Redis refused: ${beginning}[^\r\n]*$`))
+    expect(failureFromCommand(new ReplyError(message), 'redis:orders')).toEqual(failure)
+  })
+
+  it.each([
     ['Connection is closed.'],
     ['Command timed out'],
     ['Reached the max retries per request limit (which is 20). Refer to "maxRetriesPerRequest" option for details.'],
