@@ -32,7 +32,8 @@ export function entryFromEnvelope(envelope: EventEnvelope): OutboxEntry {
   const event = { type: eventType, id: eventId, aggregateType, aggregateId, sequence, occurredAt, payload }
   const entry = entryFromEvent(
     headers === undefined ? event : { ...event, headers },
-    { newId: () => eventId, now: () => occurredAt.getTime() },
+    // how large a payload may be, the store says at `enqueue`
+    { newId: () => eventId, now: () => occurredAt.getTime(), maxPayloadBytes: Infinity },
     refuse,
   )
   return Object.freeze({ ...entry, sequence: Number(sequence), published: false, publishedAt: null })

@@ -67,3 +67,8 @@ test.each([
   expect(error.details.path).toBe(path)
   expect(error.message).toContain(path)
 })
+
+test('how large a payload may be, the store says', () => {
+  const { payload } = entryFromEnvelope({ ...envelope, payload: 'x'.repeat(2 * 1024 * 1024) })
+  expect(payload).toHaveLength(2 * 1024 * 1024 + 2)
+})

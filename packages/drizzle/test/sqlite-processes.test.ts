@@ -89,7 +89,7 @@ test.each(['better-sqlite3', 'libsql'])(
     const connect = (maxWaitMs: number): LeasedSource =>
       driver === 'libsql'
         ? sqliteOutbox({ db: file.connectLibsql(), maxWaitMs })
-        : sqliteOutbox({ db: file.connect({ timeout: maxWaitMs }), maxWaitMs })
+        : sqliteOutbox({ db: file.connect({ timeout: 0 }), maxWaitMs })
     const patient = connect(60_000)
     const holder = run('sqlite-holder.ts', file.path)
     const exit = exitOf(holder)
@@ -98,8 +98,10 @@ test.each(['better-sqlite3', 'libsql'])(
       .join({ holder: 'relay' })
       .catch((error: unknown) => error)
     expect(busy).toMatchObject({ code: 'busy', isRetryable: true, message: expect.stringContaining('SQLITE_BUSY') })
+    const joined = patient.join({ holder: 'relay' })
+    await new Promise((resolve) => setImmediate(resolve)) // it has met the lock by then
     holder.stdin?.write('.')
-    expect(await patient.join({ holder: 'relay' })).toMatchObject({ source: expect.any(String) })
+    expect(await joined).toMatchObject({ source: expect.any(String) })
     expect(await exit).toBe(0)
   },
 )

@@ -43,12 +43,7 @@ export async function takeOver(store: LeasedSource, dead: { readonly holder: str
 
 export const allPartitions: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
 
-function testRelay(
-  store: LeasedSource,
-  holder: string,
-  source: string,
-  granted: readonly GrantedLease[],
-): TestRelay {
+function testRelay(store: LeasedSource, holder: string, source: string, granted: readonly GrantedLease[]): TestRelay {
   const leases = granted.map(leaseOf)
   const fetch: TestRelay['fetch'] = (request) =>
     store.fetch({ leases, limit: 1000, limitPerAggregate: 1000, maxBytes: 64 * 1024 * 1024, ...request })

@@ -81,17 +81,26 @@ function isRow(value: unknown): value is Row {
  * The store's own transactions on the user's connection.
  *
  * They never run while the user has a transaction open on it, whose uncommitted rows they would see: they wait for
- * its end, at most `maxWaitMs`. From the look at the connection to the commit nothing else can run in between.
+ * its end, at most `maxWaitMs`, and so they do for another connection that writes. From the look at the connection to
+ * the commit nothing else can run in between.
  *
- * @throws {OutboxError} `busy` when the user's transaction lasts longer
+ * @throws {OutboxError} `busy` when either lasts longer
  */
 export function transactOn(client: SqliteClient, connections: Connections, maxWaitMs: number): Transact {
   return async (access, steps, options) => {
     const giveUpAt = performance.now() + maxWaitMs
     for (;;) {
       options?.signal?.throwIfAborted()
-      if (!translated(() => client.inTransaction)) return connections.runAlone(client, access, steps())
-      if (performance.now() >= giveUpAt) throw userTransactionOpen(maxWaitMs)
+      const isOver = performance.now() >= giveUpAt
+      if (translated(() => client.inTransaction)) {
+        if (isOver) throw userTransactionOpen(maxWaitMs)
+      } else {
+        try {
+          return connections.runAlone(client, access, steps())
+        } catch (error) {
+          if (isOver || !OutboxError.is(error, 'busy')) throw error
+        }
+      }
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
   }

@@ -1,5 +1,5 @@
 import type { TableNames } from './names.ts'
-import { nowMs } from './sql.ts'
+import { nowMs, wholeAge } from './sql.ts'
 import { query, type Steps } from './steps.ts'
 import { writeLock } from './transact.ts'
 
@@ -24,7 +24,7 @@ export function* purgeMarks({ inbox }: TableNames, olderThanMs: number, limit: n
     `DELETE FROM ${inbox} WHERE rowid IN (
        SELECT rowid FROM ${inbox} WHERE handled_at <= ${nowMs} - ? ORDER BY handled_at LIMIT ?)
      RETURNING 1`,
-    olderThanMs,
+    wholeAge(olderThanMs),
     limit,
   )
   return rows.length

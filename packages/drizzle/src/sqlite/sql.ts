@@ -8,3 +8,11 @@ export const payloadBytes: string = 'length(CAST(payload AS BLOB))'
 export function rowLimit(limit: number): number {
   return limit > 0 ? Math.min(Math.floor(limit), 0x7fff_ffff) : 0
 }
+
+/** Some three hundred thousand years: before every time that SQLite can tell. */
+const longestAgeMs = 9e15
+
+/** A number of milliseconds that one driver takes for a whole number: an age is rounded up, and not endless. */
+export function wholeAge(ms: number): number {
+  return Math.ceil(Math.min(Math.max(0, ms), longestAgeMs))
+}

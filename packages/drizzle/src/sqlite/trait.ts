@@ -6,7 +6,7 @@ import { idList } from './dead-letters.ts'
 import type { TableNames } from './names.ts'
 import { becomePublished } from './pending.ts'
 import { integerOf, integerOrNullOf } from './rows.ts'
-import { nowMs, rowLimit } from './sql.ts'
+import { nowMs, rowLimit, wholeAge } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 /** `OutboxSource.fetchUnpublished`. Plan: `pending` is in the order of positions. */
@@ -73,7 +73,7 @@ export function* purgeSome({ entries, settled }: TableNames, olderThanMs: number
        WHERE outcome IN ('published', 'discarded') AND settled_at <= ${nowMs} - ?
        ORDER BY settled_at LIMIT ?)
      RETURNING position`,
-    olderThanMs,
+    wholeAge(olderThanMs),
     limit,
   )
   yield* query(

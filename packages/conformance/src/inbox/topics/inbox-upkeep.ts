@@ -20,10 +20,12 @@ export const inboxUpkeep: InboxTopic = {
     },
     {
       id: 'inbox-upkeep.purge-by-age',
-      promise: 'purge spares what was handled less than the given time ago',
+      promise: 'purge spares what was handled less than the given time ago, which may be a fraction, or endless',
       async run({ inbox, deliver, isHandled }) {
         for (const id of ['m-1', 'm-2', 'm-3']) await deliver('billing', id)
-        expect(await inbox.purge({ olderThanMs: hourMs, limit: 100 })).toBe(0)
+        for (const olderThanMs of [hourMs, hourMs + 0.25, Infinity]) {
+          expect(await inbox.purge({ olderThanMs, limit: 100 })).toBe(0)
+        }
         expect(await isHandled('billing', 'm-1')).toBe(true)
         expect(await inbox.purge({ olderThanMs: 0, limit: 100 })).toBe(3)
         expect(await inbox.purge({ olderThanMs: 0, limit: 100 })).toBe(0)

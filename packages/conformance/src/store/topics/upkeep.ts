@@ -125,12 +125,14 @@ export const upkeep: StoreTopic = {
     },
     {
       id: 'upkeep.purge-by-age',
-      promise: 'purge spares what ended less than the given time ago',
+      promise: 'purge spares what ended less than the given time ago, which may be a fraction, or endless',
       async run({ store, commit }) {
         await commit(orders('a', 3))
         await (await startRelay(store)).drain()
-        expect(await store.purge({ olderThanMs: 3600 * 1000, limit: 100 })).toBe(0)
-        expect(await store.purge({ olderThanMs: 0, limit: 100 })).toBe(3)
+        for (const olderThanMs of [3600 * 1000, 3600 * 1000 + 0.25, Infinity]) {
+          expect(await store.purge({ olderThanMs, limit: 100 })).toBe(0)
+        }
+        expect(await store.purge({ olderThanMs: -0.5, limit: 100 })).toBe(3)
       },
     },
     {
