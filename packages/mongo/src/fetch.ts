@@ -6,6 +6,7 @@ import type { Write } from './database.ts'
 import { lentContent, lentFields } from './entries.ts'
 import { publishedAbove } from './late.ts'
 import { complete, isDone, leaseDocuments, standingAndDone, stands } from './lease-documents.ts'
+import { lentFrom } from './lent.ts'
 import { sourceOf } from './meta.ts'
 import { type Beginning, beginnings } from './prefixes.ts'
 import { findCandidates, look } from './scan.ts'
@@ -102,7 +103,7 @@ async function note(
     if (!lease || (documents && (noted?.['noteId'] !== noteId || !stands(noted, lease)))) return []
     const { partition: _, ...entry } = lentContent(document)
     const isLate = numberIn(document, 'requeues') === 0 && entry.sequence < (above.get(aggregateKey(entry)) ?? -1)
-    return [{ ...entry, lease, source, isLate }]
+    return [lentFrom(numberIn(document, 'position'), { ...entry, lease, source, isLate })]
   })
 }
 

@@ -2,19 +2,22 @@ import type { Settlement } from '@outbox/core'
 import { groupedBy, requeuesOf } from '@outbox/core/adapter'
 import type { Write } from './database.ts'
 import type { ToUuid } from './uuids.ts'
-import { type Document, dateIn, documentsIn, numberIn, textIn, valuesIn } from './values.ts'
+import { type Document, dateIn, documentsIn, isAbsent, numberIn, textIn, valuesIn } from './values.ts'
 
 /**
  * What a settle said under one lease, as it stands in the lease's document until it is applied to the entries.
  *
  * MongoDB writes one document at a time. So the lease's document is where a settle happens, wholly or not at all, under
  * the fence; whoever needs the lease next applies what stands there first. Applying is idempotent for ever: each write
- * asks for the very try that was spoken of, and numbers that only grow tell tries apart.
+ * asks for the very try that was spoken of, and numbers that only grow tell tries apart: refusals and requeues of one
+ * entry, and the position, where an id was purged and came again.
  */
 export interface SettleLog {
   readonly id: string
   readonly epoch: number
   readonly holder: string
+  /** the position of the newest entry that it speaks of; a log may be without it */
+  readonly newest: number | undefined
   readonly said: readonly Document[]
 }
 
@@ -70,8 +73,8 @@ function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\ufffd')
 }
 
-export function logDocument({ id, epoch, holder, said }: SettleLog): Document {
-  return { id, epoch, holder, said }
+export function logDocument({ id, epoch, holder, newest, said }: SettleLog): Document {
+  return { id, epoch, holder, ...(newest === undefined ? {} : { newest }), said }
 }
 
 export function logIn(lease: Document): SettleLog | undefined {
@@ -81,6 +84,7 @@ export function logIn(lease: Document): SettleLog | undefined {
       id: textIn(log, 'id'),
       epoch: numberIn(log, 'epoch'),
       holder: textIn(log, 'holder'),
+      newest: isAbsent(log['newest']) ? undefined : numberIn(log, 'newest'),
       said: documentsIn(log, 'said'),
     }
   )
@@ -96,15 +100,15 @@ export function applying(logs: readonly SettleLog[]): readonly Write[] {
         writes.push({ updateOne: said['outcome'] === 'dead' ? death(said, log) : retry(said, log) })
         continue
       }
-      const tried = { refused: numberIn(said, 'refused'), requeues: numberIn(said, 'requeues') }
-      const key = `${tried.refused} ${tried.requeues}`
+      const tried = tryOf(said, log)
+      const key = JSON.stringify(tried)
       const group = published.get(key) ?? { tried, ids: [] as unknown[] }
       published.set(key, group)
       for (const id of valuesIn(said, 'ids')) group.ids.push(id)
     }
   }
   for (const { tried, ids } of published.values()) {
-    writes.push({ updateMany: { filter: { _id: { $in: ids }, state: 'pending', ...tried }, update: publication } })
+    writes.push({ updateMany: { filter: { _id: { $in: ids }, ...tried }, update: publication } })
   }
   return writes
 }
@@ -117,25 +121,26 @@ const publication: Document = Object.freeze({
   $currentDate: { endedAt: true },
 })
 
-function tryOf(said: Document): Document {
+/** The very try that is spoken of, of the entry that had the id then. */
+function tryOf(said: Document, { newest }: SettleLog): Document {
   return {
-    _id: said['id'],
     state: 'pending',
     refused: numberIn(said, 'refused'),
     requeues: numberIn(said, 'requeues'),
+    ...(newest === undefined ? {} : { position: { $lte: newest } }),
   }
 }
 
-function death(said: Document, { holder }: SettleLog): Update {
+function death(said: Document, log: SettleLog): Update {
   const blocks = said['blocks'] === true
   return {
-    filter: tryOf(said),
+    filter: { _id: said['id'], ...tryOf(said, log) },
     update: {
       $set: {
         state: 'dead',
         crashes: 0,
         reason: textIn(said, 'reason'),
-        settledBy: holder,
+        settledBy: log.holder,
         ...(blocks ? { holdsUntil: forEver } : {}),
       },
       ...(blocks ? {} : { $unset: { holdsUntil: '' } }),
@@ -148,11 +153,12 @@ function death(said: Document, { holder }: SettleLog): Update {
  * A retry that is no refusal leaves the try as it was: here the lease and the call tell whether it, or a later one, was
  * applied.
  */
-function retry(said: Document, { id, epoch }: SettleLog): Update {
+function retry(said: Document, log: SettleLog): Update {
+  const { id, epoch } = log
   const until = dateIn(said, 'until')
   const isNews = { $or: [{ settledUnder: { $lt: epoch } }, { settledUnder: epoch, settle: { $lt: id } }] }
   return {
-    filter: { ...tryOf(said), ...isNews },
+    filter: { _id: said['id'], ...tryOf(said, log), ...isNews },
     update: {
       $set: {
         crashes: 0,

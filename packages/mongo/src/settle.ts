@@ -2,6 +2,7 @@ import { type Lease, partitionOf, type Settlement, type SettleRequest } from '@o
 import { groupedBy } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { among, complete, leaseDocuments, standingAndDone, stands } from './lease-documents.ts'
+import { newestPosition } from './lent.ts'
 import { applying, logDocument, type SettleLog, saidOf } from './settle-log.ts'
 
 /** One lease of a settle, and what is said under it. */
@@ -32,6 +33,7 @@ async function partsOf({ database, toUuid, newLogId }: Context, request: SettleR
     ).values(),
   ]
   const now = settlements.some(({ outcome }) => outcome === 'retry') ? await database.now() : new Date(0)
+  const newest = newestPosition(settlements)
   // a lease that only a settlement names is one of the batch as well
   const leases = new Map(
     [...request.leases, ...settlements.map(({ entry }) => entry.lease)].map((one) => [keyOf(one), one]),
@@ -43,7 +45,7 @@ async function partsOf({ database, toUuid, newLogId }: Context, request: SettleR
   return [...leases].map(([key, lease]) => {
     const said = saidOf(byLease.get(key) ?? [], toUuid(), now)
     // one id for each part: two leases of one partition, an old one and the one that stands, may be in one call
-    return { lease, log: { id: newLogId(), epoch: lease.epoch, holder: lease.holder, said } }
+    return { lease, log: { id: newLogId(), epoch: lease.epoch, holder: lease.holder, newest, said } }
   })
 }
 

@@ -1,0 +1,97 @@
+import type { DueEntry, LeasedSource, OutboxStore, Settlement } from '@outbox/core'
+import { event, partitionOf } from '@outbox/core'
+import { type MongoSession, mongoOutbox, setup } from '@outbox/mongo'
+import { describeWith, sharedMongo } from '@outbox/services'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { gatedDatabase, heldWrite, killingGate } from './gated-database.ts'
+import { emptied, type Opened, openDriver7, transaction } from './mongo-databases.ts'
+
+const limits = { limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
+const id = '019ac1f0-0000-7000-8000-000000000001'
+const outcomes = ['published', 'dead'] as const
+
+describeWith('mongo', 'an id that is purged and enqueued again', () => {
+  let opened: Opened
+  let store: OutboxStore<MongoSession>
+
+  beforeAll(async () => {
+    opened = openDriver7(await sharedMongo())
+    await setup(opened.db)
+    store = mongoOutbox(opened)
+  })
+  afterAll(() => opened[Symbol.asyncDispose]())
+  beforeEach(() => emptied(opened))
+
+  const produce = () =>
+    transaction(opened.client, (session) =>
+      store.enqueue(session, event('order.placed', { aggregateId: 'a', id, payload: {} })),
+    )
+  const said = (entry: DueEntry, outcome: (typeof outcomes)[number]): Settlement =>
+    outcome === 'dead'
+      ? { entry, outcome, reason: 'no such subject', blocksAggregate: true }
+      : { entry, outcome: 'published' }
+  const lend = async (from: LeasedSource, relay: Relay): Promise<DueEntry> => {
+    const [entry] = await from.fetch({ leases: relay.leases, ...limits })
+    if (!entry) throw new Error('an entry was due')
+    return entry
+  }
+  /** What ends an entry for good, and lets its id come again. */
+  const again = async (): Promise<void> => {
+    await store.deadLetters.discard([id])
+    expect(await store.purge({ olderThanMs: 0, limit: 10 })).toBe(1)
+    await produce()
+  }
+
+  it.each(outcomes)('is another entry for the heir of a relay that had it %s', async (outcome) => {
+    await produce()
+    const relay = await takeOver(store)
+    await store.settle({ leases: relay.leases, settlements: [said(await lend(store, relay), outcome)] })
+    await again()
+    // another process, which does not know what was applied
+    const heir = mongoOutbox(opened)
+    expect(await lend(heir, await takeOver(heir, relay))).toMatchObject({ id, attempt: 1, crashes: 0 })
+  })
+
+  it.each(outcomes)('is another entry for a relay that stood still after it had it %s', async (outcome) => {
+    await produce()
+    const { gate, onAnswer, isHeld, isAnswered, goOn } = heldWrite(3)
+    // the first write notes what is lent, the second is the log, and the third applies it
+    const slow = mongoOutbox({ client: opened.client, db: gatedDatabase(opened.db, gate, onAnswer) })
+    const relay = await takeOver(store)
+    const entry = await lend(slow, relay)
+    const late = slow.settle({ leases: relay.leases, settlements: [said(entry, outcome)] })
+    await isHeld
+    const heir = await takeOver(store, relay)
+    await again()
+    goOn()
+    await late
+    await isAnswered
+    expect(await lend(store, heir)).toMatchObject({ id, attempt: 1, crashes: 0 })
+  })
+
+  it('does not keep a log from being applied that does not tell how new its entries were', async () => {
+    await produce()
+    const relay = await takeOver(store)
+    const entry = await lend(store, relay)
+    const dying = mongoOutbox({ client: opened.client, db: gatedDatabase(opened.db, killingGate(1)) })
+    await dying.settle({ leases: relay.leases, settlements: [said({ ...entry }, 'published')] }).catch(() => undefined)
+    expect((await store.stats()).pending).toBe(1)
+    await takeOver(mongoOutbox(opened), relay)
+    expect((await store.stats()).pending).toBe(0)
+  })
+})
+
+interface Relay {
+  readonly holder: string
+  readonly leases: Awaited<ReturnType<LeasedSource['acquire']>>
+}
+
+/** Takes the one lease that the tests' aggregate needs, from `gone` if there is one. */
+async function takeOver(store: LeasedSource, gone?: Relay): Promise<Relay> {
+  const holder = crypto.randomUUID()
+  await store.join({ holder })
+  const { leases, relays } = await store.poll({ holder })
+  const claims = leases.filter(({ partition }) => partition === partitionOf('order', 'a'))
+  const evict = relays.filter((relay) => relay.holder === gone?.holder)
+  return { holder, leases: await store.acquire({ holder, claims, evict }) }
+}
