@@ -148,8 +148,9 @@ for (const [title, server] of servers) {
           { sequence: 3, duplicate: true },
           { sequence: 5, duplicate: false },
         ])
-        const next = await own.db.transaction((tx) => outbox.enqueue(tx, placed))
-        expect(next).toMatchObject([{ sequence: 6 }])
+        // no number is given back: one was taken for what the snapshot did not show
+        const next = isolationLevel === 'repeatable read' ? 7 : 6
+        expect(await own.db.transaction((tx) => outbox.enqueue(tx, placed))).toMatchObject([{ sequence: next }])
       })
 
       test('a conflict with what was written since the snapshot is named', async () => {

@@ -1,11 +1,12 @@
 import { type NewEntry, OutboxError, type Receipt } from '@outbox/core'
 import { aggregateKey, entriesToWrite, receiptsFor, type Stored, sequenceConflict } from '@outbox/core/adapter'
+import { Turns } from '../shared/turns.ts'
 import { violatedIndex } from './errors.ts'
-import { checkTransaction, type MysqlTransaction } from './handles.ts'
+import { checkTransaction, connectionOf, type MysqlTransaction } from './handles.ts'
 import { chunks } from './insert.ts'
 import { findConflict, knownAmong, knownAndDeclared } from './known.ts'
 import type { Names } from './names.ts'
-import { agree, type Counters, giveBack, numberingOf, takeNumbers } from './numbering.ts'
+import { agree, type Counters, numberingOf, takeNumbers } from './numbering.ts'
 import { writeWhileOpen } from './open-transaction.ts'
 import type { Purpose } from './privileges.ts'
 import { type Session, sessionIn } from './session.ts'
@@ -17,7 +18,14 @@ export interface Enqueued {
 }
 
 /**
- * Writes a batch in the caller's transaction, whole or not at all.
+ * Of all outboxes in this process. Two calls at once in one transaction would each read what the other has numbered so
+ * far, and the entries of one would land between those of the other.
+ */
+const turns = new Turns<object>()
+
+/**
+ * Writes a batch in the caller's transaction, whole or not at all. Calls that run at once in one transaction are done
+ * one after the other.
  *
  * What is there already is looked for first, without a lock. So an insert meets a known entry only where another
  * transaction wrote it at the same moment, or since the caller's snapshot was taken: a failed insert leaves a lock on
@@ -28,8 +36,10 @@ export async function enqueue(names: Names, handle: MysqlTransaction, entries: r
   const purpose: Purpose = { names, use: 'enqueue' }
   const toWrite = entriesToWrite(entries)
   const stored = new Map<string, Stored>()
-  const fresh = await withoutKnown(handle, purpose, toWrite, stored)
-  const written = await writeFresh(handle, purpose, fresh, stored)
+  const written = await turns.take(connectionOf(handle), async () => {
+    const fresh = await withoutKnown(handle, purpose, toWrite, stored)
+    return writeFresh(handle, purpose, fresh, stored)
+  })
   return { receipts: receiptsFor(entries, toWrite, stored), writtenId: written.at(-1)?.id }
 }
 
@@ -67,11 +77,6 @@ async function writeFresh(
       return left
     }
     for (const [id, sequence] of known) stored.set(id, { sequence, isNew: false })
-    await giveBack(
-      handle,
-      purpose,
-      left.filter(({ id }) => known.has(id)),
-    )
     left = left.filter(({ id }) => !known.has(id))
     if (left.length === 0) return []
   }

@@ -41,9 +41,26 @@ export function asTransaction(handle: MysqlDatabase): MysqlTransaction {
     )
   }
   return Object.freeze({
+    beneath: handle,
     execute: (query: never) => handle.execute(query),
     rollback: rollbackElsewhere,
   })
+}
+
+/**
+ * What all handles of one transaction have in common, those of its savepoints among them: the connection of mysql2.
+ * Where it cannot be told, because somebody wrapped it, the handle itself.
+ */
+export function connectionOf(handle: MysqlTransaction): object {
+  const named = memberOf(handle, 'beneath') ?? handle
+  // a transaction has it in its session, in drizzle 0.45 and in 1.0; promises are a wrapping, of which there may be many
+  const client = memberOf(memberOf(named, 'session'), 'client') ?? memberOf(named, '$client')
+  return memberOf(client, 'connection') ?? client ?? named
+}
+
+function memberOf(value: object | undefined, name: string): object | undefined {
+  const member: unknown = value === undefined ? undefined : Reflect.get(value, name)
+  return typeof member === 'object' && member !== null ? member : undefined
 }
 
 /** What the compiler refuses, refused at run time too, for callers whom it does not check. */

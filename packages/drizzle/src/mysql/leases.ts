@@ -124,7 +124,11 @@ order by l.\`partition\``,
  * A holder that is absent from the relays stays absent, for no holder joins twice; so it does not matter that the
  * eviction commits first. The grant counts the crashes in the same statement.
  */
-export async function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly GrantedLease[]> {
+export async function acquire(
+  session: Session,
+  names: Names,
+  request: Request<'acquire'>,
+): Promise<readonly GrantedLease[]> {
   const { entries, relays, leases } = names
   const { holder, evict } = request
   if (evict.length > 0) {

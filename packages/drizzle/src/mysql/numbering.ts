@@ -75,7 +75,8 @@ export type Counters = Map<string, number>
  * Gives numbers to the entries that the store numbers.
  *
  * The counters' rows stay locked until the transaction ends, so the order of numbers is the order of commits. They are
- * locked in the order of the batch, which is the same for everybody.
+ * locked in the order of the batch, which is the same for everybody. A number is never given back, not even one of an
+ * entry that turns out to be there already: should the transaction have ended meanwhile, others have gone on from it.
  *
  * @returns the first number given to each aggregate
  */
@@ -141,19 +142,4 @@ async function lastNumbers(
       on s.aggregate_type = unhex(counted.of_type) and s.aggregate_id = unhex(counted.of_id)`,
   )
   return new Map(rows.map((row) => [aggregateKey(nameIn(row)), numberIn(row, 'last_sequence')]))
-}
-
-/** Gives back numbers that were taken for entries that turned out to be there already. They are the last ones. */
-export async function giveBack(
-  handle: MysqlTransaction,
-  purpose: Purpose,
-  duplicates: readonly NewEntry[],
-): Promise<void> {
-  const counts = countByAggregate(duplicates)
-  if (counts.size === 0) return
-  await sessionIn(handle, purpose).write(
-    `update ${givenCounts(counts)} straight_join ${purpose.names.sequences} s force index (primary)
-      on s.aggregate_type = unhex(counted.of_type) and s.aggregate_id = unhex(counted.of_id)
-    set s.last_sequence = s.last_sequence - counted.of_batch`,
-  )
 }

@@ -36,6 +36,7 @@ export interface MysqlOutboxOptions extends Place {
 
 /** An outbox in MySQL or MariaDB. */
 export interface MysqlOutbox extends OutboxStore<MysqlTransaction> {
+  /** As `Outbox.enqueue`. Several at once in one transaction are done one after the other. */
   readonly enqueue: (tx: MysqlTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
   subscribe(wake: Wake): Promise<AsyncDisposable>
 }

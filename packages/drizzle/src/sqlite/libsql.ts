@@ -1,5 +1,6 @@
 import { OutboxError } from '@outbox/core'
 import { untilAborted } from '@outbox/core/adapter'
+import { Turns } from '../shared/turns.ts'
 import { outboxErrorFrom } from './errors.ts'
 import type { LibsqlClient, LibsqlStatement, LibsqlTransaction } from './handles.ts'
 import { integerOf } from './rows.ts'
@@ -8,20 +9,15 @@ import { pauseMs, type Transact } from './transact.ts'
 
 /** Runs steps within transactions of the user; those of one transaction one after the other. */
 export class Transactions {
-  readonly #last = new WeakMap<LibsqlTransaction, Promise<unknown>>()
+  readonly #turns = new Turns<LibsqlTransaction>()
 
   /**
    * Runs the steps within `transaction`. Steps that are given meanwhile for the same transaction wait for their end, so
    * that what these have read stays true.
    */
-  async runInside<Result>(transaction: LibsqlTransaction, steps: Steps<Result>): Promise<Result> {
-    const before = this.#last.get(transaction)
-    const work = translatedAsync(async () => {
-      await Promise.allSettled([before]) // how these steps ended is told to whoever gave them
-      return runStepsAsync(runnerOf(transaction), steps)
-    })
-    this.#last.set(transaction, work)
-    return work
+  runInside<Result>(transaction: LibsqlTransaction, steps: Steps<Result>): Promise<Result> {
+    const work = (): Promise<Result> => translatedAsync(() => runStepsAsync(runnerOf(transaction), steps))
+    return this.#turns.take(transaction, work)
   }
 }
 
