@@ -77,7 +77,10 @@ function duePartitions({ pending, aggregates, leases }: TableNames): string {
      ORDER BY partition`
 }
 
-export function* acquire(names: TableNames, request: Parameters<LeasedSource['acquire']>[0]): Steps<readonly GrantedLease[]> {
+export function* acquire(
+  names: TableNames,
+  request: Parameters<LeasedSource['acquire']>[0],
+): Steps<readonly GrantedLease[]> {
   const { relays } = names
   yield* evict(names, request.evict)
   const [member] = yield* query(`SELECT holder FROM ${relays} WHERE holder = ?`, request.holder)
