@@ -65,7 +65,7 @@ function conditionsOf({ eventType, aggregateType, aggregateId, diedBefore }: Dea
  */
 export async function requeueDead(context: Context, ids: readonly string[], call?: CallOptions): Promise<number> {
   const { database } = under(context, call)
-  const dead = await deadOf(under(context, call), ids)
+  const dead = await entriesIn(['dead'], under(context, call), ids)
   if (dead.length === 0) return 0
   const waits = {
     partition: { $in: [...new Set(dead.map((entry) => numberIn(entry, 'partition')))] },
@@ -93,21 +93,25 @@ export async function requeueDead(context: Context, ids: readonly string[], call
  * `DeadLetters.discard`: the entry is kept, and its id known, until it is purged.
  *
  * With it ends the block of its aggregate, in the same write. Then the aggregate's next entry is put back into the scan;
- * cut off in between, a scan finds it when its time aside is over.
+ * cut off in between, a scan finds it when its time aside is over, or another call with the same ids puts it back: an
+ * entry that is discarded already no longer tells whether it blocked.
  */
 export async function discardDead(context: Context, ids: readonly string[], call?: CallOptions): Promise<number> {
   const own = under(context, call)
-  const dead = await deadOf(own, ids)
-  if (dead.length === 0) return 0
-  const discarded = await own.database.updateMany(
-    'entries',
-    { _id: { $in: dead.map(({ _id }) => _id) }, state: 'dead' },
-    { $set: { state: 'discarded' }, $unset: { holdsUntil: '' }, $currentDate: { endedAt: true } },
-  )
-  const blocked = aggregatesOf(dead.filter((entry) => entry['holdsUntil'] !== undefined))
+  const found = await entriesIn(['dead', 'discarded'], own, ids)
+  const dead = found.filter(isDead)
+  const discarded =
+    dead.length === 0
+      ? 0
+      : await own.database.updateMany(
+          'entries',
+          { _id: { $in: dead.map(({ _id }) => _id) }, state: 'dead' },
+          { $set: { state: 'discarded' }, $unset: { holdsUntil: '' }, $currentDate: { endedAt: true } },
+        )
+  const freed = aggregatesOf(found.filter((entry) => !isDead(entry) || entry['holdsUntil'] !== undefined))
   const next = await heads(
     own,
-    blocked.map((entry) => ({ aggregate: documentIn(entry, 'aggregate') })),
+    freed.map((entry) => ({ aggregate: documentIn(entry, 'aggregate') })),
   )
   // a fetch that still saw the block may be about to set the next one aside
   await putBack(
@@ -118,11 +122,19 @@ export async function discardDead(context: Context, ids: readonly string[], call
   return discarded
 }
 
-async function deadOf({ database, toUuid }: Context, ids: readonly string[]): Promise<readonly Document[]> {
+async function entriesIn(
+  states: readonly ('dead' | 'discarded')[],
+  { database, toUuid }: Context,
+  ids: readonly string[],
+): Promise<readonly Document[]> {
   const given = ids.filter(isUuid).map(toUuid())
   if (given.length === 0) return []
-  const projection = { partition: 1, aggregate: 1, holdsUntil: 1 }
-  return database.find('entries', { _id: { $in: given }, state: 'dead' }, { projection })
+  const projection = { partition: 1, aggregate: 1, holdsUntil: 1, state: 1 }
+  return database.find('entries', { _id: { $in: given }, state: { $in: states } }, { projection })
+}
+
+function isDead(entry: Document): boolean {
+  return entry['state'] === 'dead'
 }
 
 /** One entry of each aggregate. */
