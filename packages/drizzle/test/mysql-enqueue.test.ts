@@ -1,6 +1,8 @@
-import { event } from '@outbox/core'
+import { event, OutboxError } from '@outbox/core'
 import { asTransaction, type MysqlOutbox, type MysqlTransaction, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
 import { describeWith, type TestDatabase } from '@outbox/services'
+import { type SQL, sql } from 'drizzle-orm'
+import { MySqlDialect } from 'drizzle-orm/mysql-core'
 import { drizzle as onMysql } from 'drizzle-orm/mysql2'
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -14,6 +16,8 @@ import {
   servers,
   type TestDb,
 } from './mysql-databases.ts'
+
+const dialect = new MySqlDialect()
 
 for (const [title, server] of servers) {
   describeWith(server, `enqueue on ${title}`, () => {
@@ -100,6 +104,78 @@ for (const [title, server] of servers) {
       })
     })
 
+    describe('a batch of more than one statement takes', () => {
+      /** 4.5 MB, of which the last entry is the shortest */
+      const large = (last: Numbered) => [
+        ...Array.from({ length: 100 }, (_, n) => numbered(n + 1, `${n} ${'x'.repeat(45_000)}`)),
+        last,
+      ]
+
+      test('is there whole or not at all, whenever the transaction ends under an enqueue that nobody awaits', async () => {
+        const outcomes = new Set<string>()
+        for (let statements = 0; statements < 12; statements++) {
+          await emptied(own.pool)
+          const outcome = await committedUnder(large(numbered(101)), statements)
+          outcomes.add(outcome)
+          const { pending } = await outbox.stats()
+          expect(pending, `${statements} statements`).toBe(outcome === 'written' ? 101 : 0)
+        }
+        expect([...outcomes].sort()).toEqual(['not-a-transaction', 'written'])
+      })
+
+      test('leaves nothing if its end cannot be written, even if the transaction is committed at once', async () => {
+        await own.db.transaction((tx) => outbox.enqueue(tx, numbered(101)))
+        const outcomes = new Set<string>()
+        for (let statements = 0; statements < 12; statements++) {
+          outcomes.add(await committedUnder(large(numbered(101)), statements))
+          expect(await outbox.stats(), `${statements} statements`).toMatchObject({ pending: 1 })
+        }
+        expect([...outcomes].sort()).toEqual(['not-a-transaction', 'sequence-conflict'])
+      })
+
+      test('comes out as it went in, and leaves nothing in the session', async () => {
+        const odd = { ...numbered(101, `é 𝄞 \u0000 ' \\ "`), headers: { tenant: `'é\\ ${'y'.repeat(99)}` } }
+        const variables = await own.db.transaction(async (tx) => {
+          await outbox.enqueue(tx, large(odd))
+          return tx.execute(sql`select @outbox_1 as text, @outbox_counter as count`)
+        })
+        expect(variables[0]).toEqual([{ text: null, count: null }])
+        const written = await outbox.fetchUnpublished(1_000)
+        expect(
+          written.toSorted((a, b) => a.sequence - b.sequence).map(({ payload, headers }) => ({ payload, headers })),
+        ).toEqual(large(odd).map(({ payload, headers = {} }) => ({ payload: JSON.stringify(payload), headers })))
+      })
+
+      test.each([0, 1])('is not written without its text number %i, whatever the sql_mode', async (nth) => {
+        await using loose = openMysql(database.url, { connectionLimit: 1 })
+        await loose.pool.query(`set sql_mode = ''`)
+        let texts = 0
+        await loose.db.transaction(async (tx) => {
+          const execute = (query: SQL) => {
+            const isLost = /^set @outbox_[0-9]+ = (?!null)/.test(dialect.sqlToQuery(query).sql) && texts++ === nth
+            return tx.execute(isLost ? 'kill query connection_id()' : query)
+          }
+          await expect(outbox.enqueue(asTransaction({ execute }), large(numbered(101)))).rejects.toMatchObject({
+            code: 'busy',
+          })
+        })
+        expect(await outbox.stats()).toMatchObject({ pending: 0 })
+      })
+
+      /** Commits once so many statements of the call have been answered. @returns what the call says */
+      async function committedUnder(batch: readonly Numbered[], statements: number): Promise<string> {
+        let forgotten: Promise<string> = Promise.resolve('')
+        await own.db.transaction(async (tx) => {
+          forgotten = outbox.enqueue(tx, batch).then(
+            () => 'written',
+            (error: unknown) => (OutboxError.is(error) ? error.code : String(error)),
+          )
+          for (let n = 0; n < statements; n++) await tx.execute('select 1')
+        })
+        return forgotten
+      }
+    })
+
     async function sequencesByPosition(): Promise<readonly number[]> {
       const rows = await rowsOf(own.pool, 'select sequence from outbox_entries order by position')
       return rows.map((row) => Number(row['sequence']))
@@ -109,6 +185,18 @@ for (const [title, server] of servers) {
 
 function placed(aggregateId: string, text = '') {
   return event('order.placed', { aggregateId, payload: { text }, id: crypto.randomUUID() })
+}
+
+interface Numbered {
+  readonly type: string
+  readonly aggregateId: string
+  readonly payload: { readonly text: string }
+  readonly sequence: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+function numbered(sequence: number, text = ''): Numbered {
+  return { type: 'ledger.booked', aggregateId: '1', payload: { text }, sequence }
 }
 
 function sequencesOf(receipts: readonly { readonly sequence: number }[]): readonly number[] {

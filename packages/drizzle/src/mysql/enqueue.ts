@@ -1,15 +1,15 @@
 import { type NewEntry, OutboxError, type Receipt } from '@outbox/core'
 import { aggregateKey, entriesToWrite, receiptsFor, type Stored, sequenceConflict } from '@outbox/core/adapter'
 import { Turns } from '../shared/turns.ts'
-import { violatedIndex } from './errors.ts'
+import { translated, violatedIndex } from './errors.ts'
 import { checkTransaction, connectionOf, type MysqlTransaction } from './handles.ts'
-import { chunks } from './insert.ts'
+import { type Insertion, insertion } from './insert.ts'
 import { findConflict, knownAmong, knownAndDeclared } from './known.ts'
 import type { Names } from './names.ts'
 import { agree, type Counters, numberingOf, takeNumbers } from './numbering.ts'
 import { writeWhileOpen } from './open-transaction.ts'
 import type { Purpose } from './privileges.ts'
-import { type Session, sessionIn } from './session.ts'
+import { send, sessionIn } from './session.ts'
 
 export interface Enqueued {
   readonly receipts: readonly Receipt[]
@@ -104,7 +104,7 @@ function withNumbers(entries: readonly NewEntry[], counters: Counters): readonly
 }
 
 /**
- * Inserts all, or nothing: several statements, for a large batch, stand in a savepoint of their own.
+ * Inserts all, or nothing.
  *
  * @returns those that were there already, with their sequences; where there are any, nothing was inserted
  * @throws {OutboxError} `sequence-conflict`, `not-a-transaction`
@@ -114,31 +114,31 @@ async function insert(
   purpose: Purpose,
   entries: readonly NumberedEntry[],
 ): Promise<ReadonlyMap<string, number>> {
-  const [first = '', ...others] = chunks(purpose.names, entries)
-  const session = sessionIn(handle, purpose)
-  if (others.length > 0) await session.write('savepoint outbox_batch')
   try {
-    for (const text of [first, ...others]) await writeWhileOpen(handle, text, purpose)
-    if (others.length > 0) await session.write('release savepoint outbox_batch')
+    await sendAtOnce(handle, purpose, insertion(purpose.names, entries))
     return new Map()
   } catch (error) {
     const { prefix } = purpose.names
     const [byId, bySequence] = [`${prefix}entries_id`, `${prefix}entries_sequence`]
     const violated = violatedIndex(error, [byId, bySequence])
-    if (others.length > 0) await takeBack(session, violated !== undefined)
     if (violated === undefined) throw error
+    const session = sessionIn(handle, purpose)
     if (violated === byId) return knownAmong(session, purpose.names, entries)
     throw sequenceConflict(await findConflict(session, purpose.names, entries))
   }
 }
 
-/**
- * Takes back the statements of a batch that went through.
- *
- * @param isAlive - the transaction goes on; otherwise a deadlock may have ended it, with all that it wrote, or the
- *   connection is gone: then the caller learns of the error that came first
- */
-async function takeBack(session: Session, isAlive: boolean): Promise<void> {
-  const rolledBack = session.write('rollback to savepoint outbox_batch')
-  await (isAlive ? rolledBack : Promise.allSettled([rolledBack]))
+/** Nothing is awaited in between, so nothing can come in between: no other use of the variables, or of the connection. */
+async function sendAtOnce(
+  handle: MysqlTransaction,
+  purpose: Purpose,
+  { before, insert, after }: Insertion,
+): Promise<void> {
+  const filled = before.map((text) => send(handle, text))
+  const written = writeWhileOpen(handle, insert, purpose)
+  const emptied = after.map((text) => send(handle, text))
+  const ends = await Promise.allSettled([...filled, written, ...emptied])
+  // where one before it fails, so does the insert: the first tells why; once it has written, nothing else matters
+  const failure = ends.slice(0, filled.length + 1).find(({ status }) => status === 'rejected')
+  if (failure?.status === 'rejected') throw translated(failure.reason, purpose)
 }
