@@ -4,7 +4,7 @@ import type { RedisArgument } from './client.ts'
 import { failureFromReply } from './errors.ts'
 import type { StreamKeys } from './keys.ts'
 import { messageFields } from './message.ts'
-import type { RedisSettings } from './options.ts'
+import type { Acknowledge, RedisSettings } from './options.ts'
 
 /** Keys and arguments of one call of the script: see its head for the layout. */
 export interface ScriptCall {
@@ -20,7 +20,7 @@ export function scriptCall(
   settings: Pick<RedisSettings, 'format' | 'dedupeWindowMs' | 'maxLength' | 'acknowledge'>,
 ): ScriptCall {
   const { format, dedupeWindowMs, maxLength, acknowledge } = settings
-  const args: RedisArgument[] = [dedupeWindowMs, maxLength ?? '', acknowledge === undefined ? '' : '1']
+  const args: RedisArgument[] = [dedupeWindowMs, maxLength ?? '', markFor(acknowledge)]
   const aggregates = new Map<string, number>()
   for (const entry of entries) {
     const key = aggregateKey(entry)
@@ -37,8 +37,13 @@ export function scriptCall(
 }
 
 /** Asks whether the stream takes entries: see the script's head. Its keys are of an outbox and an entry without a name. */
-export function probeCall(keys: StreamKeys): ScriptCall {
-  return { keys: [keys.stream, keys.fence(''), keys.seen('')], args: ['probe'] }
+export function probeCall(keys: StreamKeys, { acknowledge }: Pick<RedisSettings, 'acknowledge'>): ScriptCall {
+  return { keys: [keys.stream, keys.fence(''), keys.seen('')], args: ['probe', '', markFor(acknowledge)] }
+}
+
+/** Whether WAIT needs a write to ask about. */
+function markFor(acknowledge: Acknowledge | undefined): '1' | '' {
+  return acknowledge === undefined ? '' : '1'
 }
 
 /**

@@ -16,7 +16,8 @@ export interface ProbedStreams {
 }
 
 /**
- * Resolves when the server could take a write to these streams now, and acknowledge it as asked. Changes nothing.
+ * Resolves when the server could take a write to these streams now, and acknowledge it as asked. Changes nothing; but
+ * with `acknowledge` it writes a key of its own for a second, because only a write can be waited for.
  *
  * A PING succeeds on a server that is full, a replica, without the cluster's slot in question, or forbidden to write
  * to: entries would burn their attempts on it. The probe is refused just as the real write would be.
@@ -77,7 +78,7 @@ async function refusalOf(
 
 async function probeStream(keys: StreamKeys, settings: RedisSettings, signal: AbortSignal | undefined): Promise<void> {
   const { name } = settings
-  const { shortfall } = await runScript(probeCall(keys), settings, {
+  const { shortfall } = await runScript(probeCall(keys, settings), settings, {
     get hasHappened() {
       return signal?.aborted === true
     },

@@ -8,8 +8,8 @@
  * Returns one text per entry: `added`, `duplicate`, `skipped` (an earlier entry of its aggregate failed),
  * `fenced EPOCH`, `failed ERROR`; and one more for the mark.
  *
- * With `probe` as its only argument, and one key of an entry, it changes nothing, and returns `willing` or the error
- * that an entry would meet.
+ * With `probe` in the place of the window, and one key of an entry, it changes nothing, and returns `willing` or the
+ * error that an entry would meet. Where a mark is asked for, that is the key of the entry, which expires within a second.
  *
  * Every command that can fail goes through pcall: an error that left the script would hide what was written before it.
  * XADD comes before the id is recorded. The other way round, an XADD that fails (memory full, key of another type)
@@ -85,7 +85,16 @@ local function unwillingness(seen)
   end
 end
 
-if window == 'probe' then return unwillingness(KEYS[3]) or 'willing' end
+-- From Redis 7.2 on, WAIT and WAITAOF ask about the last command of this connection that was replicated, and nothing of
+-- the above is: without a write of its own the probe would ask about an earlier one, or on a new connection about none.
+local function markFor(seen)
+  local marked = redis.pcall('SET', seen, '1', 'PX', '1000')
+  return failure(marked) and marked or nil
+end
+
+if window == 'probe' then
+  return unwillingness(KEYS[3]) or (mark == '1' and markFor(KEYS[3])) or 'willing'
+end
 
 local results, stopped = {}, {}
 local at = 4

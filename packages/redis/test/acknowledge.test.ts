@@ -71,6 +71,34 @@ for (const { name, need, start } of servers) {
       ])
     })
 
+    it('the probe asks about a write of its own, not about an earlier one of its connection, nor about none', async () => {
+      const acknowledge = { replicas: 1, timeoutMs: 50 }
+      expect(
+        await statuses(
+          redisPublisher({ client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 5_000 } }),
+          entriesOf('1', [1]),
+        ),
+      ).toEqual(['published'])
+      using fresh = connect(primary.url)
+      const publishers = [client, fresh].map((one) => redisPublisher({ client: one, stream: 'orders', acknowledge }))
+      replica.pause()
+      for (const publisher of publishers) {
+        expect(await errorOf(Promise.resolve(publisher.probe?.({})))).toMatchObject({
+          code: 'unavailable',
+          message: expect.stringMatching(/after 50 ms it was on 0 of 1 replicas/),
+        })
+      }
+      replica.continue()
+      for (const publisher of publishers) {
+        await waitFor(async () => (await Promise.allSettled([publisher.probe?.({})]))[0].status === 'fulfilled', {
+          what: 'the replica',
+        })
+      }
+      // what it wrote is gone soon
+      await waitFor(async () => (await client.keys('*seen:')).length === 0, { what: 'its mark to expire' })
+      expect(await arrivals(client, 'orders')).toEqual(['1/1'])
+    })
+
     it('what was refused stays refused: only what was written waits', async () => {
       await client.set('bad', 'no stream')
       const publisher = redisPublisher({
