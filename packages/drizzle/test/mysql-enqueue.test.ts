@@ -176,6 +176,23 @@ for (const [title, server] of servers) {
       }
     })
 
+    test('a duplicate fixes no numbering, and fails for none', async () => {
+      const known = numbered(1)
+      const [{ id } = expect.fail('there is no receipt')] = await own.db.transaction((tx) => outbox.enqueue(tx, known))
+      const { sequence: _, ...unnumbered } = known
+      const again = [
+        { ...unnumbered, id },
+        { ...placed('a'), type: 'other.done', aggregateType: 'other', id },
+      ]
+      for (const duplicate of again) {
+        const receipts = await own.db.transaction((tx) => outbox.enqueue(tx, [duplicate, placed('a')]))
+        expect(receipts).toMatchObject([{ id, sequence: 1, duplicate: true }, { duplicate: false }])
+      }
+      // the type has no numbering yet: its first event may bring one
+      await own.db.transaction((tx) => outbox.enqueue(tx, { ...numbered(7), aggregateType: 'other' }))
+      expect(await outbox.stats()).toMatchObject({ pending: 4 })
+    })
+
     async function sequencesByPosition(): Promise<readonly number[]> {
       const rows = await rowsOf(own.pool, 'select sequence from outbox_entries order by position')
       return rows.map((row) => Number(row['sequence']))

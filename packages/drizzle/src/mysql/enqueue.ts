@@ -51,11 +51,10 @@ async function withoutKnown(
   stored: Map<string, Stored>,
 ): Promise<readonly NewEntry[]> {
   if (entries.length === 0) return []
-  const numbering = numberingOf(entries)
-  const { known, declared } = await knownAndDeclared(sessionIn(handle, purpose), purpose.names, entries, numbering)
+  const { known, declared } = await knownAndDeclared(sessionIn(handle, purpose), purpose.names, entries)
   for (const [id, sequence] of known) stored.set(id, { sequence, isNew: false })
   const fresh = entries.filter(({ id }) => !known.has(id))
-  if (fresh.length > 0) await agree(handle, purpose, numbering, declared)
+  if (fresh.length > 0) await agree(handle, purpose, numberingOf(fresh), declared)
   return fresh
 }
 

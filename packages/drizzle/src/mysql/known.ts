@@ -4,7 +4,7 @@ import { nameIn } from './found.ts'
 import { by, byKey } from './indexes.ts'
 import { textLiteral, uuidLiteral } from './literals.ts'
 import type { Names } from './names.ts'
-import { type Numbering, numberingIn, numberingKeys } from './numbering.ts'
+import { numberingIn, numberingKeys } from './numbering.ts'
 import { numberIn, uuidIn } from './rows.ts'
 import type { Session } from './session.ts'
 
@@ -20,16 +20,16 @@ export async function knownAndDeclared(
   session: Session,
   names: Names,
   entries: readonly NewEntry[],
-  numbering: ReadonlyMap<string, Numbering>,
 ): Promise<KnownAndDeclared> {
   const ids = entries.map(({ id }) => uuidLiteral(id))
   const known = `select hex(id) as id, sequence, null as \`key\`, null as value from ${names.entries} ${by(names, 'entries_id')}
     where id in (${ids.join(', ')})`
+  const types = new Set(entries.map(({ aggregateType }) => aggregateType))
   const rows = await session.read(
     `${known}
     union all
     select null as id, null as sequence, \`key\`, value from ${names.meta} ${byKey}
-    where \`key\` in (${numberingKeys(numbering.keys())})`,
+    where \`key\` in (${numberingKeys(types)})`,
   )
   const found = rows.filter((row) => row['id'] !== null)
   return {
