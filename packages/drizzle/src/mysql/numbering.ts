@@ -10,7 +10,7 @@ import { numberIn, type Row, textIn } from './rows.ts'
 import { type Session, sessionIn } from './session.ts'
 
 /** Who numbers an aggregate type. Written down once, by its first transaction, in the table `meta`. */
-export type Numbering = 'caller' | 'store'
+type Numbering = 'caller' | 'store'
 
 const numberingPrefix = 'sequence-source:'
 

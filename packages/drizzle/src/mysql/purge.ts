@@ -57,7 +57,10 @@ export async function purge(session: Session, names: Names, request: Request): P
   })
 }
 
-/** `InboxStore.purge`, likewise. */
+/**
+ * `InboxStore.purge`, likewise. The age is asked again under the lock: somebody else may have purged a mark meanwhile,
+ * and its message may have been handled anew.
+ */
 export async function purgeInbox(session: Session, names: Names, request: Request): Promise<number> {
   const { inbox } = names
   let from = '1000-01-01'
@@ -75,7 +78,8 @@ export async function purgeInbox(session: Session, names: Names, request: Reques
     )
     const { affectedRows } = await session.write(
       `delete i from (
-        select consumer, message_id from ${inbox} ${byKey} where (consumer, message_id) in (${keys.join(', ')})
+        select consumer, message_id from ${inbox} ${byKey}
+        where (consumer, message_id) in (${keys.join(', ')}) and handled_at <= ${before(request.olderThanMs)}
         limit ${limit} for update skip locked
       ) handled straight_join ${inbox} i ${byKey} on i.consumer = handled.consumer and i.message_id = handled.message_id`,
       request,
