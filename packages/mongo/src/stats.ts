@@ -3,15 +3,19 @@ import { type Context, under } from './context.ts'
 import { enqueuedAtMs } from './positions.ts'
 import { type Document, numberIn } from './values.ts'
 
-/** `LeasedSource.stats`. Plan: the indexes of pending and of dead entries, so what has ended costs nothing. */
+/** What each index begins with, as all of its entries have it: a partial index is used only where its first key is named. */
+const isPending: Document = Object.freeze({ state: 'pending', aggregate: { $gte: {} } })
+const isDead: Document = Object.freeze({ state: 'dead', position: { $gte: 0 } })
+
+/** `LeasedSource.stats`. Plan: all of `order` and of `dead`, so what has ended costs nothing. */
 export async function stats(context: Context, call?: CallOptions): Promise<StoreStats> {
   const { database } = under(context, call)
-  const count = (state: 'pending' | 'dead'): Promise<readonly Document[]> =>
+  const count = (state: Document): Promise<readonly Document[]> =>
     database.aggregate('entries', [
-      { $match: { state } },
+      { $match: state },
       { $group: { _id: '$partition', count: { $sum: 1 }, oldest: { $min: '$position' } } },
     ])
-  const [now, pending, dead] = await Promise.all([database.now(), count('pending'), count('dead')])
+  const [now, pending, dead] = await Promise.all([database.now(), count(isPending), count(isDead)])
   const partitions = new Map<number, PartitionStats>()
   for (const group of pending) {
     const partition = numberIn(group, '_id')
