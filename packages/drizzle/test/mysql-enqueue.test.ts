@@ -193,6 +193,18 @@ for (const [title, server] of servers) {
       expect(await outbox.stats()).toMatchObject({ pending: 4 })
     })
 
+    test('a transaction whose snapshot is older than a migration of the tables is told to run again', async () => {
+      const attempt = own.db.transaction(
+        async (tx) => {
+          await tx.execute('select count(*) from outbox_relays')
+          await own.pool.query('alter table outbox_entries force')
+          await outbox.enqueue(tx, placed('a'))
+        },
+        { isolationLevel: 'repeatable read' },
+      )
+      await expect(attempt).rejects.toMatchObject({ code: 'busy', isRetryable: true })
+    })
+
     async function sequencesByPosition(): Promise<readonly number[]> {
       const rows = await rowsOf(own.pool, 'select sequence from outbox_entries order by position')
       return rows.map((row) => Number(row['sequence']))

@@ -12,6 +12,7 @@ describe('what an error of the database means', () => {
     [1205, 'busy'],
     [1020, 'busy'],
     [1317, 'busy'],
+    [1412, 'busy'],
     [3024, 'busy'],
     [1969, 'busy'],
     [3572, 'busy'],

@@ -11,6 +11,7 @@ const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [1205, 'busy'], // ER_LOCK_WAIT_TIMEOUT
   [1213, 'busy'], // ER_LOCK_DEADLOCK
   [1317, 'busy'], // ER_QUERY_INTERRUPTED: KILL QUERY
+  [1412, 'busy'], // ER_TABLE_DEF_CHANGED: the snapshot is older than a change of the table
   [1613, 'busy'], // ER_XA_RBTIMEOUT
   [1614, 'busy'], // ER_XA_RBDEADLOCK
   [1969, 'busy'], // MariaDB: max_statement_time
