@@ -14,8 +14,8 @@ export interface Context {
   readonly applied: Applied
   /** partitions of which this process's last look did not see the end; it only saves work */
   readonly full: FullPartitions
-  /** ids of settles, ascending in this process: of two under one lease the later has the higher */
-  readonly newLogId: () => string
+  /** ids of settles and of notes, ascending in this process: of two under one lease the later has the higher */
+  readonly newLeaseWriteId: () => string
   /** the name of the outbox, once a call has read it */
   readonly source: { name: string | undefined }
 }

@@ -90,7 +90,7 @@ async function note(
   )
   if (concerned.length === 0) return []
   const [source, above] = await Promise.all([sourceOf(context), publishedAbove(context, entries)])
-  const noteId = crypto.randomUUID()
+  const noteId = context.newLeaseWriteId()
   const met = await database.bulk(
     'leases',
     concerned.map((one) => noting(context, one, noteId, ids)),

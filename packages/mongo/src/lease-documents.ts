@@ -8,7 +8,7 @@ import { type Document, documentIn, isAbsent, numberIn, textIn, textOrNullIn, va
  * The 64 documents of the leases: `_id` is the partition.
  *
  * - `holder`, `epoch`: the fence. Every write under a lease is a write of this document first, and asks for both.
- * - `inFlight`: the entries that are lent, noted before they are given out
+ * - `inFlight`: the entries that are lent, noted before they are given out; `noteId`: the last such note
  * - `moving`: the entries that a fetch is about to set aside, until it has
  * - `log`: what a settle said, until it is applied
  * - `suspects`: what was in flight under a lease that was taken over, until its crashes are counted

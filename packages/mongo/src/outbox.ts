@@ -78,7 +78,7 @@ export function mongoOutbox(options: MongoOutboxOptions): MongoOutbox {
     names,
     database,
     toUuid: uuidsOf(client),
-    newLogId: uuidv7Generator(),
+    newLeaseWriteId: uuidv7Generator(),
     applied: new Map(),
     full: new Map(),
     source: { name: undefined },

@@ -4,6 +4,7 @@ import type { Context } from './context.ts'
 import { among, complete, leaseDocuments, standingAndDone, stands } from './lease-documents.ts'
 import { newestPosition } from './lent.ts'
 import { applying, logDocument, type SettleLog, saidOf } from './settle-log.ts'
+import type { Document } from './values.ts'
 
 /** One lease of a settle, and what is said under it. */
 interface Part {
@@ -25,7 +26,10 @@ export async function settle(context: Context, request: SettleRequest): Promise<
   return { lost: request.leases.filter((lease) => !kept.has(keyOf(lease))) }
 }
 
-async function partsOf({ database, toUuid, newLogId }: Context, request: SettleRequest): Promise<readonly Part[]> {
+async function partsOf(
+  { database, toUuid, newLeaseWriteId }: Context,
+  request: SettleRequest,
+): Promise<readonly Part[]> {
   // what is said first about an entry under a lease counts, as in two calls
   const settlements = [
     ...new Map(
@@ -45,7 +49,7 @@ async function partsOf({ database, toUuid, newLogId }: Context, request: SettleR
   return [...leases].map(([key, lease]) => {
     const said = saidOf(byLease.get(key) ?? [], toUuid(), now)
     // one id for each part: two leases of one partition, an old one and the one that stands, may be in one call
-    return { lease, log: { id: newLogId(), epoch: lease.epoch, holder: lease.holder, newest, said } }
+    return { lease, log: { id: newLeaseWriteId(), epoch: lease.epoch, holder: lease.holder, newest, said } }
   })
 }
 
@@ -58,6 +62,13 @@ function keyOf({ partition, epoch, holder }: Lease): string {
   return `${partition} ${epoch} ${holder}`
 }
 
+/**
+ * What was noted after the settle began stays noted: one that was given up on may land when the next batch has been lent.
+ */
+function stillInFlight({ id }: SettleLog): Document {
+  return { $cond: [{ $lt: ['$noteId', id] }, [], '$inFlight'] }
+}
+
 /** Writes each log where its lease stands. @returns the parts that counted */
 async function writeLogs(context: Context, parts: readonly Part[]): Promise<readonly Part[]> {
   const settled: Part[] = []
@@ -67,7 +78,7 @@ async function writeLogs(context: Context, parts: readonly Part[]): Promise<read
       rest.map(({ lease, log }) => ({
         updateOne: {
           filter: standingAndDone(context, lease),
-          update: { $set: { log: logDocument(log), lastLog: log.id, inFlight: [] } },
+          update: [{ $set: { log: { $literal: logDocument(log) }, lastLog: log.id, inFlight: stillInFlight(log) } }],
         },
       })),
     )

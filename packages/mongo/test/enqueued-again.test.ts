@@ -1,10 +1,11 @@
 import type { DueEntry, LeasedSource, OutboxStore, Settlement } from '@outbox/core'
-import { event, partitionOf } from '@outbox/core'
+import { event } from '@outbox/core'
 import { type MongoSession, mongoOutbox, setup } from '@outbox/mongo'
 import { describeWith, sharedMongo } from '@outbox/services'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { gatedDatabase, heldWrite, killingGate } from './gated-database.ts'
 import { emptied, type Opened, openDriver7, transaction } from './mongo-databases.ts'
+import { type Relay, takeOver } from './one-lease.ts'
 
 const limits = { limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
 const id = '019ac1f0-0000-7000-8000-000000000001'
@@ -80,18 +81,3 @@ describeWith('mongo', 'an id that is purged and enqueued again', () => {
     expect((await store.stats()).pending).toBe(0)
   })
 })
-
-interface Relay {
-  readonly holder: string
-  readonly leases: Awaited<ReturnType<LeasedSource['acquire']>>
-}
-
-/** Takes the one lease that the tests' aggregate needs, from `gone` if there is one. */
-async function takeOver(store: LeasedSource, gone?: Relay): Promise<Relay> {
-  const holder = crypto.randomUUID()
-  await store.join({ holder })
-  const { leases, relays } = await store.poll({ holder })
-  const claims = leases.filter(({ partition }) => partition === partitionOf('order', 'a'))
-  const evict = relays.filter((relay) => relay.holder === gone?.holder)
-  return { holder, leases: await store.acquire({ holder, claims, evict }) }
-}
