@@ -155,7 +155,7 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'looks at new partitions beside other batches',
     file: 'relay/src/lane.ts',
-    code: ' || this.#grantsSeen !== leases.grants',
+    code: ' || this.#suspicionsSeen !== this.#context.leases.suspicions',
     instead: '',
     by: ['deaths-have-reasons'],
     within: 20,

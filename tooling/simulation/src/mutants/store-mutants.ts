@@ -56,7 +56,17 @@ export const storeMutants: readonly Mutant[] = [
     code: 'if (row.holder !== null && state.relays.has(row.holder)) continue',
     instead: '',
     by: ['the-living-keep-leases'],
-    within: 400,
+    within: 20,
+    from: 540,
+  },
+  {
+    name: 'hides, when it grants a lease, what relays may have died of',
+    file: 'memory/src/leases.ts',
+    code: 'hasSuspects: hasSuspects(state, partition)',
+    instead: 'hasSuspects: false',
+    by: ['deaths-have-reasons'],
+    within: 20,
+    from: 260,
   },
   {
     name: 'does not raise the epoch',
@@ -122,7 +132,7 @@ export const storeMutants: readonly Mutant[] = [
     instead: '',
     by: ['lent-entries-are-due'],
     within: 20,
-    from: 1600,
+    from: 895,
   },
   {
     name: 'settles an entry again that was refused meanwhile',
