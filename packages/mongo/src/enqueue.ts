@@ -1,5 +1,6 @@
 import type { NewEntry, Receipt } from '@outbox/core'
 import { aggregateKey, entriesToWrite, receiptsFor, type Stored, sequenceConflict } from '@outbox/core/adapter'
+import { inChunks } from './chunks.ts'
 import type { Database } from './database.ts'
 import { aggregateNameOf, aggregateOf, newDocument } from './entries.ts'
 import type { Names } from './names.ts'
@@ -35,7 +36,7 @@ export async function enqueue(
     const { numbered, now, updates } = await numberedIn(names, transaction, fresh)
     await refuseConflicts(names, transaction, numbered)
     const enqueuedAt = now ?? (await options.database.now())
-    if (updates.length > 0) await transaction.update(names.sequences, updates)
+    for (const some of inChunks(updates)) await transaction.update(names.sequences, some)
     const documents = numbered.map((entry) => {
       stored.set(entry.id, { sequence: entry.sequence, isNew: true })
       return newDocument(entry, toUuid, { position: options.positionAt(enqueuedAt), enqueuedAt })
@@ -97,11 +98,6 @@ function placesOf(entries: readonly Numbered[]): readonly Document[] {
 
 function placeOf(entry: Numbered): string {
   return `${entry.sequence} ${aggregateKey(entry)}`
-}
-
-/** 10,000 ids are far below what one command, and one answer, can hold. */
-function inChunks<T>(values: readonly T[], size: number = 10_000): T[][] {
-  return Array.from({ length: Math.ceil(values.length / size) }, (_, n) => values.slice(n * size, (n + 1) * size))
 }
 
 /** A command may hold 16 MiB, and an entry 1 KiB of names and our own fields besides what is counted. */

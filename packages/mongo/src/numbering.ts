@@ -1,5 +1,6 @@
 import type { NewEntry } from '@outbox/core'
 import { aggregateKey, mixedSequences } from '@outbox/core/adapter'
+import { inChunks } from './chunks.ts'
 import { aggregateOf } from './entries.ts'
 import type { Names } from './names.ts'
 import type { Transaction } from './transaction.ts'
@@ -38,7 +39,10 @@ export async function numberedIn(
   )
   const ids = [...[...types.keys()].map((type) => ({ type })), ...[...counted.values()].map(aggregateOf)]
   const projection = { last: 1, numberedBy: 1, now: '$$NOW' }
-  const found = await transaction.find(names.sequences, { _id: { $in: ids } }, { projection })
+  const found: Document[] = []
+  for (const some of inChunks(ids)) {
+    found.push(...(await transaction.find(names.sequences, { _id: { $in: some } }, { projection })))
+  }
   const updates = declarations(types, found)
   const before = lastNumbers(found)
   const last = new Map(before)

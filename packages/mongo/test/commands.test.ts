@@ -1,7 +1,7 @@
-import { event } from '@outbox/core'
+import { event, limits } from '@outbox/core'
 import { mongoOutbox, setup } from '@outbox/mongo'
 import { describeWith, sharedMongo } from '@outbox/services'
-import { MongoClient } from 'mongodb'
+import { BSON, MongoClient } from 'mongodb'
 import { expect, it } from 'vitest'
 import { collectionsOf } from '../src/database.ts'
 import { namesIn } from '../src/names.ts'
@@ -79,6 +79,39 @@ describeWith('mongo', 'what is sent', () => {
     sent.length = 0
     await transaction(client, (session) => outbox.enqueue(session, events))
     expect(sent).toEqual(['find', 'find', 'update', 'insert', 'commitTransaction'])
+    await db.dropDatabase()
+    await client.close()
+  })
+
+  it('no command of an enqueue is larger than MongoDB takes, with many aggregates of the longest names', async () => {
+    const client = new MongoClient(await sharedMongo(), { monitorCommands: true })
+    const db = client.db(newName())
+    const outbox = mongoOutbox({ client, db })
+    await setup(db)
+    const aggregateType = 't'.repeat(limits.nameBytes)
+    const events = Array.from({ length: 21_000 }, (_, n) =>
+      event('order.placed', {
+        aggregateType,
+        aggregateId: String(n).padEnd(limits.aggregateIdBytes, '-'),
+        payload: {},
+      }),
+    )
+    let largest = 0
+    let most = 0
+    client.on('commandStarted', ({ command }) => {
+      // what belongs to the session is no part of it, and is little
+      const { lsid: _, $clusterTime: __, ...own } = command
+      largest = Math.max(largest, BSON.calculateObjectSize(own))
+      for (const field of ['updates', 'documents']) most = Math.max(most, command[field]?.length ?? 0)
+    })
+    const receipts = await transaction(client, (session) => outbox.enqueue(session, events))
+    expect(receipts).toHaveLength(events.length)
+    expect(largest).toBeLessThan(16 * 1024 * 1024)
+    // MongoDB takes 100,000
+    expect(most).toBeLessThanOrEqual(10_000)
+    // the counters were moved on, and are found again, each of them
+    const again = await transaction(client, (session) => outbox.enqueue(session, events.slice(-10_001)))
+    expect(new Set(again.map(({ sequence }) => sequence))).toEqual(new Set([2]))
     await db.dropDatabase()
     await client.close()
   })
