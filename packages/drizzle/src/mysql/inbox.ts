@@ -28,6 +28,7 @@ export interface MysqlInbox extends InboxStore<MysqlTransaction> {
  * An inbox in MySQL or MariaDB: one row per consumer and message, written in the transaction in which the handler runs.
  *
  * A delivery of a message that is being handled elsewhere waits for that transaction to end, at every isolation level.
+ * With MariaDB's `innodb_snapshot_isolation`, one whose transaction has read before that is then told `busy`.
  *
  * @example
  * ```ts
