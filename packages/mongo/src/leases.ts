@@ -1,4 +1,11 @@
-import { type GrantedLease, type Lease, type LeaseClaim, type LeasedSource, type Poll, partitionCount } from '@outbox/core'
+import {
+  type GrantedLease,
+  type Lease,
+  type LeaseClaim,
+  type LeasedSource,
+  type Poll,
+  partitionCount,
+} from '@outbox/core'
 import type { Context } from './context.ts'
 import type { Write } from './database.ts'
 import { duePartitions } from './due.ts'
