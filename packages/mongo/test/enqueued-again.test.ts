@@ -1,7 +1,8 @@
 import type { DueEntry, LeasedSource, OutboxStore, Settlement } from '@outbox/core'
-import { event } from '@outbox/core'
+import { event, publisher } from '@outbox/core'
 import { type MongoSession, mongoOutbox, setup } from '@outbox/mongo'
-import { describeWith, sharedMongo } from '@outbox/services'
+import { createRelay } from '@outbox/relay'
+import { describeWith, sharedMongo, waitFor } from '@outbox/services'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { gatedDatabase, heldWrite, killingGate } from './gated-database.ts'
 import { emptied, type Opened, openDriver7, transaction } from './mongo-databases.ts'
@@ -68,6 +69,20 @@ describeWith('mongo', 'an id that is purged and enqueued again', () => {
     await late
     await isAnswered
     expect(await lend(store, heir)).toMatchObject({ id, attempt: 1, crashes: 0 })
+  })
+
+  it('is told apart in what a relay settles: it gives back the very entries that it was lent', async () => {
+    await produce()
+    const broker = publisher({ name: 'broker', send: () => undefined })
+    await using relay = createRelay({ store, publisher: broker, pollIntervalMs: 50 })
+    await relay.start()
+    await waitFor(async () => (await store.stats()).pending === 0, { what: 'it to be published' })
+    const settled = { 'log.newest': { $gt: 0 } }
+    const logs: unknown = await opened.db
+      .collection('outbox_leases')
+      .find(settled as never)
+      .toArray()
+    expect(logs).toHaveLength(1)
   })
 
   it('does not keep a log from being applied that does not tell how new its entries were', async () => {
