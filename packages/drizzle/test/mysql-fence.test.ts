@@ -88,7 +88,9 @@ for (const [title, server] of servers) {
 
     test('a settle that waits behind a take-over is lost, and changes nothing', async () => {
       const [granted, settled] = await meetingAtTheLease(takeOver, () => settle(outbox, due.map(published)))
-      expect(granted).toEqual([{ partition: lease.partition, epoch: lease.epoch + 1, holder: 'new' }])
+      expect(granted).toEqual([
+        { partition: lease.partition, epoch: lease.epoch + 1, holder: 'new', hasSuspects: false },
+      ])
       expect(settled).toEqual({ lost: [lease] })
       expect(await outbox.fetchUnpublished(10)).toHaveLength(3)
       // nobody said what became of the one that was lent
