@@ -7,31 +7,32 @@ import { balances } from './tables.ts'
 const group = 'balances'
 const consumer = 'balances-1'
 
-/** Makes the consumer group, or puts it back to the beginning of the stream. */
+/** Makes the consumer group anew, at the beginning of the stream: nothing of it was given to anybody. */
 export async function startFromBeginning(redis: Redis, stream: string): Promise<void> {
-  try {
-    await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM')
-  } catch (error) {
-    const exists = error instanceof Error && error.message.startsWith('BUSYGROUP')
-    if (!exists) throw error
-    await redis.xgroup('SETID', stream, group, '0')
-  }
+  await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM').catch((error: Error) => {
+    if (!error.message.startsWith('BUSYGROUP')) throw error
+  })
+  await redis.xgroup('DESTROY', stream, group)
+  await redis.xgroup('CREATE', stream, group, '0')
 }
 
 /**
  * Follows the accounts, and says what it made of each event; a message is acknowledged when the caller asks for the
- * next. Needs a connection of its own, which waits for messages.
+ * next. Needs a connection of its own, which waits for messages. When that is lost it throws: begin again.
  */
 export async function* followBalances(db: NodePgDatabase, redis: Redis, stream: string): AsyncGenerator<string, void> {
+  let from = '0' // first what this consumer was given and did not acknowledge
   for (;;) {
-    const reply = await redis.xreadgroup('GROUP', group, consumer, 'COUNT', 10, 'BLOCK', 5_000, 'STREAMS', stream, '>')
-    for (const item of reply?.[0]?.[1] ?? []) {
+    const reply = await redis.xreadgroup('GROUP', group, consumer, 'COUNT', 10, 'BLOCK', 5_000, 'STREAMS', stream, from)
+    const items = reply?.[0]?.[1] ?? []
+    for (const item of items) {
       const { aggregateId, sequence, eventType, payload } = decodeRedisEntry<{ readonly cents: number }>(item)
       const cents = eventType === 'account.debited' ? -payload.cents : payload.cents
       const balance = await project(db, { accountId: aggregateId, version: sequence, cents })
       yield `${aggregateId} #${sequence} ${eventType} ${payload.cents}: ${balance}`
       await redis.xack(stream, group, item[0])
     }
+    if (from !== '>') from = items.at(-1)?.[0] ?? '>' // then what nobody was given yet
   }
 }
 

@@ -10,7 +10,8 @@ const group = 'warehouse'
  * effect is committed, never before.
  *
  * So a member that dies has a last message that nobody acknowledged. It comes again when the member is back, or another
- * claims it. Needs a connection of its own, which waits for messages.
+ * claims it. Needs a connection of its own, which waits for messages. When that is lost
+ * it throws: begin again, with what nobody acknowledged.
  */
 export async function* readGroup(
   redis: Redis,

@@ -18,7 +18,7 @@ const consumer = 'billing-1'
  * Handles each message of the stream and says what it did; a message is acknowledged when the caller asks for the next.
  *
  * So a caller that stops, or dies, leaves its last message unacknowledged: it comes again at the next start, first of
- * all. Needs a connection of its own, which waits for messages.
+ * all. Needs a connection of its own, which waits for messages. When that is lost it throws: begin again.
  */
 export async function* bill(db: NodePgDatabase, redis: Redis, stream: string): AsyncGenerator<string, void> {
   await createGroup(redis, stream)

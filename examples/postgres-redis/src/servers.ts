@@ -35,17 +35,22 @@ export async function openServers(): Promise<Servers> {
   await createTables(db)
 
   const redis = await connectRedis(opening)
-  const consumerRedis = await connectRedis(opening)
+  // a read whose answer is lost with its connection is an error, and is not sent again behind the consumer's back
+  const consumerRedis = await connectRedis(opening, { maxRetriesPerRequest: 0 })
   opening.defer(() => deleteKeys(redis, run))
 
   const open = opening.move()
   return { db, redis, consumerRedis, stream: `orders:${run}`, [Symbol.asyncDispose]: () => open.disposeAsync() }
 }
 
-async function connectRedis(opening: AsyncDisposableStack): Promise<Redis> {
+async function connectRedis(
+  opening: AsyncDisposableStack,
+  options: { maxRetriesPerRequest?: number } = {},
+): Promise<Redis> {
   const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', {
     lazyConnect: true,
     socketTimeout: 10_000,
+    ...options,
   })
   redis.on('error', (error) => console.error(`Redis: ${error.message}`))
   opening.defer(() => redis.disconnect())

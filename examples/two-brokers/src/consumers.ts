@@ -7,7 +7,8 @@ import type { Redis } from 'ioredis'
 
 /**
  * What the warehouse reads from Redis. A message is acknowledged when the caller asks for the next; one that is not
- * comes first at the next start. Needs a connection of its own, which waits for messages.
+ * comes first at the next start. Needs a connection of its own, which waits for messages. When that is lost it throws:
+ * begin again.
  */
 export async function* readRedis(redis: Redis, stream: string): AsyncGenerator<ReceivedEntry, void> {
   const group = 'warehouse'

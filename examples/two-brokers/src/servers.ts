@@ -29,7 +29,8 @@ export async function openServers(): Promise<Servers> {
   await using opening = new AsyncDisposableStack()
   const db = await connectPostgres(run, opening)
   const redis = await connectRedis(opening)
-  const consumerRedis = await connectRedis(opening)
+  // a read whose answer is lost with its connection is an error, and is not sent again behind the consumer's back
+  const consumerRedis = await connectRedis(opening, { maxRetriesPerRequest: 0 })
   opening.defer(() => deleteKeys(redis, run))
   const nats = await connectNats(run, opening)
   const open = opening.move()
@@ -51,10 +52,14 @@ async function connectPostgres(run: string, opening: AsyncDisposableStack): Prom
   return db
 }
 
-async function connectRedis(opening: AsyncDisposableStack): Promise<Redis> {
+async function connectRedis(
+  opening: AsyncDisposableStack,
+  options: { maxRetriesPerRequest?: number } = {},
+): Promise<Redis> {
   const redis = new Redis(process.env['REDIS_URL'] ?? 'redis://127.0.0.1:6379', {
     lazyConnect: true,
     socketTimeout: 10_000,
+    ...options,
   })
   redis.on('error', (error) => console.error(`Redis: ${error.message}`))
   opening.defer(() => redis.disconnect())
