@@ -205,6 +205,35 @@ for (const [title, server] of servers) {
       await expect(attempt).rejects.toMatchObject({ code: 'busy', isRetryable: true })
     })
 
+    test('an entry that was met and is gone before it was looked at is not taken for written', async () => {
+      const again = placed('a')
+      const connection = await createConnection(database.url)
+      try {
+        const db = onMysql({ client: connection })
+        await connection.query('set session transaction isolation level repeatable read')
+        await connection.query('begin')
+        await connection.query('select count(*) from outbox_relays')
+        await own.db.transaction((tx) => outbox.enqueue(tx, again))
+        let isMet = false
+        const execute = async (query: SQL) => {
+          const { sql: text } = dialect.sqlToQuery(query)
+          if (isMet && text.startsWith('select')) {
+            // the transaction ends under an enqueue that nobody awaits, and with it what was locked
+            await connection.query('commit')
+            await own.pool.query('delete from outbox_entries')
+          }
+          isMet ||= text.startsWith('insert into `outbox_entries`')
+          return db.execute(query)
+        }
+        await expect(outbox.enqueue(asTransaction({ execute }), again)).rejects.toMatchObject({
+          code: 'not-a-transaction',
+        })
+        expect(await outbox.stats()).toMatchObject({ pending: 0 })
+      } finally {
+        await connection.end()
+      }
+    })
+
     async function sequencesByPosition(): Promise<readonly number[]> {
       const rows = await rowsOf(own.pool, 'select sequence from outbox_entries order by position')
       return rows.map((row) => Number(row['sequence']))

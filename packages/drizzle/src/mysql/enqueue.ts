@@ -71,7 +71,7 @@ async function writeFresh(
   for (let round = 1; round <= 3; round++) {
     const numbered = withNumbers(left, counters)
     const known = await insert(handle, purpose, numbered)
-    if (known.size === 0) {
+    if (known === 'inserted') {
       for (const { id, sequence } of numbered) stored.set(id, { sequence, isNew: true })
       return left
     }
@@ -105,17 +105,18 @@ function withNumbers(entries: readonly NewEntry[], counters: Counters): readonly
 /**
  * Inserts all, or nothing.
  *
- * @returns those that were there already, with their sequences; where there are any, nothing was inserted
+ * @returns `inserted`; otherwise those that were there already, with their sequences, and nothing was
+ *   inserted. There may be none left of these either: where the transaction has ended, somebody may have deleted them
  * @throws {OutboxError} `sequence-conflict`, `not-a-transaction`
  */
 async function insert(
   handle: MysqlTransaction,
   purpose: Purpose,
   entries: readonly NumberedEntry[],
-): Promise<ReadonlyMap<string, number>> {
+): Promise<ReadonlyMap<string, number> | 'inserted'> {
   try {
     await sendAtOnce(handle, purpose, insertion(purpose.names, entries))
-    return new Map()
+    return 'inserted'
   } catch (error) {
     const { prefix } = purpose.names
     const [byId, bySequence] = [`${prefix}entries_id`, `${prefix}entries_sequence`]
