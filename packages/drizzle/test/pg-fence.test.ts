@@ -119,7 +119,7 @@ describeWith('postgres', 'the fence', () => {
     await waiting(2)
     await unlockLease()
     expect([...(await first), ...(await second)]).toEqual([
-      { partition: lease.partition, epoch: lease.epoch + 1, holder: 'first' },
+      { partition: lease.partition, epoch: lease.epoch + 1, holder: 'first', hasSuspects: false },
     ])
   })
 
