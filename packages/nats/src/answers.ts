@@ -4,6 +4,8 @@ import type { Answer } from './replies.ts'
 /** What JetStream says about one published message. */
 export type Acknowledgement =
   | { readonly kind: 'stored'; readonly stream: string; readonly sequence: number; readonly isDuplicate: boolean }
+  /** the stream's leader has a message with this id under way, and may still drop it */
+  | { readonly kind: 'inProcess'; readonly description: string }
   | {
       readonly kind: 'refused'
       readonly code: number
@@ -121,6 +123,10 @@ export function outcomeOfAcknowledgement(
   switch (acknowledgement.kind) {
     case 'stored':
       return acknowledgement.isDuplicate ? { status: 'published', duplicate: true } : { status: 'published' }
+    case 'inProcess': {
+      const text = `${system}: the stream's leader still has to store a message with this id: ${acknowledgement.description}.`
+      return { status: 'unknown', error: failure(text) }
+    }
     case 'refused': {
       const { code, description } = acknowledgement
       const hint = hints.get(code)
@@ -157,6 +163,8 @@ export function acknowledgementFrom(data: Uint8Array): Acknowledgement {
     }
     const { stream, seq, duplicate } = reply
     if (typeof stream === 'string' && typeof seq === 'number') {
+      // servers of 2024 and before; later ones refuse it with 10158
+      if (duplicate === true && seq === 0) return { kind: 'inProcess', description: 'a duplicate of sequence 0' }
       return { kind: 'stored', stream, sequence: seq, isDuplicate: duplicate === true }
     }
   }

@@ -18,6 +18,13 @@ describe('what JetStream answers', () => {
     expect(outcome({ stream: 'S', seq: 4, domain: 'hub' })).toEqual({ status: 'published' })
   })
 
+  it('a duplicate of what the leader has not stored yet is unknown: it may still be dropped', () => {
+    const acknowledgement = acknowledgementFrom(bytes({ stream: 'S', seq: 0, duplicate: true }))
+    const outcome = outcomeOfAcknowledgement(acknowledgement, 'events.1', 'nats')
+    expect(outcome.status).toBe('unknown')
+    expect(String('error' in outcome && outcome.error)).toContain('still has to store a message with this id')
+  })
+
   it.each([
     [10_071, 'wrong last sequence: 5', 'retry'],
     [10_164, 'wrong last sequence', 'retry'],
