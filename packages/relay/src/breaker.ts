@@ -35,11 +35,13 @@ export class Breaker {
   /**
    * Asks whether a failure was the destination's own: true when it is away (the breaker is open then), false when it
    * answers a probe. `unanswered`: what to believe of a destination that cannot be probed.
+   *
+   * Of what was cut off by `abort` nothing can be said, and nobody is to blame: it is taken for away, and stays closed.
    */
-  async isAway(error: unknown, unanswered: boolean): Promise<boolean> {
-    if (this.#isOpen) return true
+  async isAway(error: unknown, unanswered: boolean, abort: AbortSignal = this.#context.abort): Promise<boolean> {
+    if (this.#isOpen || abort.aborted) return true
     if (this.publisher.probe ? await this.#answers() : !unanswered) return false
-    if (this.#context.abort.aborted) return true // the relay ends: the probe's failure says nothing, and nobody is to blame
+    if (abort.aborted) return true
     this.#open(error)
     return true
   }

@@ -20,6 +20,8 @@ export function fanOutPublisher(options: {
   const { destinations, name = 'fan-out' } = options
   requireSome('fanOutPublisher', destinations)
   const memory = new DeliveryMemory()
+  // A destination without a probe would pass for one that answers: then the whole is tried again instead.
+  const probes = destinations.every(({ probe }) => probe)
   return {
     name,
     capabilities: combinedCapabilities(destinations),
@@ -28,14 +30,16 @@ export function fanOutPublisher(options: {
         destinations.map((destination) => publishRest(destination, entries, memory, signal)),
       )
       return entries.map((entry, index) => {
-        const outcome = combined(each.map((outcomes) => outcomes[index] ?? notSent))
+        const outcome = combined(
+          each.map((outcomes) => outcomes[index] ?? notSent),
+          probes,
+        )
         if (outcome.status === 'published') memory.forget(entry)
         return outcome
       })
     },
     check: checkAll(destinations),
-    // A destination without a probe would pass for one that answers: then the whole is tried again instead.
-    ...(destinations.every(({ probe }) => probe) && {
+    ...(probes && {
       async probe(call) {
         await Promise.all(destinations.map(async (each) => each.probe?.(call)))
       },
@@ -63,11 +67,13 @@ async function publishRest(
 /**
  * The outcome of the whole: the one that leaves most open. A refusal for ever counts last, so that the other
  * destinations get the entry before it dies.
+ *
+ * What got no answer may still arrive, also beside a destination that is away: the probe then tells of the outage, and
+ * no attempt is counted. Where nothing probes, only `unavailable` says so.
  */
-const precedence = ['fenced', 'unavailable', 'unknown', 'retry', 'notSent', 'reject'] as const
-
-function combined(outcomes: readonly PublishOutcome[]): PublishOutcome {
-  for (const status of precedence) {
+function combined(outcomes: readonly PublishOutcome[], probes: boolean): PublishOutcome {
+  const open = probes ? (['unknown', 'unavailable'] as const) : (['unavailable', 'unknown'] as const)
+  for (const status of ['fenced', ...open, 'retry', 'notSent', 'reject'] as const) {
     const found = outcomes.find((outcome) => outcome.status === status)
     if (found) return found
   }

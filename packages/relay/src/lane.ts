@@ -101,17 +101,18 @@ export class Lane {
       this.#bell.ringIn(waitMs)
       return 'paused'
     }
+    if (!leases.held.some(this.owns)) return 'paused' // a look that brings leases wakes the lanes
     const { isAlone, endTurn } = await this.#takeTurn()
     const { inheritances, suspicions } = leases
     const isWary = isAlone || this.#deaths > 0 || this.#inheritancesSeen !== inheritances
     const borrowed = this.#bell.isOver ? [] : leases.borrow(this.owns)
     try {
-      if (borrowed.length === 0) return 'paused' // a look that brings leases wakes the lanes
+      if (borrowed.length === 0) return 'paused'
       const entries = await this.#fetch(borrowed, isWary)
       this.#deaths = Math.max(0, ...entries.map(({ crashes }) => crashes))
       this.#inheritancesSeen = inheritances
       this.#suspicionsSeen = suspicions
-      const cycle = entries.length === 0 ? 'empty' : await this.#inTurn(entries, borrowed, isAlone, abort)
+      const cycle = entries.length === 0 ? 'empty' : await this.#inTurn(entries, borrowed, { isAlone, isWary }, abort)
       this.#setbacks.end()
       return cycle
     } catch (error) {
@@ -154,15 +155,16 @@ export class Lane {
 
   /**
    * An entry that a relay may have died of is published while no other lane has anything in hand: who dies over it
-   * takes nobody along. One that was fetched in company goes back first.
+   * takes nobody along. One that was fetched in company goes back first, and so does one that came among too many.
    */
   async #inTurn(
     entries: readonly DueEntry[],
     borrowed: readonly Lease[],
-    isAlone: boolean,
+    { isAlone, isWary }: { readonly isAlone: boolean; readonly isWary: boolean },
     abort: AbortSignal,
   ): Promise<Cycle> {
-    if (isAlone || this.#deaths < suspectAt) return this.#work(entries, borrowed, abort)
+    const isWellDone = this.#deaths < suspectAt ? isWary || this.#deaths === 0 : isAlone
+    if (isWellDone) return this.#work(entries, borrowed, abort)
     this.#context.leases.drop(await this.#settle(borrowed, []))
     return 'busy'
   }
@@ -170,7 +172,7 @@ export class Lane {
   async #work(entries: readonly DueEntry[], borrowed: readonly Lease[], abort: AbortSignal): Promise<Cycle> {
     const { events } = this.#context
     for (const entry of entries) if (entry.isLate) events.emit('lateSequence', { entry })
-    const verdicts = await this.#judge(await this.#attempt(entries, abort))
+    const verdicts = await this.#judge(await this.#attempt(entries, borrowed, abort), abort)
     const leases = borrowed.filter(({ partition }) => entries.some(({ lease }) => lease.partition === partition))
     const lost = await this.#settleFor(
       leases,
@@ -182,11 +184,16 @@ export class Lane {
     return verdicts.some(({ settlement }) => settlement) ? 'busy' : 'paused'
   }
 
-  async #attempt(entries: readonly DueEntry[], abort: AbortSignal): Promise<readonly Attempt[]> {
+  async #attempt(
+    entries: readonly DueEntry[],
+    borrowed: readonly Lease[],
+    abort: AbortSignal,
+  ): Promise<readonly Attempt[]> {
     const { leases, settings, lookSoon } = this.#context
     const crashed = entries.find(({ crashes }) => crashes >= settings.maxCrashes)
     if (crashed) return [crashedTooOften(crashed)] // it is lent alone
-    const attempts = await this.#publishing.publish(entries, leases.mayPublish, abort)
+    const mayStart = (): boolean => leases.mayPublish() && leases.stillHolds(borrowed)
+    const attempts = await this.#publishing.publish(entries, mayStart, abort)
     for (const { entry, outcome, breaker } of attempts) {
       if (outcome.status === 'published') breaker?.succeeded()
       if (outcome.status === 'unknown') leases.markUnresolved(entry.lease)
@@ -197,9 +204,9 @@ export class Lane {
     return attempts
   }
 
-  async #judge(attempts: readonly Attempt[]): Promise<readonly Verdict[]> {
+  async #judge(attempts: readonly Attempt[], abort: AbortSignal): Promise<readonly Verdict[]> {
     const { settings, destinations } = this.#context
-    const away = await whoIsAway(attempts)
+    const away = await whoIsAway(attempts, abort)
     return attempts.map((attempt) => {
       const { entry, outcome, breaker, isTried, isBehindFailure } = attempt
       const awayForMs = breaker && (!isTried || away.has(breaker)) ? breaker.nextProbeInMs : undefined
@@ -307,14 +314,14 @@ function crashedTooOften(entry: DueEntry): Attempt {
 }
 
 /** Asks each destination that failed to answer whether it is away, once. */
-async function whoIsAway(attempts: readonly Attempt[]): Promise<ReadonlySet<Breaker>> {
+async function whoIsAway(attempts: readonly Attempt[], abort: AbortSignal): Promise<ReadonlySet<Breaker>> {
   const away = new Set<Breaker>()
   const tried = new Set(attempts.flatMap(({ breaker, isTried }) => (isTried && breaker) || []))
   const ask = async (breaker: Breaker): Promise<void> => {
     const outcomes = attempts.filter((attempt) => attempt.breaker === breaker).map(({ outcome }) => outcome)
     const outage = outcomes.find((outcome) => outcome.status === 'unavailable')
     const doubt = outage ?? outcomes.find((outcome) => outcome.status === 'unknown')
-    if (doubt && (await breaker.isAway(doubt.error, doubt === outage))) away.add(breaker)
+    if (doubt && (await breaker.isAway(doubt.error, doubt === outage, abort))) away.add(breaker)
   }
   await Promise.all([...tried].map(ask))
   return away

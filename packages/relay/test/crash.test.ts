@@ -1,3 +1,4 @@
+import type { Lease, Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { names, type TestRelay, World } from './world.ts'
@@ -99,6 +100,36 @@ test('an innocent that a process was killed with is published at the next life, 
   await world.clock.advanceUntil(() => world.store.isEmpty)
   expect(await world.deadReasons()).toEqual([])
   await second.test.relay.stop()
+})
+
+test('what a relay died with goes out in small batches, also when who took it over gave it back at once', async () => {
+  const world = new World()
+  await world.enqueue(...names('a', 400))
+  const { store } = world
+  const takeAll = async (holder: string, dead: readonly string[]): Promise<readonly Lease[]> => {
+    await store.join({ holder })
+    const { leases, relays } = await store.poll({ holder })
+    return store.acquire({ holder, claims: leases, evict: relays.filter((each) => dead.includes(each.holder)) })
+  }
+  const limits = { limit: 500, limitPerAggregate: 500, maxBytes: 1_000_000 }
+  expect(await store.fetch({ leases: await takeAll('first', []), ...limits })).toHaveLength(400)
+  const leases = await takeAll('second', ['first'])
+  await store.release({ holder: 'second', leases, leave: true })
+
+  const sizes: number[] = []
+  const recording = recordingPublisher()
+  const broker: Publisher = {
+    ...recording,
+    publish: async (entries, call) => {
+      sizes.push(entries.length)
+      return recording.publish(entries, call)
+    },
+  }
+  const { relay } = world.relay(broker, { lanes: 1 })
+  await relay.start()
+  await world.clock.advanceUntil(() => store.isEmpty)
+  expect(Math.max(...sizes)).toBe(50)
+  await relay.stop()
 })
 
 /** How many deaths the entries named had been in, whenever they were sent: only the first two may be in company. */

@@ -67,6 +67,19 @@ describe('fan-out', () => {
     }
   })
 
+  test.each([true, false])(
+    'leaves open what one destination did not answer, beside one that is away, if all can be probed (%s)',
+    async (probes) => {
+      const error = new Error('gone')
+      const probe = async (): Promise<void> => undefined
+      const away = { ...recordingPublisher(() => ({ status: 'unavailable', error })), ...(probes && { probe }) }
+      const silent = { ...recordingPublisher(() => ({ status: 'unknown', error })), probe }
+      const fanOut = fanOutPublisher({ destinations: [away, silent] })
+      const [outcome] = await fanOut.publish([dueEntry({})], { signal: new AbortController().signal })
+      expect(outcome).toMatchObject({ status: probes ? 'unknown' : 'unavailable' })
+    },
+  )
+
   test('makes a dead letter of what one refuses for ever, once the others have it', async () => {
     const world = new World()
     let tries = 0

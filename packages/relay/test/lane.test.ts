@@ -98,6 +98,60 @@ describe('a lane', () => {
     await world.clock.advanceUntilSettled(relay.stop())
   })
 
+  test('holds up no other while it has no partition, though it never sees that what was under suspicion is gone', async () => {
+    const world = new World()
+    let answer = (): void => undefined
+    const held = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)))
+    const broker = recordingPublisher(({ aggregateId }) => (aggregateId === slow ? held : undefined))
+    const store: LeasedSource = {
+      ...world.store,
+      acquire: async (request) =>
+        (await world.store.acquire(request)).map((lease) => ({ ...lease, hasSuspects: true })),
+    }
+    const other = world.relay(recordingPublisher())
+    await other.relay.start()
+    const { relay } = world.relay(broker, { store, lanes: 64 }) // half of its lanes get no partition
+    await relay.start()
+    await world.clock.advanceUntil(() => relay.stats().partitions === 32)
+    relay.wake()
+    await world.clock.advance(5_000)
+    const theirs = new Set(other.journal.of('partitions').at(-1)?.held)
+    const [slow = '', quick = ''] = names('a', 99).filter((id) => !theirs.has(partitionOf('order', id)))
+    await world.enqueue(slow)
+    await world.clock.advance(50)
+    relay.wake()
+    await world.enqueue(quick)
+    await world.clock.advance(50)
+    expect(broker.published.map(({ aggregateId }) => aggregateId)).toContain(quick)
+    answer()
+    await relay.stop()
+    await other.relay.stop()
+  })
+
+  test('sends no more of a batch once its leases are lost, though it has others by then', async () => {
+    const world = new World()
+    const answers: (() => void)[] = []
+    const recording = recordingPublisher(
+      () => new Promise<undefined>((resolve) => answers.push(() => resolve(undefined))),
+    )
+    const broker: Publisher = { ...recording, capabilities: { keepsOrderInBatch: false } } // an entry in each wave
+    const { relay, journal } = world.relay(broker, { lanes: 1 })
+    await world.enqueue('a', 'a', 'a')
+    await relay.start()
+    await world.clock.advanceUntil(() => answers.length === 1)
+    const [holder = ''] = (await world.store.poll({ holder: 'nobody' })).relays.map((each) => each.holder)
+    const { relays } = await world.store.poll({ holder })
+    await world.store.acquire({ holder, claims: [], evict: relays })
+    await world.clock.advanceUntil(() => journal.of('leasesLost').length === 1)
+    await world.clock.advance(1_500) // it has joined anew
+    for (const answer of answers) answer()
+    await world.clock.advance(0)
+    expect(recording.sent.map(named)).not.toContain('a 2')
+    const stopped = relay.stop()
+    for (const answer of answers) answer()
+    await world.clock.advanceUntilSettled(stopped)
+  })
+
   test('counts an answer that was lost once, though it was lost for all that an aggregate had sent', async () => {
     const world = new World()
     const tries: string[] = []

@@ -69,6 +69,25 @@ describe('a tick', () => {
     expect(world.store.length).toBe(100 - report.published)
   })
 
+  test.each([true, false])(
+    'counts no attempt that its own signal cut off (a publisher with a probe: %s)',
+    async (probes) => {
+      const world = new World()
+      await world.enqueue('a')
+      const recording = recordingPublisher(() => new Promise<undefined>(() => undefined))
+      const ticking = world.relay(probes ? { ...recording, probe: async () => undefined } : recording)
+      for (let round = 1; round <= 12; round++) {
+        const abort = new AbortController()
+        world.clock.schedule(() => abort.abort(), 500)
+        await tick(world, ticking, abort.signal)
+        await world.clock.advance(120_000)
+      }
+      expect(new Set(recording.sent.map(({ attempt }) => attempt))).toEqual(new Set([1]))
+      expect(recording.sent.length).toBeGreaterThan(1)
+      expect(await world.deadReasons()).toEqual([])
+    },
+  )
+
   test('beside a relay that lives takes its share only, and is not idle before that one is', async () => {
     const world = new World()
     const other = world.relay({ ...recordingPublisher(), publish: () => new Promise(() => undefined) })
