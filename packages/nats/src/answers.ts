@@ -8,6 +8,7 @@ export type Acknowledgement =
   | { readonly kind: 'inProcess'; readonly description: string }
   | {
       readonly kind: 'refused'
+      /** the `err_code`; where there is none, the general one, such as 503 */
       readonly code: number
       readonly description: string
       /** undefined where the server does not say */
@@ -23,8 +24,7 @@ type Verdict = 'reject' | 'unavailable'
 
 /**
  * JetStream's `err_code`s that mean more than "not this time". All others are `retry`: among them a missing stream
- * (10059), another stream than expected (10060), a sealed one (10109), the same id being stored at this moment (10158),
- * too many requests (10167), and of 10077 a limit per subject.
+ * (10059), another stream than expected (10060), a sealed one (10109), and of 10077 a limit per subject.
  */
 const verdicts: ReadonlyMap<number, Verdict> = new Map([
   [10_054, 'reject'], // message size exceeds the stream's maximum
@@ -37,6 +37,12 @@ const verdicts: ReadonlyMap<number, Verdict> = new Map([
 
 /** Account or server have no room for anybody: its limit, insufficient resources, memory, storage. */
 const outOfResources: ReadonlySet<number> = new Set([10_002, 10_023, 10_028, 10_047])
+
+/** The stream's leader takes nothing now: it has lost its cluster (503, without an `err_code`), or too many wait for it. */
+const takesNothing: ReadonlySet<number> = new Set([503, 10_167])
+
+/** A message with the same id is being stored at this moment. */
+const idInProcess = 10_158
 
 /** The store's refusal: no room (in the whole stream, or on one subject), or a disk that fails. */
 const storeFailed = 10_077
@@ -109,9 +115,19 @@ export function isStreamFull({ code, description }: { readonly code: number; rea
   return code === storeFailed && !description.includes('per subject')
 }
 
-/** Whether account or server take no more, whatever the stream. */
-export function isOutOfResources({ code }: { readonly code: number }): boolean {
-  return outOfResources.has(code)
+/** Why account, server or a stream's leader get nothing stored, whosever message it is; undefined if they may. */
+export function standstillOf(acknowledgement: Acknowledgement): string | undefined {
+  if (acknowledgement.kind === 'inProcess')
+    return `a stream's leader gets nothing stored: ${acknowledgement.description}`
+  if (acknowledgement.kind !== 'refused') return undefined
+  const { code, description } = acknowledgement
+  if (outOfResources.has(code)) return `JetStream is out of resources: ${description}`
+  return takesNothing.has(code) ? `a stream's leader takes nothing: ${description}` : undefined
+}
+
+/** Why an outcome is unknown though the message was answered: one with its id is under way, and may still be dropped. */
+export class InProcessError extends Error {
+  override readonly name = 'InProcessError'
 }
 
 /** The outcome of an entry that was answered. A duplicate is stored: it was sent before. */
@@ -125,14 +141,14 @@ export function outcomeOfAcknowledgement(
       return acknowledgement.isDuplicate ? { status: 'published', duplicate: true } : { status: 'published' }
     case 'inProcess': {
       const text = `${system}: the stream's leader still has to store a message with this id: ${acknowledgement.description}.`
-      return { status: 'unknown', error: failure(text) }
+      return { status: 'unknown', error: new InProcessError(text) }
     }
     case 'refused': {
       const { code, description } = acknowledgement
       const hint = hints.get(code)
       const text = `${system}: JetStream refused the message: ${description} (${code})${hint === undefined ? '' : `; ${hint}`}.`
-      const hasNoRoom = isStreamFull(acknowledgement) || isOutOfResources(acknowledgement)
-      return outcomeOf(hasNoRoom ? 'unavailable' : verdicts.get(code), text, system)
+      const isOutage = isStreamFull(acknowledgement) || standstillOf(acknowledgement) !== undefined
+      return outcomeOf(isOutage ? 'unavailable' : verdicts.get(code), text, system)
     }
     case 'foreign':
       return { status: 'retry', error: failure(`${system}: the reply on '${subject}' did not come from JetStream.`) }
@@ -153,7 +169,8 @@ export function acknowledgementFrom(data: Uint8Array): Acknowledgement {
   const reply = jsonFrom(data)
   if (isRecord(reply)) {
     if (isRecord(reply['error'])) {
-      const { err_code: code, description } = reply['error']
+      const { code: general, err_code: code = general, description } = reply['error']
+      if (code === idInProcess) return { kind: 'inProcess', description: `${description} (${code})` }
       return {
         kind: 'refused',
         code: typeof code === 'number' ? code : 0,
@@ -163,7 +180,7 @@ export function acknowledgementFrom(data: Uint8Array): Acknowledgement {
     }
     const { stream, seq, duplicate } = reply
     if (typeof stream === 'string' && typeof seq === 'number') {
-      // servers of 2024 and before; later ones refuse it with 10158
+      // servers of 2024 and before; later ones refuse it, with 10158
       if (duplicate === true && seq === 0) return { kind: 'inProcess', description: 'a duplicate of sequence 0' }
       return { kind: 'stored', stream, sequence: seq, isDuplicate: duplicate === true }
     }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { type Clock, type OutboxError, unavailable } from '@outbox/core'
-import { type Acknowledgement, isOutOfResources, isRecord, isStreamFull } from './answers.ts'
+import { type Acknowledgement, isRecord, isStreamFull, standstillOf } from './answers.ts'
 import type { JetStreamApi } from './jetstream.ts'
 import type { OutgoingMessage } from './message.ts'
 
@@ -12,14 +12,15 @@ interface Refusal {
   wasSeenFull: boolean
 }
 
-/** For so long a want of room is believed that no question can confirm; then the next publish tells. */
+/** For so long a refusal is believed that no question can confirm; then the next publish tells. */
 const believedForMs = 5_000
 
 /** What a stream stores beside subject, headers and data of each message, bytes. */
 const recordBytes = 34
 
 /**
- * Want of room: streams that were full, and what they were asked to take; the account or the server without resources.
+ * Want of room: streams that were full, and what they were asked to take; the account or the server without resources;
+ * a stream's leader that gets nothing stored, since it has lost the others or has too much to do.
  *
  * It is an outage of its own: the server answers, and nobody's entry is to blame. So the probe asks whether there is
  * room again; without that, every entry would use up its attempts within a minute. Some limits nothing can be asked
@@ -29,28 +30,28 @@ export class FullStreams {
   readonly #system: string
   readonly #clock: Clock
   readonly #refusals = new Map<string, Refusal>()
-  #outOfResources: { readonly description: string; readonly at: number } | undefined
+  #standstill: { readonly problem: string; readonly at: number } | undefined
 
   constructor({ system, clock }: { readonly system: string; readonly clock: Clock }) {
     this.#system = system
     this.#clock = clock
   }
 
-  /** Notes a refusal for want of room. */
+  /** Notes a refusal for which nobody's entry is to blame. */
   note(acknowledgement: Acknowledgement, { subject, headers, data }: OutgoingMessage): void {
-    if (acknowledgement.kind !== 'refused') return
-    const { stream, description } = acknowledgement
     const at = this.#clock.monotonic()
-    if (isOutOfResources(acknowledgement)) this.#outOfResources = { description, at }
-    if (stream === undefined || !isStreamFull(acknowledgement)) return
+    const problem = standstillOf(acknowledgement)
+    if (problem !== undefined) this.#standstill = { problem, at }
+    if (acknowledgement.kind !== 'refused' || !isStreamFull(acknowledgement)) return
+    const { stream } = acknowledgement
+    if (stream === undefined) return
     const bytes = Buffer.byteLength(subject) + headers.encode().length + data.length + recordBytes
     this.#refusals.set(stream, { bytes, at, wasSeenFull: false })
   }
 
   /** @throws {OutboxError} `unavailable` while there is no room for what was refused, or nobody can say so */
   async requireRoom(api: JetStreamApi, signal: AbortSignal): Promise<void> {
-    const { description, at = -Infinity } = this.#outOfResources ?? {}
-    if (this.#isRecent(at)) throw this.#away(`JetStream is out of resources: ${description}`)
+    if (this.#standstill && this.#isRecent(this.#standstill.at)) throw this.#away(this.#standstill.problem)
     for (const [stream, refusal] of this.#refusals) {
       const answer = await api.request(`STREAM.INFO.${stream}`, undefined, signal)
       if (answer.kind === 'ok') {

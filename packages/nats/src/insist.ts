@@ -1,10 +1,13 @@
 import { type Clock, OutboxError, type PublishOutcome } from '@outbox/core'
+import { InProcessError } from './answers.ts'
 
 /** Pauses before a message that nobody took is sent again, milliseconds: a stream that only changes its leader has one by then. */
 const pausesMs = Object.freeze([50, 250])
 
 export interface InsistOptions {
   readonly clock: Clock
+  /** how long the broker is given to answer, milliseconds */
+  readonly ackTimeoutMs: number
   readonly signal: AbortSignal
   /** whether it makes sense to send at all */
   readonly isConnected: () => boolean
@@ -15,11 +18,12 @@ export interface InsistOptions {
  *
  * What was not taken is sent again twice, after short pauses. What was not answered is sent again once, under the same
  * id: the leader that had it may be gone, and the next one knows whether it was stored. Then the first answer stands,
- * unless the second says what became of the message.
+ * unless the second says what became of the message. So it is with what is under way already, as soon as it would have
+ * been with silence.
  */
 export async function insist(
   send: () => Promise<PublishOutcome>,
-  { clock, signal, isConnected }: InsistOptions,
+  { clock, ackTimeoutMs, signal, isConnected }: InsistOptions,
 ): Promise<PublishOutcome> {
   let outcome = await send()
   for (const pauseMs of pausesMs) {
@@ -28,7 +32,9 @@ export async function insist(
     if (signal.aborted) return outcome
     outcome = await send()
   }
-  if (outcome.status !== 'unknown' || signal.aborted || !isConnected()) return outcome
+  if (outcome.status !== 'unknown') return outcome
+  if (outcome.error instanceof InProcessError) await pause(ackTimeoutMs, clock, signal)
+  if (signal.aborted || !isConnected()) return outcome
   const second = await send()
   // any other answer is about the second message alone
   return second.status === 'published' || second.status === 'fenced' ? second : outcome

@@ -48,8 +48,8 @@ export interface NatsPublisher extends Publisher, AsyncDisposable {
  */
 export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   const settings = settingsFrom(options)
-  const { connection, name: system, inboxPrefix, ackTimeoutMs: timeoutMs, clock, stream } = settings
-  const replies = new Replies({ connection, system, inboxPrefix, timeoutMs, clock })
+  const { connection, name: system, inboxPrefix, ackTimeoutMs, clock, stream } = settings
+  const replies = new Replies({ connection, system, inboxPrefix, timeoutMs: ackTimeoutMs, clock })
   const api = new JetStreamApi(replies, { prefix: settings.apiPrefix, system })
   const streams = new StreamFinder(api, { stream, wildcard: settings.template?.wildcard, system })
   const fullStreams = new FullStreams({ system, clock })
@@ -84,6 +84,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     }
     const outcome = await insist(() => sendOnce(entry, message, signal), {
       clock,
+      ackTimeoutMs,
       signal,
       isConnected: () => replies.fault() === undefined,
     })

@@ -34,8 +34,8 @@ describe('what JetStream answers', () => {
     [10_059, 'stream not found', 'retry'],
     [10_060, 'expected stream does not match', 'retry'],
     [10_109, 'invalid operation on sealed stream', 'retry'],
-    [10_158, 'duplicate message id is in process', 'retry'],
-    [10_167, 'too many requests', 'retry'],
+    [10_158, 'duplicate message id is in process', 'unknown'],
+    [10_167, 'too many requests', 'unavailable'],
     [99_999, 'something new', 'retry'],
     [10_054, 'message size exceeds maximum allowed', 'reject'],
     [10_097, 'header size exceeds maximum allowed of 64k', 'reject'],
@@ -50,6 +50,15 @@ describe('what JetStream answers', () => {
     const outcome = refusal(code, description)
     expect(outcome.status).toBe(status)
     expect(String('error' in outcome && outcome.error)).toContain(`${description} (${code})`)
+  })
+
+  it('a refusal without err_code is told by its code: 503 is a stream that takes nothing now', () => {
+    const outcome = (code: number) =>
+      outcomeOfAcknowledgement(acknowledgementFrom(bytes({ error: { code, description: 'why' } })), 'events.1', 'nats')
+    expect(outcome(503).status).toBe('unavailable')
+    expect(outcome(400).status).toBe('retry')
+    const unavailable = outcome(503)
+    expect(String('error' in unavailable && unavailable.error)).toContain('why (503)')
   })
 
   it('a full stream says what to do', () => {

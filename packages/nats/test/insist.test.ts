@@ -1,9 +1,11 @@
 import { type Clock, OutboxError, type PublishOutcome } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
+import { InProcessError } from '../src/answers.ts'
 import { insist } from '../src/insist.ts'
 
 const unavailable: PublishOutcome = { status: 'unavailable', error: new Error('nobody took it') }
 const unknown: PublishOutcome = { status: 'unknown', error: new Error('nobody answered') }
+const inProcess: PublishOutcome = { status: 'unknown', error: new InProcessError('still under way') }
 const published: PublishOutcome = { status: 'published' }
 const duplicate: PublishOutcome = { status: 'published', duplicate: true }
 const fenced: PublishOutcome = { status: 'fenced', epoch: 5 }
@@ -27,7 +29,7 @@ async function insistOn(
     },
   }
   const send = async (): Promise<PublishOutcome> => answers[sent++] ?? unavailable
-  const outcome = await insist(send, { clock, signal: stop.signal, isConnected: () => isConnected })
+  const outcome = await insist(send, { clock, ackTimeoutMs: 900, signal: stop.signal, isConnected: () => isConnected })
   return { outcome, sent, pausesMs }
 }
 
@@ -51,6 +53,12 @@ describe('a message is sent again', () => {
     expect(await insistOn([unknown, duplicate])).toMatchObject({ outcome: duplicate, sent: 2 })
     expect(await insistOn([unknown, fenced])).toMatchObject({ outcome: fenced, sent: 2 })
     expect(await insistOn([unavailable, unknown, published])).toMatchObject({ outcome: published, sent: 3 })
+  })
+
+  it('once when it is under way already, as long after as one that nobody answered', async () => {
+    expect(await insistOn([inProcess, duplicate])).toEqual({ outcome: duplicate, sent: 2, pausesMs: [900] })
+    expect(await insistOn([inProcess, inProcess])).toEqual({ outcome: inProcess, sent: 2, pausesMs: [900] })
+    expect(await insistOn([inProcess], { abortInPause: true })).toMatchObject({ outcome: inProcess, sent: 1 })
   })
 
   it.each([unknown, unavailable, retry])('and stays unknown when the second answer is %o', async (second) => {

@@ -172,6 +172,34 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it.each([
+        [{ error: { code: 503, err_code: 10_158, description: 'in process' } }, 'unknown'],
+        [{ error: { code: 429, err_code: 10_167, description: 'too many requests' } }, 'unavailable'],
+        [{ error: { code: 503, description: 'raft: not leader' } }, 'unavailable'],
+        [{ stream: 'EVENTS', seq: 0, duplicate: true }, 'unknown'],
+      ])('a leader that gets nothing stored and answers %j: an outage, believed for a while', async (reply, status) => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        let asked = 0
+        // in the leader's place: one that has lost its cluster cannot be had from a single server
+        observer.connection.subscribe('events.>', {
+          callback: (_, message) => {
+            asked += 1
+            message.respond(JSON.stringify(reply))
+          },
+        })
+        await observer.connection.flush()
+        const connection = await client.connect(server.url)
+        const clock = shiftedClock()
+        await using publisher = natsPublisher({ connection, subject: () => 'events.1', clock, ackTimeoutMs: 500 })
+        expect(await statuses(publisher, [dueEntry()])).toEqual([status])
+        expect(asked).toBe(status === 'unknown' ? 2 : 3)
+        await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })
+        clock.shift(5_000)
+        await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
       it('a stream whose figures leave out what it has no room for: the same', async () => {
         await using server = await start()
         await using observer = await observe(server.url)
