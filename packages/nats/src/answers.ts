@@ -117,10 +117,10 @@ export function isStreamFull({ code, description }: { readonly code: number; rea
 
 /** Why account, server or a stream's leader get nothing stored, whosever message it is; undefined if they may. */
 export function standstillOf(acknowledgement: Acknowledgement): string | undefined {
-  if (acknowledgement.kind === 'inProcess')
-    return `a stream's leader gets nothing stored: ${acknowledgement.description}`
-  if (acknowledgement.kind !== 'refused') return undefined
-  const { code, description } = acknowledgement
+  if (acknowledgement.kind === 'stored' || acknowledgement.kind === 'foreign') return undefined
+  const { description } = acknowledgement
+  if (acknowledgement.kind === 'inProcess') return `a stream's leader gets nothing stored: ${description}`
+  const { code } = acknowledgement
   if (outOfResources.has(code)) return `JetStream is out of resources: ${description}`
   return takesNothing.has(code) ? `a stream's leader takes nothing: ${description}` : undefined
 }

@@ -39,6 +39,7 @@ export class FullStreams {
 
   /** Notes a refusal for which nobody's entry is to blame. */
   note(acknowledgement: Acknowledgement, { subject, headers, data }: OutgoingMessage): void {
+    if (acknowledgement.kind === 'stored') return
     const at = this.#clock.monotonic()
     const problem = standstillOf(acknowledgement)
     if (problem !== undefined) this.#standstill = { problem, at }

@@ -12,6 +12,8 @@ export type NatsFormat = 'headers' | 'cloudevents' | 'cloudevents-structured'
 export interface OutgoingMessage {
   readonly subject: string
   readonly headers: MessageHeaders
+  /** what the stream deduplicates on */
+  readonly messageId: string
   readonly data: Uint8Array
   /** headers and data, as `max_payload` counts them */
   readonly bytes: number
@@ -26,17 +28,21 @@ export function messageOf(
   options: {
     readonly format: NatsFormat
     readonly expectedStream: string | undefined
+    readonly messageIdSuffix?: string | undefined
     readonly batchHeaders?: ReadonlyMap<string, string>
   },
 ): OutgoingMessage {
   const headers = new MessageHeaders()
-  headers.set(headerNames.messageId, encodeHeaderValue(entry.deduplicationId))
+  const { deduplicationId } = entry
+  const { messageIdSuffix: suffix } = options
+  const messageId = suffix === undefined ? deduplicationId : `${deduplicationId}:${suffix}`
+  headers.set(headerNames.messageId, encodeHeaderValue(messageId))
   if (options.expectedStream !== undefined) headers.set(headerNames.expectedStream, options.expectedStream)
   for (const [name, value] of options.batchHeaders ?? []) headers.set(name, value)
   headers.set(headerNames.sequence, String(entry.sequence))
   headers.set(headerNames.epoch, String(entry.lease.epoch))
   const data = encoder.encode(writers[options.format](entry, headers))
-  return { subject, headers, data, bytes: headers.encode().length + data.length }
+  return { subject, headers, messageId, data, bytes: headers.encode().length + data.length }
 }
 
 /** Each sets the headers of its format and gives the text of the body. */

@@ -12,6 +12,12 @@ export interface NatsPublisherOptions {
   readonly stream?: string
   /** default `headers` */
   readonly format?: NatsFormat
+  /**
+   * stands behind each `Nats-Msg-Id`, after a colon: 1 to 64 letters, digits, `-`, `_`, `.`; default none. A stream
+   * drops the second message with an id, whatever its subject: of several publishers that write the same entries to one
+   * stream, each needs a suffix of its own. Entries keep their id, and consumers see no difference
+   */
+  readonly messageIdSuffix?: string
   /** `subject`: a late write of a relay that lost its lease is refused. Needs one subject per aggregate. Default `none` */
   readonly fence?: 'none' | 'subject'
   /**
@@ -45,6 +51,7 @@ export interface NatsSettings {
   readonly template: SubjectTemplate | undefined
   readonly stream: string | undefined
   readonly format: NatsFormat
+  readonly messageIdSuffix: string | undefined
   readonly fence: 'none' | 'subject'
   readonly batch: 'none' | 'atomic'
   readonly maxInFlight: number
@@ -73,7 +80,7 @@ const maxTimeoutMs = 2 ** 31 - 1
 
 /** Checks the options and fills in the defaults. @throws {OutboxError} `invalid-option` */
 export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
-  const { connection, subject, stream } = options
+  const { connection, subject, stream, messageIdSuffix } = options
   const { format = defaults.format, fence = defaults.fence, name = defaults.name, clock = systemClock } = options
   if (typeof connection?.publish !== 'function' || typeof connection.status !== 'function') {
     throw invalid(
@@ -95,6 +102,9 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
   if (stream !== undefined && !isStreamName(stream)) {
     throw invalid('stream', 'is no name of a stream: it holds no dots, spaces, wildcards or slashes')
   }
+  if (messageIdSuffix !== undefined && !isSuffix(messageIdSuffix)) {
+    throw invalid('messageIdSuffix', "is not of 1 to 64 letters, digits, '-', '_' and '.'")
+  }
   if (typeof subject !== 'string' && typeof subject !== 'function') {
     throw invalid('subject', "is neither text nor a function: write 'events.{aggregateType}.{aggregateId}.{eventType}'")
   }
@@ -111,6 +121,7 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
     template,
     stream,
     format,
+    messageIdSuffix,
     fence,
     batch,
     maxInFlight: wholeNumber('maxInFlight', options.maxInFlight ?? defaults.maxInFlight, 100_000),
@@ -125,6 +136,10 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
 
 function isStreamName(stream: unknown): stream is string {
   return typeof stream === 'string' && /^[^\s.*>/\\]+$/.test(stream)
+}
+
+function isSuffix(suffix: unknown): boolean {
+  return typeof suffix === 'string' && /^[\w.-]{1,64}$/.test(suffix)
 }
 
 function wholeNumber(option: string, value: unknown, max: number): number {

@@ -66,7 +66,8 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
 
   const compose = (entry: DueEntry, batchHeaders: ReadonlyMap<string, string> = new Map()): OutgoingMessage => {
     const subject = checkedSubject(settings.subjectOf(entry), system)
-    const message = messageOf(entry, subject, { format: settings.format, expectedStream: stream, batchHeaders })
+    const { format, messageIdSuffix } = settings
+    const message = messageOf(entry, subject, { format, expectedStream: stream, messageIdSuffix, batchHeaders })
     if (fence) addFenceHeaders(message, entry)
     requireSize(message, connection, system)
     return message

@@ -64,7 +64,7 @@ export class SubjectFence {
   async send(entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<PublishOutcome> {
     const { system } = this.#options
     for (let crossing = 0; crossing < maxCrossings; crossing++) {
-      const finding = this.#fromMemory(entry, message.subject) ?? (await this.#look(entry, message.subject, signal))
+      const finding = this.#fromMemory(entry, message.subject) ?? (await this.#look(entry, message, signal))
       if (finding.kind === 'settled') return finding.outcome
       const outcome = await this.#sendBehind(finding, entry, message, signal)
       if (outcome !== 'crossed') return outcome
@@ -124,13 +124,14 @@ export class SubjectFence {
   }
 
   /** Reads the subject's last message, and those before it as far as needed. */
-  async #look(entry: DueEntry, subject: string, signal: AbortSignal): Promise<Finding> {
+  async #look(entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<Finding> {
+    const { subject, messageId } = message
     try {
       const stream = await this.#options.streams.streamOf(subject, signal)
       const last = await this.#messageOf(stream, { last_by_subj: subject }, signal)
       if (!last) return { kind: 'free', streamSequence: 0, highest: -1 }
       if (isNewer(last, entry)) return { kind: 'settled', outcome: fencedBy(last) }
-      if (await this.#isStored(entry, last, stream, signal)) {
+      if (await this.#isStored(messageId, entry.sequence, last, stream, signal)) {
         return { kind: 'settled', outcome: { status: 'published', duplicate: true } }
       }
       return { kind: 'free', streamSequence: last.streamSequence, highest: last.highest ?? -1 }
@@ -139,12 +140,18 @@ export class SubjectFence {
     }
   }
 
-  async #isStored(entry: DueEntry, last: StoredMessage, stream: string, signal: AbortSignal): Promise<boolean> {
+  async #isStored(
+    messageId: string,
+    sequence: number,
+    last: StoredMessage,
+    stream: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     let message: StoredMessage | undefined = last
     for (let read = 1; message && read <= maxLookBack; read++) {
-      if (message.messageId === entry.deduplicationId) return true
+      if (message.messageId === messageId) return true
       // behind this one there are only lower sequences, or messages that tell nothing of themselves
-      if (message.highest === undefined || message.highest < entry.sequence || !message.previous) return false
+      if (message.highest === undefined || message.highest < sequence || !message.previous) return false
       message = await this.#messageOf(stream, { seq: message.previous }, signal)
     }
     return false

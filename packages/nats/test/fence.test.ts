@@ -33,10 +33,10 @@ for (const { name, need, start } of servers) {
         const base = `t${randomUUID()}`
         const stream = await observer.addStream(`${base}.>`)
         const subject = `${base}.{aggregateType}.{aggregateId}`
-        const connect = async () => {
+        const connect = async (options: { readonly messageIdSuffix?: string } = {}) => {
           const connection = await client.connect(server.url)
           const held = new HeldConnection(connection)
-          const publisher = natsPublisher({ connection: held, subject, fence: 'subject' })
+          const publisher = natsPublisher({ connection: held, subject, fence: 'subject', ...options })
           return { publisher, held, [Symbol.asyncDispose]: () => connection.close() }
         }
         return { base, stream, subject, connect }
@@ -137,6 +137,16 @@ for (const { name, need, start } of servers) {
         await publish(one.publisher, entries)
         expect(await statuses(one.publisher, entries)).toEqual(['duplicate', 'duplicate', 'duplicate'])
         expect(one.held.published.filter((each) => each.startsWith(base))).toHaveLength(3)
+      })
+
+      it('a repeat is found by its id with the suffix that the option gives', async () => {
+        const { base, connect } = await destination()
+        const entries = [1, 2, 3].map((sequence) => dueEntry({ sequence }))
+        await using one = await connect({ messageIdSuffix: 'audit' })
+        expect(await statuses(one.publisher, entries)).toEqual(['published', 'published', 'published'])
+        await using next = await connect({ messageIdSuffix: 'audit' })
+        expect(await statuses(next.publisher, entries)).toEqual(['duplicate', 'duplicate', 'duplicate'])
+        expect(next.held.published.filter((each) => each.startsWith(base))).toEqual([])
       })
 
       it('an epoch granted twice is good for the holder that wrote first', async () => {

@@ -154,6 +154,14 @@ describe('the header block', () => {
     expect(block('cloudevents-structured')).toContain('Content-Type: application/cloudevents+json')
   })
 
+  it('carries the suffix behind the id for deduplication, and nowhere else', () => {
+    const options = { format: 'headers', expectedStream: undefined } as const
+    const message = messageOf(entry, 'events.1', { ...options, messageIdSuffix: 'audit' })
+    expect(message.headers.get('Nats-Msg-Id')).toBe(`${entry.id}#1:audit`)
+    expect(message.messageId).toBe(`${entry.id}#1:audit`)
+    expect(message.headers.get('Outbox-Id')).toBe(entry.id)
+  })
+
   it('is counted in the size of the message', () => {
     const message = messageOf(entry, 'events.1', { format: 'headers', expectedStream: undefined })
     expect(message.bytes).toBe(message.headers.encode().length + Buffer.byteLength(entry.payload))

@@ -31,6 +31,11 @@ it('an option that cannot work is refused at once, by name', () => {
     { inboxPrefix: '_INBOX.>' },
     { apiPrefix: '' },
     { fenceCacheSize: -1 },
+    { messageIdSuffix: '' },
+    { messageIdSuffix: '#1' },
+    { messageIdSuffix: 'two words' },
+    { messageIdSuffix: 'x'.repeat(65) },
+    { messageIdSuffix: 5 },
     { name: '' },
   ]
   for (const option of wrong) {
@@ -47,6 +52,7 @@ it('an option that is undefined counts as left out', () => {
     stream: undefined,
     name: undefined,
     fence: undefined,
+    messageIdSuffix: undefined,
   }
   const options: NatsPublisherOptions = Object.assign({ connection, subject: 'events.{aggregateId}' }, left)
   expect(natsPublisher(options).name).toBe('nats')

@@ -69,6 +69,23 @@ for (const { name, need, start } of servers) {
         expect(await arrivals(observer, users)).toEqual(['1/1', '1/2'])
       })
 
+      for (const format of ['headers', 'cloudevents', 'cloudevents-structured'] as const) {
+        it(`two publishers to one stream, one of them with a suffix for its ids, each get an entry in, ${format}`, async () => {
+          const base = `t${randomUUID()}`
+          const stream = await observer.addStream(`${base}.>`)
+          const options = { connection, format }
+          await using plain = natsPublisher({ ...options, subject: `${base}.plain.{aggregateId}` })
+          await using audit = natsPublisher({
+            ...{ ...options, subject: `${base}.audit.{aggregateId}` },
+            messageIdSuffix: 'audit',
+          })
+          const entry = dueEntry()
+          for (const publisher of [plain, audit]) expect(await statuses(publisher, [entry])).toEqual(['published'])
+          for (const publisher of [plain, audit]) expect(await statuses(publisher, [entry])).toEqual(['duplicate'])
+          expect((await observer.read(stream)).map(({ id }) => id)).toEqual([entry.id, entry.id])
+        })
+      }
+
       it("the API of a JetStream domain is asked under its own prefix, by check, probe and fence: 'subject'", async () => {
         const base = `t${randomUUID()}`
         const stream = await observer.addStream(`${base}.>`)
