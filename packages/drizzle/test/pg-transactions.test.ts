@@ -3,6 +3,8 @@ import { asTransaction, pgOutbox, setup } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle as onBetterSqlite } from 'drizzle-orm/better-sqlite3'
 import { drizzle as onNodePostgres } from 'drizzle-orm/node-postgres'
+import { drizzle as onPostgresJs } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openNodePostgres, openPglite, openPostgresJs, ownDatabase, sessionsWaiting } from './pg-databases.ts'
 
@@ -154,6 +156,8 @@ describeWith('postgres', 'transactions on PostgreSQL', () => {
     expect(await failureOf(outbox.enqueue(sqlite, placed))).toMatchObject({ details: { reason: 'wrong-handle' } })
     // @ts-expect-error SQLite's database has no execute
     expect(() => pgOutbox({ db: sqlite })).toThrow('The option db is no drizzle database on PostgreSQL')
+    const renaming = postgres('postgres://nowhere', { transform: postgres.camel })
+    expect(() => pgOutbox({ db: onPostgresJs({ client: renaming }) })).toThrow('renames the columns of every answer')
     // @ts-expect-error nor can it be named one
     expect(() => asTransaction(sqlite)).toThrow('is no drizzle transaction on PostgreSQL')
     sqlite.$client.close()

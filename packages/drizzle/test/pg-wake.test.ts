@@ -149,6 +149,23 @@ describeWith('postgres', 'waking up on PostgreSQL', () => {
       expect(wakes).toBe(wakesBefore)
     })
 
+    test('a disposed subscription hears nothing more, though its connection was lost before', async () => {
+      const outbox = pgOutbox({ db: producer.db, notify: 'transaction' })
+      const subscription = await pgOutbox({ db: relay.db }).subscribe(wake)
+      let heard = 0
+      await using _other = await pgOutbox({ db: relay.db }).subscribe(() => void heard++)
+      const lost = await listeners()
+      for (const pid of lost) await producer.db.execute(`select pg_terminate_backend(${pid})`)
+      await waitFor(async () => (await listeners()).filter((pid) => !lost.includes(pid)).length === lost.length, {
+        what: 'other listeners',
+      })
+      await subscription[Symbol.asyncDispose]()
+      const [wakesBefore, heardBefore] = [wakes, heard]
+      await producer.db.transaction((tx) => outbox.enqueue(tx, placed))
+      await waitFor(() => heard > heardBefore, { what: 'the other one to hear' })
+      expect(wakes).toBe(wakesBefore)
+    })
+
     test('a subscription whose connection is lost while it is disposed ends all the same', async () => {
       await using proxy = await startTcpProxy(database.url)
       const url = proxy.through(database.url)

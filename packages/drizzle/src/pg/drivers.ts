@@ -4,6 +4,7 @@
  */
 
 export interface PostgresJs {
+  readonly options?: { readonly transform?: { readonly column?: { readonly from?: unknown } } }
   listen(
     channel: string,
     onNotify: (payload: string) => void,
@@ -53,6 +54,11 @@ export function isPgPool(client: unknown): client is PgPool {
 
 export function isPgClient(client: unknown): client is PgClient {
   return hasMethods(client, 'connect', 'query', 'on', 'off', 'escapeLiteral')
+}
+
+/** postgres-js renames what all statements answer, if it was told to. */
+export function renamesColumns(client: unknown): boolean {
+  return isPostgresJs(client) && typeof client.options?.transform?.column?.from === 'function'
 }
 
 function hasMethods(value: unknown, ...names: readonly string[]): value is object {

@@ -59,7 +59,7 @@ const endedTransaction = 'Transaction is closed'
 /** node-postgres and PGlite say some things in words only. */
 const inWords: readonly (readonly [RegExp, Meaning])[] = [
   [
-    /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end|PGlite is (?:closed|closing))/,
+    /^(?:Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end|PGlite is (?:closed|closing))/,
     'unavailable',
   ],
   [/^(?:SASL: |The server does not support SSL connections)/, 'refused-connection'],
@@ -94,7 +94,7 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
     case 'read-only':
       return new OutboxError(
         'unavailable',
-        `PostgreSQL is read-only here (${said}): a standby, or a session under default_transaction_read_only. Connect to the primary. After a fail-over it is enough to try again.`,
+        `PostgreSQL is read-only here (${said}): a standby, a session under default_transaction_read_only, or a transaction that was begun READ ONLY. Connect to the primary, in a transaction that may write. After a fail-over it is enough to try again.`,
         { system },
         { cause },
       )

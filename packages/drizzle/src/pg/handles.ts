@@ -1,5 +1,6 @@
 import { OutboxError } from '@outbox/core'
 import { notATransaction, refusedDatabase, rollbackElsewhere } from '../shared/handles.ts'
+import { renamesColumns } from './drivers.ts'
 
 /**
  * A drizzle transaction on PostgreSQL, savepoints included: the `tx` of `db.transaction(async (tx) => …)`, of drizzle
@@ -52,6 +53,11 @@ export function checkDatabase(db: unknown): asserts db is PgDatabase {
     )
   }
   if ('rollback' in db) throw refusedDatabase('is a transaction: pass the database, which outlives it.')
+  if (renamesColumns(db.$client)) {
+    throw refusedDatabase(
+      "renames the columns of every answer (the option transform of postgres-js): give the outbox a drizzle database on a client without it. Drizzle's own names, as in casing: 'snake_case', change nothing here.",
+    )
+  }
 }
 
 function isPgHandle(handle: unknown): handle is PgDatabase {

@@ -34,16 +34,29 @@ export function sendsSimpleQueries(client: unknown): boolean {
   return isPostgresJs(client) || isPgPool(client) || isPgClient(client)
 }
 
-/** Postgres.js listens over a connection of its own, and takes it up again itself after every loss. */
+/**
+ * Postgres.js listens over a connection of its own, and takes it up again itself after every loss: also for who failed
+ * at first, and for who ended after a loss. These are told nothing.
+ */
 async function listenOnPostgresJs(client: PostgresJs, channel: string, events: ListenEvents): Promise<StopListening> {
-  // `onlisten` comes at every (re)connection: something may have been said in between
-  const { unlisten } = await client.listen(channel, events.onNotification, () => events.onNotification(''))
-  return async () => {
-    try {
-      await unlisten()
-    } catch {
-      // it forgets the channel first: whatever connection it takes up again does not listen to this
+  let isOver = false
+  const hear = (payload: string): void => {
+    if (!isOver) events.onNotification(payload)
+  }
+  try {
+    // `onlisten` comes at every (re)connection: something may have been said in between
+    const { unlisten } = await client.listen(channel, hear, () => hear(''))
+    return async () => {
+      isOver = true
+      try {
+        await unlisten()
+      } catch {
+        // it forgets the channel first: whatever connection it takes up again does not listen to this
+      }
     }
+  } catch (error) {
+    isOver = true
+    throw error
   }
 }
 
