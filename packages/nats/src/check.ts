@@ -5,6 +5,7 @@ import type { NatsSettings } from './options.ts'
 import type { Replies } from './replies.ts'
 import { type StreamConfig, streamConfigFrom, streamFaults, streamWarnings } from './stream-config.ts'
 import { coversSubject } from './subject.ts'
+import type { SubjectFence } from './subject-fence.ts'
 
 export interface FoundSetup {
   readonly warnings: readonly string[]
@@ -12,9 +13,18 @@ export interface FoundSetup {
   readonly dedupeWindowMs: number | undefined
 }
 
+export interface CheckOptions {
+  readonly fence: SubjectFence | undefined
+  readonly retryHorizonMs: number
+  readonly signal: AbortSignal
+}
+
 /** JetStream's `err_code`s for JetStream that is off. */
 const notEnabled: ReadonlySet<number> = new Set([10_039, 10_076])
 const streamNotFound = 10_059
+
+/** A subject to ask about where only the right to ask matters. */
+const nobodysSubject = 'no.subject'
 
 /**
  * Looks at the server and the stream; changes nothing.
@@ -26,7 +36,7 @@ export async function checkSetup(
   settings: NatsSettings,
   replies: Replies,
   api: JetStreamApi,
-  { retryHorizonMs, signal }: { readonly retryHorizonMs: number; readonly signal: AbortSignal },
+  { fence, retryHorizonMs, signal }: CheckOptions,
 ): Promise<FoundSetup> {
   const fault = replies.fault()
   if (fault) throw fault
@@ -54,6 +64,9 @@ export async function checkSetup(
         : await streamsCovering(template.wildcard, settings, api, signal)
   const faults = [...streams.flatMap(streamFaults), ...batchFaults(streams, settings)]
   if (faults.length > 0) throw missing(system, faults)
+  // a probe asks for names only once something is wrong, and then a right that is missing would keep it from passing
+  await api.streamNames(nobodysSubject, signal)
+  await Promise.all(streams.map(({ name }) => fence?.requireLook(name, nobodysSubject, signal)))
   const windows = streams.map(({ duplicateWindowMs }) => duplicateWindowMs)
   return {
     warnings: [

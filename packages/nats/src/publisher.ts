@@ -144,7 +144,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
         : publishInBatches(entries, signal, { connection, replies, compose, noteTaken, oneByOne }),
 
     async check({ retryHorizonMs, signal = new AbortController().signal }) {
-      const found = await checkSetup(settings, replies, api, { retryHorizonMs, signal })
+      const found = await checkSetup(settings, replies, api, { fence, retryHorizonMs, signal })
       dedupeWindowMs = found.dedupeWindowMs
       return found.warnings
     },

@@ -147,6 +147,30 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it.each([
+        ['STREAM.NAMES', 'none', 'STREAM.NAMES'],
+        ['STREAM.NAMES', 'subject', 'STREAM.NAMES'],
+        ['STREAM.MSG.GET.*', 'subject', 'STREAM.MSG.GET.EVENTS'],
+      ] as const)(
+        'without the right to ask %s, fence: %j, which only trouble would need: told by name',
+        async (denied, fence, missing) => {
+          await using server = await start({
+            config: `authorization { users: [{ user: all, password: x }, { user: some, password: x, permissions: { publish: { deny: ["$JS.API.${denied}"] }, subscribe: "_INBOX.>" } }] }`,
+          })
+          await using observer = await observe(server.url, { user: 'all', pass: 'x' })
+          await observer.addStream('events.>', { name: 'EVENTS' })
+          const connection = await client.connect(server.url, { user: 'some', pass: 'x' })
+          for (const subject of ['events.{aggregateId}', () => 'events.1']) {
+            const publisher = natsPublisher({ connection, subject, stream: 'EVENTS', fence, ackTimeoutMs: 60_000 })
+            expect(await errorOf(publisher.check?.({ retryHorizonMs: 1 }) ?? Promise.resolve())).toMatchObject({
+              code: 'setup-required',
+              details: { missing: [`permission to publish to $JS.API.${missing}`] },
+            })
+          }
+          await connection.close()
+        },
+      )
+
       it('a small max_payload: a warning', async () => {
         await using server = await start({ config: 'max_payload: 65536' })
         await using observer = await observe(server.url)
