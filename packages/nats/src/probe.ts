@@ -8,8 +8,8 @@ import type { TroubledSubjects } from './troubled-subjects.ts'
  * Asks whether publishing makes sense: JetStream answers, a stream is there, one that was silent takes messages again,
  * what was forbidden is allowed, and a stream that was full has room.
  *
- * One subject that no stream takes, or that alone is forbidden, fails no probe: that is its entries' own trouble, and
- * they become dead letters.
+ * One subject that no stream has taken, or that alone is forbidden, fails no probe: that is its entries' own trouble,
+ * and they become dead letters.
  *
  * @throws {OutboxError} `unavailable` when not, or `setup-required` where waiting does not help
  */

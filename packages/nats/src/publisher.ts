@@ -90,7 +90,9 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
       isConnected: () => replies.fault() === undefined,
     })
     if (outcome.status === 'published') noteTaken(entry, message)
-    if (outcome.status === 'unavailable' || outcome.status === 'unknown') troubledSubjects.note(message.subject)
+    if (outcome.status === 'unavailable' || outcome.status === 'unknown') {
+      troubledSubjects.note(entry.aggregateType, message.subject)
+    }
     return outcome
   }
 

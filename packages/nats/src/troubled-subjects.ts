@@ -1,5 +1,5 @@
-import type { Clock } from '@outbox/core'
-import { forbiddenSubject } from './answers.ts'
+import { type Clock, unavailable } from '@outbox/core'
+import { forbiddenSubject, noStream } from './answers.ts'
 import { BoundedMap } from './bounded-map.ts'
 import * as headerNames from './header-names.ts'
 import type { JetStreamApi } from './jetstream.ts'
@@ -32,8 +32,9 @@ export class TroubledSubjects {
   readonly #clock: Clock
   readonly #api: JetStreamApi
   readonly #fence: SubjectFence | undefined
-  readonly #troubled = new Set<string>()
-  /** aggregate type → a subject that was taken: permissions are often given by type */
+  /** subject → the aggregate type that it was for */
+  readonly #troubled = new Map<string, string>()
+  /** aggregate type → a subject that was taken: permissions and streams are often given by type */
   readonly #taken = new BoundedMap<string, string>(limit)
   #notedAt = 0
 
@@ -47,9 +48,9 @@ export class TroubledSubjects {
     this.#clock = options.clock
   }
 
-  note(subject: string): void {
+  note(aggregateType: string, subject: string): void {
     this.#notedAt = this.#clock.monotonic()
-    if (this.#troubled.size < limit) this.#troubled.add(subject)
+    if (this.#troubled.size < limit) this.#troubled.set(subject, aggregateType)
   }
 
   /** A stream took a message of this type. */
@@ -58,17 +59,20 @@ export class TroubledSubjects {
   }
 
   /**
-   * A subject that no stream covers is its entries' own trouble, and fails nothing. So is one that is forbidden, while
-   * another that was taken before is not. With none known, it fails nothing once in a while: then the next batch shows
-   * whether others are allowed, and one subject does not stop them for ever.
+   * A subject that no stream covers is its entries' own trouble, and fails nothing, unless one of the same aggregate
+   * type was taken before and has no stream now either: then a stream is gone. One that is forbidden is its entries' own
+   * trouble while another that was taken before is not. With none known, it fails nothing once in a while: then the next
+   * batch shows whether others are allowed, and one subject does not stop them for ever.
    *
-   * @throws {OutboxError} `unavailable` while a stream covers a subject and does not answer there; `setup-required`
-   *   while what was allowed is forbidden
+   * @throws {OutboxError} `unavailable` while a stream covers a subject and does not answer there, or is gone;
+   *   `setup-required` while what was allowed is forbidden
    */
   async requireTakers(signal: AbortSignal): Promise<void> {
     const forbidden: string[] = []
-    const look = async (subject: string): Promise<void> => {
-      if ((await this.#receptionOf(subject, signal)) === 'forbidden') forbidden.push(subject)
+    const look = async ([subject, aggregateType]: readonly [string, string]): Promise<void> => {
+      const reception = await this.#receptionOf(subject, signal)
+      if (reception === 'uncovered') await this.#requireStillCovered(aggregateType, subject, signal)
+      if (reception === 'forbidden') forbidden.push(subject)
       else this.#troubled.delete(subject)
     }
     await Promise.all([...this.#troubled].map(look))
@@ -82,6 +86,14 @@ export class TroubledSubjects {
 
   get #isTrialDue(): boolean {
     return this.#clock.monotonic() - this.#notedAt >= trialAfterMs
+  }
+
+  /** @throws {OutboxError} `unavailable` when the stream that took this type is gone, and `subject` is without one too */
+  async #requireStillCovered(aggregateType: string, subject: string, signal: AbortSignal): Promise<void> {
+    const taken = this.#taken.get(aggregateType)
+    if (taken === undefined) return
+    const [stream] = await this.#api.streamNames(taken, signal)
+    if (stream === undefined) throw unavailable(noStream(subject, this.#system), { system: this.#system })
   }
 
   async #receptionOf(subject: string, signal: AbortSignal): Promise<Reception> {

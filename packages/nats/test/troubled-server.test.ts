@@ -252,6 +252,36 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      for (const fence of ['none', 'subject'] as const) {
+        it(`a stream of several that is deleted, fence: '${fence}': an outage for the types that it took, until it is back`, async () => {
+          await using server = await start()
+          await using observer = await observe(server.url)
+          const connection = await client.connect(server.url)
+          const orders = await observer.addStream('events.order.>')
+          await observer.addStream('events.user.>')
+          await using publisher = natsPublisher({ connection, subject, fence })
+          const first = [dueEntry(), dueEntry({ aggregateType: 'user' })]
+          expect(await statuses(publisher, first)).toEqual(['published', 'published'])
+          // no stream has ever taken this one: its entries have the trouble to themselves
+          expect(await statuses(publisher, [dueEntry({ aggregateType: 'invoice' })])).toEqual(['unavailable'])
+          await publisher.probe?.({ signal: never })
+
+          await observer.connection.request(`$JS.API.STREAM.DELETE.${orders}`)
+          const later = [dueEntry({ aggregateId: '2' }), dueEntry({ aggregateType: 'user', sequence: 2 })]
+          expect(await statuses(publisher, later)).toEqual(['unavailable', 'published'])
+          for (let probe = 0; probe < 2; probe++) {
+            await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({
+              code: 'unavailable',
+              message: expect.stringContaining("no stream takes subject 'events.order.2'"),
+            })
+          }
+          await observer.addStream('events.order.>', { name: orders })
+          await publisher.probe?.({ signal: never })
+          expect(await statuses(publisher, later.slice(0, 1))).toEqual(['published'])
+          await connection.close()
+        })
+      }
+
       it('a stream that takes no messages though JetStream knows it: an outage; the probe stores nothing', async () => {
         await using server = await start()
         await using observer = await observe(server.url)
