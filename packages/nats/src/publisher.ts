@@ -57,9 +57,10 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     fullStreams.note(acknowledgement, message)
     return outcomeOfAcknowledgement(acknowledgement, message.subject, system)
   }
+  const { fenceCacheSize: cacheSize } = settings
   const fence =
     settings.fence === 'subject'
-      ? new SubjectFence({ replies, api, streams, cacheSize: settings.fenceCacheSize, system, conclude })
+      ? new SubjectFence({ replies, api, streams, cacheSize, lookBackMs: ackTimeoutMs, clock, system, conclude })
       : undefined
   const troubledSubjects = new TroubledSubjects(api, { fence, system, clock })
   let dedupeWindowMs: number | undefined

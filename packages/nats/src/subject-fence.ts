@@ -1,4 +1,4 @@
-import { type DueEntry, OutboxError, type PublishOutcome } from '@outbox/core'
+import { type Clock, type DueEntry, OutboxError, type PublishOutcome } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import { encodeHeaderValue } from '@outbox/core/wire'
 import { type Acknowledgement, acknowledgementFrom, outcomeWithoutReply, wrongLastSequence } from './answers.ts'
@@ -37,6 +37,12 @@ export interface SubjectFenceOptions {
   readonly api: JetStreamApi
   readonly streams: StreamFinder
   readonly cacheSize: number
+  /**
+   * how long messages are read backwards in search of an entry; then it counts as not found. A search that did not fit
+   * into the call would end as not sent each time, and its aggregate would stand still for ever
+   */
+  readonly lookBackMs: number
+  readonly clock: Clock
   readonly system: string
   /** turns an acknowledgement into an outcome */
   readonly conclude: (acknowledgement: Acknowledgement, message: OutgoingMessage) => PublishOutcome
@@ -147,11 +153,14 @@ export class SubjectFence {
     stream: string,
     signal: AbortSignal,
   ): Promise<boolean> {
+    const { clock, lookBackMs } = this.#options
+    const endsAt = clock.monotonic() + lookBackMs
     let message: StoredMessage | undefined = last
     for (let read = 1; message && read <= maxLookBack; read++) {
       if (message.messageId === messageId) return true
       // behind this one there are only lower sequences, or messages that tell nothing of themselves
       if (message.highest === undefined || message.highest < sequence || !message.previous) return false
+      if (clock.monotonic() >= endsAt) return false
       message = await this.#messageOf(stream, { seq: message.previous }, signal)
     }
     return false

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { describeWith, type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { natsPublisher } from '../src/index.ts'
+import { ForwardingConnection } from './forwarding-connection.ts'
 import { HeldConnection } from './held-connection.ts'
 import {
   arrivals,
@@ -12,6 +13,7 @@ import {
   observe,
   publish,
   servers,
+  shiftedClock,
   statuses,
 } from './support.ts'
 
@@ -128,6 +130,38 @@ for (const { name, need, start } of servers) {
         expect(await statuses(last.publisher, [under(3, late), under(3, fourth)])).toEqual(['duplicate', 'duplicate'])
         expect(last.held.published.filter((each) => each.startsWith(base))).toEqual([])
         expect(await arrivals(observer, stream)).toEqual(['1/1', '1/3', '1/4', '1/2'])
+      })
+
+      it('a search that takes longer than ackTimeoutMs ends, and what was not found is sent', async () => {
+        const { base, stream, subject, connect } = await destination()
+        await using old = await connect()
+        const entries = Array.from({ length: 20 }, (_, index) => dueEntry({ sequence: index + 2 }))
+        expect(new Set(await statuses(old.publisher, entries))).toEqual(new Set(['published']))
+        const connection = await client.connect(server.url)
+        const clock = shiftedClock()
+        let reads = 0
+        class SlowReads extends ForwardingConnection {
+          override publish(...call: Parameters<ForwardingConnection['publish']>): void {
+            if (call[0].includes('.STREAM.MSG.GET.')) {
+              reads += 1
+              clock.shift(60_000)
+            }
+            super.publish(...call)
+          }
+        }
+        const slow = new SlowReads(connection)
+        await using publisher = natsPublisher({
+          ...{ connection: slow, subject, fence: 'subject', clock },
+          ackTimeoutMs: 300_000,
+        })
+        const late = dueEntry({ sequence: 1, isLate: true })
+        expect(await statuses(publisher, [late])).toEqual(['published'])
+        // the last message, and for five minutes those before it
+        expect(reads).toBe(1 + 5)
+        expect((await observer.read(stream, `${base}.>`)).map(({ id }) => id)).toEqual(
+          [...entries, late].map(({ id }) => id),
+        )
+        await connection.close()
       })
 
       it('a repeat through the publisher that sent it is found, not sent again', async () => {
