@@ -1,7 +1,7 @@
-import { limits, OutboxError } from '@outbox/core'
+import { limits, OutboxError, unavailable } from '@outbox/core'
 import { knowsBatches } from './atomic-batches.ts'
 import type { ApiAnswer, JetStreamApi } from './jetstream.ts'
-import type { NatsSettings } from './options.ts'
+import { type NatsSettings, ownApiPrefix } from './options.ts'
 import type { Replies } from './replies.ts'
 import { type StreamConfig, streamConfigFrom, streamFaults, streamWarnings } from './stream-config.ts'
 import { coversSubject } from './subject.ts'
@@ -46,15 +46,7 @@ export async function checkSetup(
       'message headers are switched off on the server: take no_header_support out of its configuration',
     ])
   }
-  const account = await api.request('INFO', undefined, signal)
-  if (account.kind !== 'ok') {
-    if (isOff(account)) {
-      throw missing(system, [
-        "JetStream is off: start the server with 'nats-server -js', or add 'jetstream { store_dir: … }' to its configuration and enable it for the account",
-      ])
-    }
-    throw api.notThere('INFO', account)
-  }
+  await requireJetStream(settings, api, signal)
   const { template, stream } = settings
   const streams =
     stream !== undefined
@@ -81,6 +73,26 @@ export async function checkSetup(
     ],
     dedupeWindowMs: windows.length === 0 ? undefined : Math.min(...windows),
   }
+}
+
+async function requireJetStream(
+  { apiPrefix, name: system }: NatsSettings,
+  api: JetStreamApi,
+  signal: AbortSignal,
+): Promise<void> {
+  const account = await api.request('INFO', undefined, signal)
+  if (account.kind === 'ok') return
+  if (account.kind === 'absent' && apiPrefix !== ownApiPrefix) {
+    // a domain may be on servers that are out of reach for a while, such as the hub of a leaf node
+    const text = `${system}: nobody answers on '${apiPrefix}.INFO'. Look whether the domain is reached, and whether option apiPrefix is right.`
+    throw unavailable(text, { system })
+  }
+  if (isOff(account)) {
+    throw missing(system, [
+      "JetStream is off: start the server with 'nats-server -js', or add 'jetstream { store_dir: … }' to its configuration and enable it for the account",
+    ])
+  }
+  throw api.notThere('INFO', account)
 }
 
 /** What keeps the streams from batches, if they were asked for. */

@@ -63,6 +63,9 @@ export interface NatsSettings {
   readonly clock: Clock
 }
 
+/** JetStream of the account that the connection is for. */
+export const ownApiPrefix = '$JS.API'
+
 const defaults = Object.freeze({
   format: 'headers',
   fence: 'none',
@@ -70,7 +73,7 @@ const defaults = Object.freeze({
   maxInFlight: 512,
   ackTimeoutMs: 2_000,
   inboxPrefix: '_INBOX',
-  apiPrefix: '$JS.API',
+  apiPrefix: ownApiPrefix,
   fenceCacheSize: 10_000,
   name: 'nats',
 } as const)

@@ -132,6 +132,18 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it("JetStream's domain behind another prefix that nobody answers on: an outage, as it may only be out of reach", async () => {
+        await using server = await start({ config: 'jetstream { domain: leaf }' })
+        const connection = await client.connect(server.url)
+        const publisher = natsPublisher({ connection, subject: 'events.{aggregateId}', apiPrefix: '$JS.hub.API' })
+        const error = await errorOf(publisher.check?.({ retryHorizonMs: 1 }) ?? Promise.resolve())
+        expect(error).toMatchObject({
+          code: 'unavailable',
+          message: expect.stringContaining("nobody answers on '$JS.hub.API.INFO'"),
+        })
+        await connection.close()
+      })
+
       it('an API that the user may not ask: the subject to allow', async () => {
         await using server = await start({
           config:
