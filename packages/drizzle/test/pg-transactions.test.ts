@@ -1,5 +1,5 @@
 import { event, OutboxError } from '@outbox/core'
-import { asTransaction, pgOutbox, setup } from '@outbox/drizzle/pg'
+import { asTransaction, pgInbox, pgOutbox, setup, setupInbox } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle as onBetterSqlite } from 'drizzle-orm/better-sqlite3'
 import { drizzle as onNodePostgres } from 'drizzle-orm/node-postgres'
@@ -167,7 +167,11 @@ describeWith('postgres', 'transactions on PostgreSQL', () => {
 describe('transactions on PGlite', () => {
   const own = openPglite()
   const outbox = pgOutbox({ db: own.db })
-  beforeAll(() => setup(own.db))
+  const inbox = pgInbox({ db: own.db })
+  beforeAll(async () => {
+    await setup(own.db)
+    await setupInbox(own.db)
+  })
   afterAll(() => own[Symbol.asyncDispose]())
 
   test('a handle that was opened by hand is a transaction while it is open', async () => {
@@ -178,6 +182,25 @@ describe('transactions on PGlite', () => {
     expect(await outbox.fetchUnpublished(10)).toHaveLength(1)
     expect(await failureOf(outbox.enqueue(handle, placed))).toMatchObject({ details: { reason: 'finished' } })
     expect(await outbox.fetchUnpublished(10)).toHaveLength(1)
+  })
+
+  test('calls at once in one transaction, and in a savepoint of it, are all in it', async () => {
+    const receipts = await own.db.transaction(async (tx) => {
+      const [one, other, isFirst, isSecond, inSavepoint] = await Promise.all([
+        outbox.enqueue(tx, event('order.placed', { aggregateId: 'at-once-1', payload: {} })),
+        outbox.enqueue(tx, event('order.placed', { aggregateId: 'at-once-2', payload: {} })),
+        inbox.once(tx, 'billing', 'at-once-1', () => undefined),
+        inbox.once(tx, 'billing', 'at-once-2', () => undefined),
+        tx.transaction((nested) =>
+          outbox.enqueue(nested, event('order.placed', { aggregateId: 'at-once-3', payload: {} })),
+        ),
+      ])
+      expect([isFirst, isSecond]).toEqual([true, true])
+      return [one, other, inSavepoint].flat()
+    })
+    const ids = receipts.map(({ id }) => id)
+    const written = (await outbox.fetchUnpublished(10)).map(({ id }) => id)
+    expect(written.filter((id) => ids.includes(id)).toSorted()).toEqual(ids.toSorted())
   })
 
   test('a savepoint that was rolled back takes its events along, and the transaction can enqueue on', async () => {

@@ -1,7 +1,7 @@
 import { finishedTransaction } from '../shared/handles.ts'
-import type { Row } from './rows.ts'
+import { type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
-import type { Statement } from './statement.ts'
+import { literal, type Statement } from './statement.ts'
 
 /**
  * How a statement itself tells that a transaction is open on its handle. A handle goes on working after its transaction
@@ -11,8 +11,9 @@ import type { Statement } from './statement.ts'
  * - `clock`: a statement that is a transaction of its own begins when that begins. No round trip. This holds for the
  *   simple query protocol alone: with bound parameters the two times differ always. So the values of this one
  *   statement are written into it.
- * - `setting`: one that lasts until the end of the transaction, made by a statement of its own just before. For PGlite
- *   and drivers that the outbox does not know.
+ * - `setting`: one that lasts until the end of the transaction, made by a statement of its own just before. It says
+ *   when the transaction began, so that calls at once make the same one. For PGlite and drivers that the outbox does
+ *   not know.
  */
 export type OpenCheck = 'clock' | 'setting'
 
@@ -34,10 +35,12 @@ export async function runWhileOpen(
     // a server with a coarse clock (PGlite behind a socket) may have begun both at once: the setting tells for sure
     if (wasOpen(rows)) return rows
   }
-  // a uuid of ours: nothing in it needs quoting
-  const mark = crypto.randomUUID()
-  await session.run({ text: `select set_config('outbox.transaction', $1::text, true)`, values: [mark] })
-  const rows = await session.runInlined(statementWhere(`current_setting('outbox.transaction', true) = '${mark}'`))
+  const marking = `select set_config('outbox.transaction', transaction_timestamp()::text, true) as mark`
+  const [marked] = await session.run({ text: marking, values: [] })
+  if (!marked) throw new TypeError('The transaction was given no mark.')
+  // in a transaction that was begun meanwhile on the same connection it is another
+  const isOpen = `current_setting('outbox.transaction', true) = ${literal(textIn(marked, 'mark'))}`
+  const rows = await session.runInlined(statementWhere(isOpen))
   if (!wasOpen(rows)) throw finishedTransaction()
   return rows
 }
