@@ -4,13 +4,13 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import { drizzle as onPostgresJs } from 'drizzle-orm/postgres-js'
 import { Client } from 'pg'
 import postgres from 'postgres'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { TestDatabase as Database } from './pg-connections.ts'
 import { type Opened, openNodePostgres, ownDatabase, sessionsWaiting } from './pg-databases.ts'
 import { nodesOf, type PlanNode } from './pg-explaining.ts'
 import { handRelay, published } from './pg-log-relay.ts'
 import { run } from './pg-roles.ts'
-import { replacing } from './pg-watching.ts'
+import { clockAhead, replacing } from './pg-watching.ts'
 
 /** One connection each, so that what is prepared on it can be looked at. */
 interface OneConnection extends Opened<Database> {
@@ -109,8 +109,30 @@ describeWith('postgres', 'prepared statements', () => {
       select gen_random_uuid(), n % 64, 'order', n::text, 'order.placed', 1, '{}' from generate_series(1, 30000) n`)
     expect(await scansWhole(own)).toBe(true)
 
+    using _ = clockAhead(() => 60_000) // whatever the first calls took is long ago
     expect(await slowly(() => relay.fetch())).toHaveLength(500)
     expect(await scansWhole(own)).toBe(false)
+  })
+
+  test('a connection whose statements stay slow has its plans made anew once in half a minute', async () => {
+    await using own = openNodePostgres(database.url, { max: 1 })
+    const { relay } = await begun(own.db)
+    let passedMs = 60_000 // whatever its first calls took is long ago
+    let discards = 0
+    using _clock = clockAhead(() => passedMs)
+    const client = await own.db.$client.connect()
+    const send = client.query.bind(client)
+    using _query = vi.spyOn(client, 'query').mockImplementation((sent: unknown, ...rest: unknown[]) => {
+      if (sent === 'discard plans') discards += 1
+      else passedMs += 200
+      return send(sent as string, ...(rest as []))
+    })
+    client.release()
+    for (let n = 0; n < 5; n++) await relay.fetch()
+    expect(discards).toBe(1)
+    passedMs += 30_000
+    await relay.fetch()
+    expect(discards).toBe(2)
   })
 
   test('a connection that is lost while its plans are discarded is told of, and the next call has another', async () => {

@@ -1,4 +1,5 @@
 import type { Pool, PoolClient } from 'pg'
+import { type MockInstance, vi } from 'vitest'
 
 /** A statement as drizzle, or the store itself, gives it to node-postgres. */
 export interface Sent {
@@ -25,4 +26,10 @@ export function watching(pool: Pool, before: (statement: Sent) => Promise<void>)
 /** The object, with another method in place of one. */
 export function replacing<T extends object>(target: T, name: keyof T, method: unknown): T {
   return new Proxy(target, { get: (_, key) => (key === name ? method : Reflect.get(target, key)) })
+}
+
+/** The process's clock, ahead by so much until it is disposed of. */
+export function clockAhead(ms: () => number): MockInstance<typeof performance.now> & Disposable {
+  const now = performance.now.bind(performance)
+  return vi.spyOn(performance, 'now').mockImplementation(() => now() + ms())
 }

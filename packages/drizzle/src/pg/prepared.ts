@@ -55,6 +55,8 @@ function isRefusal(error: unknown): boolean {
  * PostgreSQL itself does so after the next ANALYZE, and a relay would crawl until then.
  */
 const slowMs = 100
+/** A connection whose statements are slow soon after that again is far away, or busy: new plans make it no faster. */
+const plansLastMs = 30_000
 
 interface NamedStatement extends Statement {
   readonly name: string
@@ -86,10 +88,18 @@ async function onPool(pool: PgPool, statement: NamedStatement): Promise<unknown>
   }
 }
 
+/** When the plans of a connection were last discarded. */
+const discardedAt = new WeakMap<PgClient, number>()
+
 async function onClient(client: PgClient, statement: NamedStatement): Promise<unknown> {
   const began = performance.now()
   const result = await client.query(statement)
-  // a connection that is lost here has lost the answer: to the caller it is as if it had been lost a moment before
-  if (performance.now() - began > slowMs) await client.query('discard plans')
+  const ended = performance.now()
+  const isSlow = ended - began > slowMs
+  if (isSlow && ended - (discardedAt.get(client) ?? -Infinity) > plansLastMs) {
+    discardedAt.set(client, ended)
+    // a connection that is lost here has lost the answer: to the caller it is as if it had been lost a moment before
+    await client.query('discard plans')
+  }
   return result
 }
