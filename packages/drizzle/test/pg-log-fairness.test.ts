@@ -1,4 +1,4 @@
-import { type DueEntry, partitionOf } from '@outbox/core'
+import { type DueEntry, partitionOf, type Settlement } from '@outbox/core'
 import { type PgOutbox, pgOutbox } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
@@ -10,7 +10,7 @@ import { beginOn, type HandRelay, handRelay, openLog, published, refused } from 
 
 const order = (aggregateId: string, payload: unknown = {}) => ({ type: 'order.placed', aggregateId, payload })
 /** of one partition */
-const [hot, other] = ['hot', neighbourOf('hot')]
+const [hot, other] = ['hot', neighboursOf('hot', 1)[0] ?? 'nobody']
 
 describeWith('postgres', 'a log keeps nobody waiting for', () => {
   let database: TestDatabase
@@ -82,6 +82,17 @@ describeWith('postgres', 'a log keeps nobody waiting for', () => {
     expect((await outbox.stats()).pending).toBe(0)
   })
 
+  test('rows whose dead letters were discarded: a retry that falls due after them', async () => {
+    await commit(neighboursOf(hot, 1_100).map((id) => order(id)))
+    await relay.settle((await relay.fetch({ limit: 2_000 })).map(blocking))
+    expect(await outbox.deadLetters.discardAll({})).toBe(1_100)
+    await commit(order(hot))
+    await relay.settle((await relay.fetch()).map((entry) => refused(entry)))
+
+    expect((await outbox.poll({ holder: relay.holder })).duePartitions).toEqual([partitionOf('order', hot)])
+    expect(await relay.fetch()).toMatchObject([{ aggregateId: hot }])
+  })
+
   test('a relay that left while a fetch of its own still ran: nobody takes it for a crash', async () => {
     await commit(order('a'))
     // a fetch whose caller has given it up still holds the leases' rows
@@ -150,10 +161,13 @@ function schemaOf({ schema }: { readonly schema?: string }): string {
   return schema
 }
 
-function neighbourOf(id: string): string {
-  const one = Array.from({ length: 999 }, (_, n) => `neighbour-${n}`).find(
-    (candidate) => partitionOf('order', candidate) === partitionOf('order', id),
-  )
-  if (one === undefined) throw new Error('nobody is of that partition')
-  return one
+/** Of its partition. */
+function neighboursOf(id: string, count: number): readonly string[] {
+  const partition = partitionOf('order', id)
+  const candidates = Array.from({ length: 100 * (count + 10) }, (_, n) => `neighbour-${n}`)
+  return candidates.filter((candidate) => partitionOf('order', candidate) === partition).slice(0, count)
+}
+
+function blocking(entry: DueEntry): Settlement {
+  return { entry, outcome: 'dead', reason: 'poison', blocksAggregate: true }
 }

@@ -1,4 +1,4 @@
-import type { DueEntry, Lease, Settlement } from '@outbox/core'
+import { type DueEntry, type Lease, partitionOf, type Settlement } from '@outbox/core'
 import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
@@ -62,6 +62,21 @@ describeWith('postgres', 'parked entries', () => {
     expect(await fetch()).toEqual([])
     expect(await countOf('parked', 'blocked')).toBe(1200)
     expect((await outbox.poll({ holder: 'h' })).duePartitions).toEqual([])
+  })
+
+  test('rows whose dead letters were discarded hide no retry that falls due after them', async () => {
+    const discarded = idsBeside('waits', 1100)
+    await db.transaction((tx) => outbox.enqueue(tx, discarded.map(placed)))
+    await settle(
+      (await fetch({ limit: 2000 })).map((entry) => ({ entry, outcome: 'dead', reason: '', blocksAggregate: true })),
+    )
+    expect(await outbox.deadLetters.discardAll({})).toBe(1100)
+    await place('waits', 1)
+    await settle((await fetch({ limit: 1 })).map((entry) => refused(entry)))
+    expect((await aggregates()).length).toBeGreaterThan(1001)
+
+    expect((await outbox.poll({ holder: 'h' })).duePartitions).toEqual([partitionOf('order', 'waits')])
+    expect(await fetch()).toMatchObject([{ aggregateId: 'waits' }])
   })
 
   test('a row is not deleted over entries that were parked after its deleter began to read', async () => {
@@ -189,6 +204,17 @@ describeWith('postgres', 'parked entries', () => {
 
 function placed(aggregateId: string) {
   return { type: 'order.placed', aggregateId, payload: {} }
+}
+
+/** Of its partition. */
+function idsBeside(aggregateId: string, count: number): readonly string[] {
+  const partition = partitionOf('order', aggregateId)
+  const candidates = Array.from({ length: 100 * (count + 10) }, (_, n) => `beside-${n}`)
+  return candidates.filter((candidate) => partitionOf('order', candidate) === partition).slice(0, count)
+}
+
+function refused(entry: DueEntry): Settlement {
+  return { entry, outcome: 'retry', retryInMs: 0, isRefusal: true, reason: 'refused' }
 }
 
 function published(entry: DueEntry): Settlement {

@@ -5,6 +5,7 @@ import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
 import { commitsAtOnce, leaseValues, standingLeases } from './fence.ts'
 import type { Beside } from './log/beside.ts'
 import type { Names } from './names.ts'
+import { clearedIn, isEnough } from './rounds.ts'
 import { booleanIn, numberIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 import type { Statement } from './statement.ts'
@@ -12,17 +13,7 @@ import { pendingStates } from './states.ts'
 import { suspects } from './suspects.ts'
 
 type Looks = Readonly<
-  Record<
-    | 'smallestFront'
-    | 'crowdedBelow'
-    | 'crowdedPartitions'
-    | 'deepWindow'
-    | 'hotAbove'
-    | 'parkedAtOnce'
-    | 'manyParked'
-    | 'roundsWithEntries',
-    number
-  >
+  Record<'smallestFront' | 'crowdedBelow' | 'crowdedPartitions' | 'deepWindow' | 'hotAbove' | 'parkedAtOnce', number>
 >
 
 /**
@@ -38,9 +29,6 @@ export const looks: Looks = Object.freeze({
   /** more entries of one aggregate than that in a deep window are parked, though it is due */
   hotAbove: 500,
   parkedAtOnce: 2000,
-  /** so many parked entries at once that others may still be hidden behind what waits */
-  manyParked: 500,
-  roundsWithEntries: 4,
 })
 
 /** SQL: none is looked for. */
@@ -54,11 +42,7 @@ export async function fetch(session: Session, names: Names, request: FetchReques
   for (let round = 1; ; round++) {
     const rows = await session.run(statement, request)
     const due = rows.flatMap((row) => lentIn(row, leases))
-    // Entries that wait can hide others behind them: once they are parked, look again. Every round parks some for
-    // good, so this ends; what a former round lent is in the next one too, as nothing was published meanwhile.
-    const parked = rows[0] ? numberIn(rows[0], 'parked') : 0
-    const isEnough = due.length === 0 ? parked === 0 : parked < looks.manyParked || round >= looks.roundsWithEntries
-    if (isEnough) return due
+    if (isEnough({ round, lent: due.length, ...clearedIn(rows) })) return due
   }
 }
 
@@ -222,6 +206,7 @@ emptied as (
     and not r.has_parked and a.parkings = r.parkings and a.waiting_until <= now()
     and not exists (
       select from to_park p where p.aggregate_type = r.aggregate_type and p.aggregate_id = r.aggregate_id)
+  returning a.partition
 ),
 -- 3. What a relay may have died of is lent alone, the oldest first, once it is the head of its aggregate.
 suspect as materialized (
@@ -308,7 +293,7 @@ late as (
 )
 select ${lentColumns('batch')}, batch.id = any (array(select id from late)) as is_late,
   (select value from ${meta} where key = 'source') as source,
-  (select count(*) from parked where is_waiting)::int as parked
+  (select count(*) from parked where is_waiting)::int as parked, (select count(*) from emptied)::int as emptied
 from (select) once
 left join batch on true
 where ${commitsAtOnce}

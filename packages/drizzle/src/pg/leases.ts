@@ -58,6 +58,11 @@ export async function poll(session: Session, names: Names, request: Request<'pol
       where e.partition = p.partition and e.state = 'pending'
       order by e.position
       limit ${pollWindow}`
+  const returning = `select a.aggregate_type, a.aggregate_id
+      from ${aggregates} a
+      where a.partition = p.partition and a.waiting_until <= now()
+      order by a.waiting_until
+      limit ${pollWindow}`
   const text = `
 with beaten as (
   update ${relays} set beat = beat + 1 where holder = $1::text returning beat
@@ -77,16 +82,13 @@ select
     -- a window full of entries that wait hides what stands behind it, until a fetch has parked them
     or (select count(*) from (${front}) f) = ${pollWindow}
     or exists (
-      select from (
-        select a.aggregate_type, a.aggregate_id from ${aggregates} a
-        where a.partition = p.partition and a.waiting_until <= now()
-        order by a.waiting_until
-        limit ${pollWindow}
-      ) due
+      select from (${returning}) r
       where exists (
         select from ${entries} e
-        where e.aggregate_type = due.aggregate_type and e.aggregate_id = due.aggregate_id
-          and e.state in ${pendingStates}))${alsoDue === undefined ? '' : `\n    or ${alsoDue}`}
+        where e.aggregate_type = r.aggregate_type and e.aggregate_id = r.aggregate_id
+          and e.state in ${pendingStates}))
+    -- likewise rows whose aggregates have nothing left, until a fetch has deleted them
+    or (select count(*) from (${returning}) r) = ${pollWindow}${alsoDue === undefined ? '' : `\n    or ${alsoDue}`}
   ) as due`
   const [row] = await session.run({ name: 'poll', text, values: [request.holder] }, request)
   if (!row) throw new TypeError('The poll gave no row.')

@@ -4,6 +4,7 @@ import { columnsOf, contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
 import { byPartition, fetchStatement, lentIn, looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
+import { clearedIn, isEnough } from '../rounds.ts'
 import { booleanIn, numberIn } from '../rows.ts'
 import type { Session } from '../session.ts'
 import type { Statement } from '../statement.ts'
@@ -67,17 +68,19 @@ export async function fetch(
     const moved = first ? numberIn(first, 'moved') : 0
     const hasPassed = first !== undefined && booleanIn(first, 'has_passed')
     const isSomethingAside = moved > 0 || (first !== undefined && booleanIn(first, 'is_side_due'))
-    if (!isSomethingAside && ofLog.length === 0 && hasPassed) continue
-    if (!isSomethingAside) return ofLog
+    if (!isSomethingAside) {
+      if (isEnough({ round, lent: ofLog.length, parked: 0, hasCleared: hasPassed })) return ofLog
+      continue
+    }
     const rest = whatIsLeft(request, ofLog)
     const side = rest ? await session.run(fetchStatement(names, rest, besideLog(names, ofLog.length > 0)), request) : []
     const aside = side.flatMap((row) => lentIn(row, leases))
     mood.owesSide = aside.length === 0 && ofLog.length > 0 && first !== undefined && booleanIn(first, 'is_side_due')
     const due = [...aside, ...ofLog]
-    const parked = moved + (side[0] ? numberIn(side[0], 'parked') : 0)
-    const isEnough =
-      due.length === 0 ? parked === 0 && !hasPassed : parked < looks.manyParked || round >= looks.roundsWithEntries
-    if (isEnough) return due
+    const cleared = clearedIn(side)
+    const parked = moved + cleared.parked
+    const hasCleared = moved > 0 || cleared.hasCleared || hasPassed
+    if (isEnough({ round, lent: due.length, parked, hasCleared })) return due
   }
 }
 

@@ -1,0 +1,39 @@
+import { numberIn, type Row } from './rows.ts'
+
+/** So many parked entries at once that others may still be hidden behind what waits. */
+const manyParked = 500
+/** How often a fetch looks that has something to lend. */
+const roundsWithEntries = 4
+
+/** What a round of a fetch put out of the way of the next. */
+interface Cleared {
+  /** entries of aggregates that wait */
+  readonly parked: number
+  /** whether it was anything: such entries, or rows that represent none any more */
+  readonly hasCleared: boolean
+}
+
+/** What the columns `parked` and `emptied` tell. */
+export function clearedIn(rows: readonly Row[]): Cleared {
+  const [first] = rows
+  const parked = first ? numberIn(first, 'parked') : 0
+  return { parked, hasCleared: parked > 0 || (first !== undefined && numberIn(first, 'emptied') > 0) }
+}
+
+interface Round extends Cleared {
+  /** from 1 on */
+  readonly round: number
+  /** entries */
+  readonly lent: number
+}
+
+/**
+ * Whether a fetch looks no further after a round.
+ *
+ * What was cleared away can have hidden others behind it: then it looks again. What a former round lent is in the next
+ * one too, as nothing was published meanwhile.
+ */
+export function isEnough({ round, lent, parked, hasCleared }: Round): boolean {
+  if (lent > 0) return parked < manyParked || round >= roundsWithEntries
+  return !hasCleared
+}
