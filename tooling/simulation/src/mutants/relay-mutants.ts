@@ -184,8 +184,8 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'counts an attempt against a batch that fails beside the one that found the outage',
     file: 'relay/src/breaker.ts',
-    code: 'if (this.#isOpen) return true',
-    instead: 'if (this.#isOpen) return false',
+    code: 'if (this.#isOpen || abort.aborted) return true',
+    instead: 'if (this.#isOpen || abort.aborted) return !this.#isOpen',
     by: ['outages-burn-nothing'],
     within: 400,
   },
