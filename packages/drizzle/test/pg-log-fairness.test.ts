@@ -3,10 +3,11 @@ import { type PgOutbox, pgOutbox } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { Client } from 'pg'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
 import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
 import { beginOn, type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
+import { clockAhead, watching } from './pg-watching.ts'
 
 const order = (aggregateId: string, payload: unknown = {}) => ({ type: 'order.placed', aggregateId, payload })
 /** of one partition */
@@ -90,7 +91,33 @@ describeWith('postgres', 'a log keeps nobody waiting for', () => {
     await relay.settle((await relay.fetch()).map((entry) => refused(entry)))
 
     expect((await outbox.poll({ holder: relay.holder })).duePartitions).toEqual([partitionOf('order', hot)])
+    using _ = vi.spyOn(performance, 'now').mockReturnValue(0) // however long it takes here
     expect(await relay.fetch()).toMatchObject([{ aggregateId: hot }])
+  })
+
+  test('the backlog of a blocked aggregate, nor does it keep a fetch for long', async () => {
+    await commit(order(hot))
+    await relay.settle((await relay.fetch()).map(blocking))
+    await commit(Array.from({ length: 12_000 }, () => order(hot)))
+    await commit(order(other))
+    let statements = 0
+    // each takes a bit more than a quarter of the time in which a fetch looks on
+    using _ = clockAhead(() => statements * 600)
+    const client = watching(log.db.$client, async () => {
+      statements += 1
+    })
+    const slow = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    const statementsOfCalls: number[] = []
+    let lent: readonly DueEntry[] = []
+    while (lent.length === 0) {
+      expect((await outbox.poll({ holder: relay.holder })).duePartitions).toEqual([partitionOf('order', hot)])
+      const before = statements
+      lent = await slow.fetch({ leases: relay.leases, limit: 500, limitPerAggregate: 100, maxBytes: 1e9 })
+      statementsOfCalls.push(statements - before)
+    }
+    expect(lent).toMatchObject([{ aggregateId: other }])
+    expect(statementsOfCalls.length).toBeGreaterThan(1)
+    expect(Math.max(...statementsOfCalls.slice(0, -1))).toBeLessThanOrEqual(6)
   })
 
   test('a relay that left while a fetch of its own still ran: nobody takes it for a crash', async () => {

@@ -3,8 +3,9 @@ import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { Pool } from 'pg'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
+import { clockAhead, watching } from './pg-watching.ts'
 
 describeWith('postgres', 'parked entries', () => {
   let database: TestDatabase
@@ -76,7 +77,33 @@ describeWith('postgres', 'parked entries', () => {
     expect((await aggregates()).length).toBeGreaterThan(1001)
 
     expect((await outbox.poll({ holder: 'h' })).duePartitions).toEqual([partitionOf('order', 'waits')])
+    using _ = vi.spyOn(performance, 'now').mockReturnValue(0) // however long it takes here
     expect(await fetch()).toMatchObject([{ aggregateId: 'waits' }])
+  })
+
+  test('a fetch that only clears the way for long comes back empty-handed, and the partition is due until all is', async () => {
+    const [other = ''] = idsBeside('blocked', 1)
+    await place('blocked', 1)
+    await settle((await fetch()).map((entry) => ({ entry, outcome: 'dead', reason: '', blocksAggregate: true })))
+    await place('blocked', 12_000)
+    await place(other, 1)
+    let statements = 0
+    // each takes a bit more than half of the time in which a fetch looks on
+    using _ = clockAhead(() => statements * 1_200)
+    const watched = watching(pool, async () => {
+      statements += 1
+    })
+    const slow = pgOutbox({ db: drizzle({ client: watched }), notify: 'off', prepare: false })
+    const statementsOfCalls: number[] = []
+    let lent: readonly DueEntry[] = []
+    while (lent.length === 0) {
+      expect((await outbox.poll({ holder: 'h' })).duePartitions).toEqual([partitionOf('order', other)])
+      const before = statements
+      lent = await slow.fetch({ leases, limit: 500, limitPerAggregate: 100, maxBytes: 1e9 })
+      statementsOfCalls.push(statements - before)
+    }
+    expect(lent).toMatchObject([{ aggregateId: other }])
+    expect(statementsOfCalls.slice(0, -1)).toEqual([2, 2])
   })
 
   test('a row is not deleted over entries that were parked after its deleter began to read', async () => {

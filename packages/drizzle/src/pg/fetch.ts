@@ -39,10 +39,11 @@ export async function fetch(session: Session, names: Names, request: FetchReques
   if (request.leases.length === 0 || request.limit < 1) return []
   const leases = byPartition(request.leases)
   const statement = fetchStatement(names, request)
+  const began = performance.now()
   for (let round = 1; ; round++) {
     const rows = await session.run(statement, request)
     const due = rows.flatMap((row) => lentIn(row, leases))
-    if (isEnough({ round, lent: due.length, ...clearedIn(rows) })) return due
+    if (isEnough({ round, began, lent: due.length, ...clearedIn(rows) })) return due
   }
 }
 

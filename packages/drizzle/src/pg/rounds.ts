@@ -4,6 +4,8 @@ import { numberIn, type Row } from './rows.ts'
 const manyParked = 500
 /** How often a fetch looks that has something to lend. */
 const roundsWithEntries = 4
+/** How long one looks on that has not: a relay takes a store that does not answer in some seconds for unavailable. */
+const emptyHandedMs = 2000
 
 /** What a round of a fetch put out of the way of the next. */
 interface Cleared {
@@ -23,6 +25,8 @@ export function clearedIn(rows: readonly Row[]): Cleared {
 interface Round extends Cleared {
   /** from 1 on */
   readonly round: number
+  /** when the fetch did, by `performance.now()` */
+  readonly began: number
   /** entries */
   readonly lent: number
 }
@@ -31,9 +35,10 @@ interface Round extends Cleared {
  * Whether a fetch looks no further after a round.
  *
  * What was cleared away can have hidden others behind it: then it looks again. What a former round lent is in the next
- * one too, as nothing was published meanwhile.
+ * one too, as nothing was published meanwhile. A fetch that stops for the time it took is called again: as long as
+ * something may still be hidden, `poll` tells the partition as due.
  */
-export function isEnough({ round, lent, parked, hasCleared }: Round): boolean {
+export function isEnough({ round, began, lent, parked, hasCleared }: Round): boolean {
   if (lent > 0) return parked < manyParked || round >= roundsWithEntries
-  return !hasCleared
+  return !hasCleared || performance.now() - began >= emptyHandedMs
 }

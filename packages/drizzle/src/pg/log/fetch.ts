@@ -61,6 +61,7 @@ export async function fetch(
     else mood.roughFor = roughFetches
   }
   const page = (look: number) => pageStatement(names, request, look)
+  const began = performance.now()
   for (let round = 1; ; round++) {
     const rows = await runUntilCurrent(session, page, request)
     const ofLog = rows.flatMap((row) => lentIn(row, leases))
@@ -69,7 +70,7 @@ export async function fetch(
     const hasPassed = first !== undefined && booleanIn(first, 'has_passed')
     const isSomethingAside = moved > 0 || (first !== undefined && booleanIn(first, 'is_side_due'))
     if (!isSomethingAside) {
-      if (isEnough({ round, lent: ofLog.length, parked: 0, hasCleared: hasPassed })) return ofLog
+      if (isEnough({ round, began, lent: ofLog.length, parked: 0, hasCleared: hasPassed })) return ofLog
       continue
     }
     const rest = whatIsLeft(request, ofLog)
@@ -80,7 +81,7 @@ export async function fetch(
     const cleared = clearedIn(side)
     const parked = moved + cleared.parked
     const hasCleared = moved > 0 || cleared.hasCleared || hasPassed
-    if (isEnough({ round, lent: due.length, parked, hasCleared })) return due
+    if (isEnough({ round, began, lent: due.length, parked, hasCleared })) return due
   }
 }
 
