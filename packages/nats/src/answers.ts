@@ -180,7 +180,7 @@ export function acknowledgementFrom(data: Uint8Array): Acknowledgement {
     }
     const { stream, seq, duplicate } = reply
     if (typeof stream === 'string' && typeof seq === 'number') {
-      // servers of 2024 and before; later ones refuse it, with 10158
+      // clustered servers before mid-2024, of what is staged; later ones refuse it, with 10158
       if (duplicate === true && seq === 0) return { kind: 'inProcess', description: 'a duplicate of sequence 0' }
       return { kind: 'stored', stream, sequence: seq, isDuplicate: duplicate === true }
     }
