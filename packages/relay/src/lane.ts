@@ -1,6 +1,6 @@
 import { type DueEntry, type Lease, permanent, type Settlement } from '@outbox/core'
-import { suspectAt } from '@outbox/core/adapter'
 import type { Breaker } from './breaker.ts'
+import { Caution, type Turn } from './caution.ts'
 import type { RelayContext } from './context.ts'
 import type { Counters } from './counters.ts'
 import { decide } from './decide.ts'
@@ -51,13 +51,9 @@ export class Lane {
   readonly #publishing: Publishing
   readonly #bell: Bell
   readonly #setbacks: Setbacks
+  readonly #caution: Caution
   /** when aggregates that this lane made to wait are due again, on our clock */
   readonly #dueAgain = new Set<number>()
-  /** how many deaths an entry of the last fetch was in: after one, few are fetched; after two, in a turn alone */
-  #deaths = 0
-  /** of those of the leases: partitions that came since may bring such entries, so the first look at them is as wary */
-  #inheritancesSeen = 0
-  #suspicionsSeen = 0
   /** after a failure of the store: until then no wake-up counts, or the same batch would go out with each of them */
   #notBefore = Number.NEGATIVE_INFINITY
 
@@ -67,6 +63,7 @@ export class Lane {
     this.#publishing = new Publishing(context)
     this.#bell = new Bell(context.settings.clock)
     this.#setbacks = new Setbacks(context, 'a batch')
+    this.#caution = new Caution(context)
   }
 
   owns = (partition: number): boolean => partition % this.#context.settings.lanes === this.#index
@@ -102,17 +99,13 @@ export class Lane {
       return 'paused'
     }
     if (!leases.held.some(this.owns)) return 'paused' // a look that brings leases wakes the lanes
-    const { isAlone, endTurn } = await this.#takeTurn()
-    const { inheritances, suspicions } = leases
-    const isWary = isAlone || this.#deaths > 0 || this.#inheritancesSeen !== inheritances
+    const turn = await this.#caution.takeTurn()
     const borrowed = this.#bell.isOver ? [] : leases.borrow(this.owns)
     try {
       if (borrowed.length === 0) return 'paused'
-      const entries = await this.#fetch(borrowed, isWary)
-      this.#deaths = Math.max(0, ...entries.map(({ crashes }) => crashes))
-      this.#inheritancesSeen = inheritances
-      this.#suspicionsSeen = suspicions
-      const cycle = entries.length === 0 ? 'empty' : await this.#inTurn(entries, borrowed, { isAlone, isWary }, abort)
+      const entries = await this.#fetch(borrowed, turn)
+      const isAllowed = this.#caution.allows(entries, turn)
+      const cycle = isAllowed ? await this.#work(entries, borrowed, abort) : await this.#putBack(borrowed)
       this.#setbacks.end()
       return cycle
     } catch (error) {
@@ -122,24 +115,11 @@ export class Lane {
       return 'paused'
     } finally {
       leases.giveBack(borrowed)
-      endTurn()
+      turn.end()
     }
   }
 
-  get #mustBeAlone(): boolean {
-    return this.#deaths >= suspectAt || this.#suspicionsSeen !== this.#context.leases.suspicions
-  }
-
-  async #takeTurn(): Promise<{ readonly isAlone: boolean; readonly endTurn: () => void }> {
-    for (;;) {
-      const isAlone = this.#mustBeAlone
-      const endTurn = await this.#context.turns.take(isAlone)
-      if (isAlone || !this.#mustBeAlone) return { isAlone, endTurn }
-      endTurn() // while it waited, partitions came with entries that relays may have died of
-    }
-  }
-
-  async #fetch(leases: readonly Lease[], isWary: boolean): Promise<readonly DueEntry[]> {
+  async #fetch(leases: readonly Lease[], { isWary }: Turn): Promise<readonly DueEntry[]> {
     const { batchSize, batchSizePerAggregate, batchBytes } = this.#context.settings
     const limit = isWary ? Math.ceil(batchSize / waryDivisor) : batchSize
     return this.#context.calls.ask((store, signal) =>
@@ -153,23 +133,13 @@ export class Lane {
     )
   }
 
-  /**
-   * An entry that a relay may have died of is published while no other lane has anything in hand: who dies over it
-   * takes nobody along. One that was fetched in company goes back first, and so does one that came among too many.
-   */
-  async #inTurn(
-    entries: readonly DueEntry[],
-    borrowed: readonly Lease[],
-    { isAlone, isWary }: { readonly isAlone: boolean; readonly isWary: boolean },
-    abort: AbortSignal,
-  ): Promise<Cycle> {
-    const isWellDone = this.#deaths < suspectAt ? isWary || this.#deaths === 0 : isAlone
-    if (isWellDone) return this.#work(entries, borrowed, abort)
+  async #putBack(borrowed: readonly Lease[]): Promise<Cycle> {
     this.#context.leases.drop(await this.#settle(borrowed, []))
     return 'busy'
   }
 
   async #work(entries: readonly DueEntry[], borrowed: readonly Lease[], abort: AbortSignal): Promise<Cycle> {
+    if (entries.length === 0) return 'empty'
     const { events } = this.#context
     for (const entry of entries) if (entry.isLate) events.emit('lateSequence', { entry })
     const verdicts = await this.#judge(await this.#attempt(entries, borrowed, abort), abort)

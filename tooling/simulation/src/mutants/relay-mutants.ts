@@ -154,8 +154,8 @@ export const relayMutants: readonly Mutant[] = [
   },
   {
     name: 'looks at new partitions beside other batches',
-    file: 'relay/src/lane.ts',
-    code: ' || this.#suspicionsSeen !== this.#context.leases.suspicions',
+    file: 'relay/src/caution.ts',
+    code: ' || this.#suspicionsSeen !== this.#leases.suspicions',
     instead: '',
     by: ['deaths-have-reasons'],
     within: 20,
