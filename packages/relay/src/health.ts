@@ -43,9 +43,11 @@ export interface HealthOptions {
   readonly stalledAfterMs?: number
   /**
    * Called by the check that finds a stall, once until no partition stands still, however many join it meanwhile. A
-   * partition with dead letters is told apart, once until it has caught up. What it throws rejects the check.
+   * partition with dead letters is told apart, once until it has caught up. It may be asynchronous: nothing waits for
+   * it. What it throws or rejects with is a process warning, and checks say so among their reasons, from the next one
+   * on if it was asynchronous, while anything stands still.
    */
-  readonly onStalled?: (stall: Stall) => void
+  readonly onStalled?: (stall: Stall) => unknown
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
   readonly stuckAfterMs?: number
   /** a store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe */
@@ -80,6 +82,19 @@ export function relayHealth(options: HealthOptions): HealthCheck {
   const { relay, stalledAfterMs = 60_000, stuckAfterMs = 60_000, onStalled, clock = systemClock } = options
   const lookAt = stillnessOf(relay, clock, stalledAfterMs)
   let wellAt = clock.monotonic()
+  /** of the last call of `onStalled` */
+  let complaints: readonly string[] = []
+
+  /** Never rejects. */
+  const tell = async (stall: Stall): Promise<void> => {
+    complaints = []
+    try {
+      await onStalled?.(stall)
+    } catch (error) {
+      complaints = ['onStalled has failed.']
+      process.emitWarning(error instanceof Error ? error : new Error('onStalled has failed.', { cause: error }))
+    }
+  }
 
   const check = async (call?: CallOptions): Promise<RelayHealth> => {
     const backlog = await backlogOf(options, clock, call?.signal)
@@ -105,12 +120,12 @@ export function relayHealth(options: HealthOptions): HealthCheck {
         : []),
       ...(blocked.length > 0 ? [`Dead letters may hold up partition ${blocked}.`] : []),
     ]
-    if (isNews) onStalled?.({ partitions, ...ages, reasons })
+    if (isNews) void tell({ partitions, ...ages, reasons })
     return {
       isLive: stats.state !== 'stopped' && !isStuck,
       isReady: outages.length === 0 && blocked.length === partitions.length,
       isStalled: partitions.length > 0,
-      reasons,
+      reasons: partitions.length > 0 ? [...reasons, ...complaints] : reasons,
     }
   }
 

@@ -1,6 +1,6 @@
 import { type LeasedSource, OutboxError, type PartitionStats, partitionOf } from '@outbox/core'
 import { type PublisherScript, recordingPublisher } from '@outbox/memory'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type HealthCheck, type RelayHealth, relayHealth, type Stall } from '../src/health.ts'
 import type { Relay } from '../src/index.ts'
 import { storeAway } from './store-probe.ts'
@@ -369,6 +369,37 @@ describe('a database that is silent', () => {
     await watching
     await expect(checking).rejects.toThrow('enough')
     expect(world.clock.pending).toBe(0)
+  })
+})
+
+describe('an onStalled that fails', () => {
+  const failures: readonly [string, () => unknown][] = [
+    [
+      'throws',
+      () => {
+        throw new Error('no pager')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('no pager'))],
+    ['rejects with what is no text', () => Promise.reject(Object.create(null))],
+  ]
+  test.each(failures)('and %s, rejects no check and is not swallowed', async (_how, fail) => {
+    const world = new World()
+    const { relay } = world.relay(recordingPublisher(refusing(stuck)), { retry: patient })
+    const onStalled = vi.fn(fail)
+    const health = relayHealth({ relay, store: world.store, clock: world.clock, onStalled })
+    const warnings = vi.spyOn(process, 'emitWarning').mockReturnValue(undefined)
+    onTestFinished(() => warnings.mockRestore())
+    await relay.start()
+    await world.enqueue(stuck)
+    expect(await checked(world, health, 60_000)).toMatchObject({ isLive: true, isStalled: true })
+    expect(await health.check()).toMatchObject({
+      isStalled: true,
+      reasons: [expect.stringMatching(/^Nothing has left/), 'onStalled has failed.'],
+    })
+    expect(onStalled).toHaveBeenCalledTimes(1)
+    expect(warnings).toHaveBeenCalledTimes(1)
+    await relay.stop()
   })
 })
 
