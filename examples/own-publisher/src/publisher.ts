@@ -1,4 +1,4 @@
-import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, unavailable } from '@outbox/core'
 import { groupByAggregate } from '@outbox/core/adapter'
 import { type Answer, maxPayloadBytes } from './broker.ts'
 import { messageOf } from './message.ts'
@@ -33,7 +33,7 @@ export function httpPublisher({ url }: { readonly url: string }): Publisher {
     },
 
     async probe({ signal }) {
-      await fetch(url, { method: 'HEAD', signal: signal ?? null })
+      await reach(url, { method: 'HEAD', signal: signal ?? null })
     },
   }
 }
@@ -46,13 +46,29 @@ async function send(
 ): Promise<readonly PublishOutcome[]> {
   try {
     const body = JSON.stringify(entries.map(messageOf))
-    const response = await fetch(url, { method: 'POST', body, signal })
+    const response = await reach(url, { method: 'POST', body, signal })
     const answers = (await response.json()) as readonly Answer[]
     return answers.map(outcomeOf)
   } catch (error) {
-    const status = neverReached(error) ? 'unavailable' : 'unknown'
+    const status = OutboxError.is(error, 'unavailable') ? 'unavailable' : 'unknown'
     return entries.map(() => ({ status, error }))
   }
+}
+
+/**
+ * For messages and for the probe, so that the probe fails whenever publishing would.
+ *
+ * @throws {OutboxError} `unavailable` when nothing was stored: there was no connection, or the answer is 429 or 503
+ * @throws for whatever else is no success, a gateway's 502 and 504 among it: the broker may have the messages
+ */
+async function reach(url: string, request: RequestInit): Promise<Response> {
+  const response = await fetch(url, request).catch((cause: unknown) => {
+    throw neverReached(cause) ? unavailable('the broker cannot be reached', { cause }) : cause
+  })
+  const { ok, status } = response
+  if (status === 429 || status === 503) throw unavailable(`the broker answered ${status}`)
+  if (!ok) throw new Error(`the broker answered ${status}`)
+  return response
 }
 
 function outcomeOf(answer: Answer): PublishOutcome {
