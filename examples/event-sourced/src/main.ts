@@ -17,6 +17,7 @@ const accounts = new Accounts({
 await using relay = createRelay({
   store: outbox,
   publisher: redisPublisher({ client: redis, stream }),
+  onDead: 'block', // the consumer takes a version below the last one for a repeat
   on: {
     warning: ({ message }) => console.error(message),
     error: ({ error, during }) => console.error(during, error),

@@ -4,6 +4,7 @@ import { createRelay } from '@outbox/relay'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { connect } from 'nats'
 import { Pool } from 'pg'
+import { purgeUntil } from './purge.ts'
 
 // A relay in a process of its own. Start as many as you like: they share the work, and take over from one another.
 // SIGTERM or SIGINT: it finishes what is in flight, hands its share over, closes what it opened, and ends with code 0.
@@ -13,26 +14,23 @@ import { Pool } from 'pg'
 const stop = new AbortController()
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort())
 
-await using resources = new AsyncDisposableStack()
 const pool = new Pool({
   connectionString: process.env['DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres',
 })
 pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
-resources.defer(() => pool.end())
+pool.on('connect', (client) => client.on('error', () => {})) // in use: the next statement rejects
+const outbox = pgOutbox({ db: drizzle({ client: pool }) })
 const connection = await connect({
   servers: process.env['NATS_URL'] ?? 'nats://127.0.0.1:4222',
   maxReconnectAttempts: -1, // after any outage, however long
 })
-resources.defer(() => connection.drain())
-const publisher = resources.use(
-  natsPublisher({
-    connection,
-    subject: `${process.env['STREAM'] ?? 'shop'}.{aggregateType}.{aggregateId}.{eventType}`,
-  }),
-)
+const publisher = natsPublisher({
+  connection,
+  subject: `${process.env['STREAM'] ?? 'shop'}.{aggregateType}.{aggregateId}.{eventType}`,
+})
 
 const relay = createRelay({
-  store: pgOutbox({ db: drizzle({ client: pool }) }),
+  store: outbox,
   publisher,
   drainMs: 8_000, // less than what the platform allows between SIGTERM and SIGKILL
   on: {
@@ -45,6 +43,12 @@ const relay = createRelay({
     error: ({ error, during }) => console.error(`${during}:`, error),
   },
 })
-await relay.run({ signal: stop.signal })
-const { published, duplicates } = relay.stats()
-console.log(`published ${published}, of which the broker had ${duplicates} already`)
+try {
+  await Promise.all([relay.run({ signal: stop.signal }), purgeUntil(stop.signal, outbox)])
+  const { published, duplicates } = relay.stats()
+  console.log(`published ${published}, of which the broker had ${duplicates} already`)
+} finally {
+  await publisher.close()
+  await connection.drain()
+  await pool.end()
+}
