@@ -1,7 +1,7 @@
-import type { DueEntry, Lease, Settlement } from '@outbox/core'
+import { type DueEntry, type Lease, partitionOf, type Settlement } from '@outbox/core'
 import { type MysqlOutbox, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
 import { describeWith, type TestDatabase } from '@outbox/services'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { emptied, type Opened, openMysql, ownDatabase, rowsOf, servers, type TestDb } from './mysql-databases.ts'
 
 for (const [title, server] of servers) {
@@ -57,6 +57,47 @@ for (const [title, server] of servers) {
       }
       expect(sequences).toEqual(Array.from({ length: 5000 }, (_, index) => index + 1))
       expect(await aggregates()).toEqual([])
+    })
+
+    test('rows whose dead letters were discarded hide no retry that falls due after them', async () => {
+      const discarded = idsBeside('waits', 600)
+      await own.db.transaction((tx) => outbox.enqueue(tx, discarded.map(placed)))
+      await settle(
+        (await fetch({ limit: 2000 })).map((entry) => ({ entry, outcome: 'dead', reason: '', blocksAggregate: true })),
+      )
+      expect(await outbox.deadLetters.discardAll({})).toBe(600)
+      await place('waits', 1)
+      await settle(
+        (await fetch({ limit: 1 })).map((entry) => ({
+          entry,
+          outcome: 'retry',
+          retryInMs: 0,
+          isRefusal: true,
+          reason: 'once',
+        })),
+      )
+      expect((await outbox.poll({ holder: 'h' })).duePartitions).toEqual([partitionOf('order', 'waits')])
+      using _ = vi.spyOn(performance, 'now').mockReturnValue(0) // however long it takes here
+      expect(await fetch({ limit: 20 })).toMatchObject([{ aggregateId: 'waits' }])
+    })
+
+    test('a fetch that only clears the way for long comes back empty-handed, and the partition is due until all is', async () => {
+      const [other = ''] = idsBeside('blocked', 1)
+      await place('blocked', 1)
+      await settle((await fetch()).map((entry) => ({ entry, outcome: 'dead', reason: '', blocksAggregate: true })))
+      await place('blocked', 12_000)
+      await place(other, 1)
+      let calls = 0
+      let lent: readonly DueEntry[] = []
+      // each look at the clock takes longer than a fetch looks on
+      using _ = vi.spyOn(performance, 'now').mockImplementation(() => calls++ * 2_500)
+      let fetches = 0
+      for (; lent.length === 0; fetches++) {
+        expect((await outbox.poll({ holder: 'h' })).duePartitions).toEqual([partitionOf('order', other)])
+        lent = await fetch()
+      }
+      expect(lent).toMatchObject([{ aggregateId: other }])
+      expect(fetches).toBeGreaterThan(2)
     })
 
     test('new entries of a blocked aggregate are parked too, and the partition says it has nothing due', async () => {
@@ -174,4 +215,13 @@ function seeded(seed: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
+}
+
+/** Ids of other aggregates in the same partition. */
+function idsBeside(aggregateId: string, count: number): readonly string[] {
+  const ids: string[] = []
+  for (let n = 0; ids.length < count; n++) {
+    if (partitionOf('order', `beside-${n}`) === partitionOf('order', aggregateId)) ids.push(`beside-${n}`)
+  }
+  return ids
 }

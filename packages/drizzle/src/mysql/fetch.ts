@@ -1,6 +1,7 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { aggregateKey, suspectAt } from '@outbox/core/adapter'
 import { cut } from '../shared/cut.ts'
+import { type Cleared, isEnough } from '../shared/rounds.ts'
 import type { Found } from './found.ts'
 import { lend } from './lend.ts'
 import { whole } from './literals.ts'
@@ -11,10 +12,6 @@ import type { Session } from './session.ts'
 import { type Standing, standingLeases } from './standing.ts'
 import { walk } from './walk.ts'
 import { prefixesIn, type Seen } from './windows.ts'
-
-/** so many parked entries at once that others may still be hidden behind what waits */
-const manyParked = 500
-const roundsWithEntries = 4
 
 /**
  * `LeasedSource.fetch`: reads, then a note. No statement holds a lock once it has ended.
@@ -27,22 +24,18 @@ const roundsWithEntries = 4
 export async function fetch(session: Session, names: Names, given: FetchRequest): Promise<readonly DueEntry[]> {
   const request = { ...given, limit: whole(given.limit), limitPerAggregate: whole(given.limitPerAggregate) }
   if (request.leases.length === 0 || request.limit === 0 || request.limitPerAggregate === 0) return []
+  const began = performance.now()
   for (let round = 1; ; round++) {
-    const { entries, parked } = await fetchOnce(session, names, request)
-    // Entries that wait can hide others behind them: once they are parked, look again. Every round parks some for
-    // good, so this ends; what a former round lent is in the next one too, as nothing was published meanwhile.
-    const isEnough = entries.length === 0 ? parked === 0 : parked < manyParked || round >= roundsWithEntries
-    if (isEnough) return entries
+    const { entries, ...cleared } = await fetchOnce(session, names, request)
+    if (isEnough({ round, began, lent: entries.length, ...cleared })) return entries
   }
 }
 
-interface Batch {
+interface Batch extends Cleared {
   readonly entries: readonly DueEntry[]
-  /** entries of waiting aggregates that the scan had to walk through, and will not again */
-  readonly parked: number
 }
 
-const nothing: Batch = { entries: [], parked: 0 }
+const nothing: Batch = { entries: [], parked: 0, hasCleared: false }
 
 async function fetchOnce(session: Session, names: Names, request: FetchRequest): Promise<Batch> {
   const standing = await standingLeases(session, names, request, request.leases)
@@ -52,17 +45,18 @@ async function fetchOnce(session: Session, names: Names, request: FetchRequest):
   if (suspect) {
     const alone = { ...request, limit: 1 }
     const found = cut(await walk(session, names, alone, [suspect]), alone)
-    return { entries: await lend(session, names, request, standing, found), parked: 0 }
+    return { ...nothing, entries: await lend(session, names, request, standing, found) }
   }
   const represented = await returning(session, names, request, leasesOf(standing.filter((one) => one.hasReturning)))
   const scanned = await scan(session, names, request, leasesOf(standing))
   const parked = await park(session, names, request, scanned)
-  await dropEmptied(session, names, request, represented)
+  const emptied = await dropEmptied(session, names, request, represented)
   const candidates = candidatesFrom(scanned.met, represented, request.limit)
   const found = await prefixes(session, names, request, candidates, scanned.seen)
   // a suspect that became due since it was looked for is lent alone, next time
   const unsuspected = found.map((prefix) => (prefix[0] && prefix[0].crashes >= suspectAt ? [] : prefix))
-  return { entries: await lend(session, names, request, standing, cut(unsuspected, request)), parked }
+  const entries = await lend(session, names, request, standing, cut(unsuspected, request))
+  return { entries, parked, hasCleared: parked + emptied > 0 }
 }
 
 function leasesOf(standing: readonly Standing[]): readonly Lease[] {

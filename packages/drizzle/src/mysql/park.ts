@@ -89,21 +89,25 @@ set e.place = 'parked', a.parkings = a.parkings + 1`,
   return affectedRows > 0
 }
 
-/** Deletes rows that stand for no parked entry any more: what is left of their aggregates stands in the scan. */
+/**
+ * Deletes rows that stand for no parked entry any more: what is left of their aggregates stands in the scan.
+ *
+ * @returns how many it deleted
+ */
 export async function dropEmptied(
   session: Session,
   { aggregates }: Names,
   request: FetchRequest,
   represented: readonly Returning[],
-): Promise<void> {
+): Promise<number> {
   const emptied = represented.filter(({ hasParked }) => !hasParked)
-  if (emptied.length === 0) return
+  if (emptied.length === 0) return 0
   const given = givenTable(
     'emptied',
     { of_type: 'hex', of_id: 'hex', parkings: 'integer', due_since: 'integer' },
     emptied.map((one) => [...hexName(one), one.parkings, one.dueSince] as const).sort(byName),
   )
-  await session.write(
+  const { affectedRows } = await session.write(
     `delete a from ${given}
     straight_join ${aggregates} a ${byKey} on a.aggregate_type = unhex(emptied.of_type)
       and a.aggregate_id = unhex(emptied.of_id) and a.parkings = emptied.parkings
@@ -112,6 +116,7 @@ export async function dropEmptied(
       and timestampdiff(microsecond, '1970-01-01', a.waiting_until) = emptied.due_since`,
     request,
   )
+  return affectedRows
 }
 
 function hexName({ aggregateType, aggregateId }: AggregateName): readonly [string, string] {
