@@ -39,7 +39,7 @@ export async function liveWholeLife(
     claims: claims.map((claim) => ({ ...claim, above: 2 ** 51 })),
     evict: [],
   })
-  expect(leases[63]).toEqual({ partition: 63, epoch: 2 ** 51 + 1, holder: 'h' })
+  expect(leases[63]).toEqual({ partition: 63, epoch: 2 ** 51 + 1, holder: 'h', hasSuspects: false })
   const due = await outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
   const lent = due.find((entry) => entry.aggregateId === aggregateId)
   const { headers } = event

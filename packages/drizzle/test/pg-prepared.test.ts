@@ -121,12 +121,13 @@ describeWith('postgres', 'prepared statements', () => {
     let discards = 0
     using _clock = clockAhead(() => passedMs)
     const client = await own.db.$client.connect()
-    const send = client.query.bind(client)
-    using _query = vi.spyOn(client, 'query').mockImplementation((sent: unknown, ...rest: unknown[]) => {
-      if (sent === 'discard plans') discards += 1
+    const send: unknown = client.query.bind(client)
+    const watched = (...sent: readonly unknown[]): unknown => {
+      if (sent[0] === 'discard plans') discards += 1
       else passedMs += 200
-      return send(sent as string, ...(rest as []))
-    })
+      return typeof send === 'function' ? send(...sent) : undefined
+    }
+    using _query = vi.spyOn(client, 'query').mockImplementation(watched as () => void)
     client.release()
     for (let n = 0; n < 5; n++) await relay.fetch()
     expect(discards).toBe(1)

@@ -163,12 +163,13 @@ crashed as (
   where e.id = noted.id and e.state in ${pendingStates}
 )${also}
 select g.partition::int as partition, g.epoch::text as epoch,
-  -- as the entries were before this statement, which may count one more crash of each
+  -- as the entries were before this statement, which counts one more crash of those that were in hand
   exists (
     select from ${entries} e
     where e.partition = g.partition and e.crashes >= ${suspectAt - 1}
+      and (e.crashes >= ${suspectAt} or e.id = any (free.in_flight))
       and e.state <> 'dead' and e.state not in ${settledStates}) as has_suspects
-from granted g
+from granted g join free using (partition)
 order by g.partition`
   const rows = await session.run(
     {
