@@ -70,6 +70,19 @@ function testRelay(store: LeasedSource, holder: string, source: string, granted:
   }
 }
 
+/** Whoever takes over from a relay that died with everything in hand. */
+export async function heirOfACrash(store: LeasedSource): Promise<TestRelay> {
+  const gone = await startRelay(store)
+  await gone.fetch()
+  return takeOver(store, gone)
+}
+
+export async function heirOfTwoCrashes(store: LeasedSource): Promise<TestRelay> {
+  const gone = await heirOfACrash(store)
+  await gone.fetch()
+  return takeOver(store, gone)
+}
+
 /** The lease alone, as polls show it. */
 export function leaseOf({ partition, epoch, holder }: Lease): Lease {
   return { partition, epoch, holder }

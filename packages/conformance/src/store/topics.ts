@@ -13,6 +13,7 @@ import { limitsTopic } from './topics/limits.ts'
 import { numbering } from './topics/numbering.ts'
 import { orderTopic } from './topics/order.ts'
 import { settling } from './topics/settling.ts'
+import { suspects } from './topics/suspects.ts'
 import { trait } from './topics/trait.ts'
 import { transactions } from './topics/transactions.ts'
 import { underLoad } from './topics/under-load.ts'
@@ -30,6 +31,7 @@ export const storeTopics: readonly StoreTopic[] = [
   leases,
   fencing,
   crashes,
+  suspects,
   settling,
   waiting,
   deadLetters,

@@ -27,10 +27,10 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     caughtBy: [
       'crashes.counted-on-take-over',
       'crashes.only-what-was-lent',
-      'crashes.alone',
+      'suspects.alone',
       'crashes.kept-without-outcome',
       'crashes.zombie-clears-no-notes',
-      'crashes.older-than-the-crash',
+      'suspects.older-than-the-crash',
     ],
   },
   {
@@ -44,21 +44,21 @@ export const leaseSaboteurs: readonly Saboteur[] = [
         return suspect ? [...batch, ...rest.slice(1).map((entry) => ({ ...suspect, ...entry }))] : batch
       },
     }),
-    caughtBy: ['crashes.alone'],
+    caughtBy: ['suspects.alone'],
   },
   {
     breaks: 'a grant tells of nothing that relays died of',
     sabotage: (store) => ({
       acquire: async (request) => (await store.acquire(request)).map((lease) => ({ ...lease, hasSuspects: false })),
     }),
-    caughtBy: ['crashes.told-on-grant', 'crashes.none-told-on-grant'],
+    caughtBy: ['suspects.told-on-grant', 'suspects.none-told-on-grant'],
   },
   {
     breaks: 'every grant is under suspicion',
     sabotage: (store) => ({
       acquire: async (request) => (await store.acquire(request)).map((lease) => ({ ...lease, hasSuspects: true })),
     }),
-    caughtBy: ['crashes.told-on-grant', 'crashes.none-told-on-grant'],
+    caughtBy: ['suspects.told-on-grant', 'suspects.none-told-on-grant'],
   },
   {
     breaks: 'an entry is lent alone after one crash',
@@ -140,7 +140,7 @@ export const leaseSaboteurs: readonly Saboteur[] = [
         },
       }
     },
-    caughtBy: ['crashes.behind-a-block', 'crashes.behind-a-wait'],
+    caughtBy: ['suspects.behind-a-block', 'suspects.behind-a-wait'],
   },
   {
     breaks: 'a settle clears the notes of all leases of its holder',
