@@ -162,6 +162,23 @@ for (const [title, server] of servers) {
         expect(await outbox.stats()).toMatchObject({ pending: 0 })
       })
 
+      test.each([0, 1])(
+        'leaves nothing when its connection dies at its text number %i, and holds up no other',
+        async (nth) => {
+          let texts = 0
+          const dying = own.db.transaction((tx) => {
+            const execute = (query: SQL) => {
+              const isLast = /^set @outbox_[0-9]+ = (?!null)/.test(dialect.sqlToQuery(query).sql) && texts++ === nth
+              return tx.execute(isLast ? 'kill connection_id()' : query)
+            }
+            return outbox.enqueue(asTransaction({ execute }), large(numbered(101)))
+          })
+          await expect(dying).rejects.toThrow()
+          await own.db.transaction((tx) => outbox.enqueue(tx, numbered(1)))
+          expect(await outbox.stats()).toMatchObject({ pending: 1 })
+        },
+      )
+
       /** Commits once so many statements of the call have been answered. @returns what the call says */
       async function committedUnder(batch: readonly Numbered[], statements: number): Promise<string> {
         let forgotten: Promise<string> = Promise.resolve('')
