@@ -27,6 +27,7 @@ export async function openServers(): Promise<Servers> {
 
   const pool = new Pool({ connectionString: databaseUrl.href })
   pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
+  pool.on('connect', (client) => client.on('error', () => {})) // in use: the next statement rejects
   opening.defer(() => pool.end())
   const db = drizzle({ client: pool })
   await db.execute(sql`create schema ${sql.identifier(run)}`)

@@ -51,6 +51,7 @@ async function openSchema(schema: string, opening: AsyncDisposableStack): Promis
     options: `-c search_path=${schema}`,
   })
   pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
+  pool.on('connect', (client) => client.on('error', () => {})) // in use: the next statement rejects
   opening.defer(() => pool.end())
   const db = drizzle({ client: pool })
   await db.execute(sql`create schema ${sql.identifier(schema)}`)

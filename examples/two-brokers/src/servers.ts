@@ -43,6 +43,7 @@ async function connectPostgres(run: string, opening: AsyncDisposableStack): Prom
     options: `-c search_path=${run}`,
   })
   pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
+  pool.on('connect', (client) => client.on('error', () => {})) // in use: the next statement rejects
   opening.defer(() => pool.end())
   const db = drizzle({ client: pool })
   await db.execute(sql`create schema ${sql.identifier(run)}`)

@@ -30,6 +30,7 @@ export class WebShop implements AsyncDisposable {
       options: `-c search_path=${schema}`,
     })
     pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
+    pool.on('connect', (client) => client.on('error', () => {})) // in use: the next statement rejects
     const db = drizzle({ client: pool })
     await db.execute(sql`create schema ${sql.identifier(schema)}`)
     await setup(db)

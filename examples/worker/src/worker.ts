@@ -1,13 +1,16 @@
 import { pgOutbox } from '@outbox/drizzle/pg'
 import { natsPublisher } from '@outbox/nats'
 import { createRelay } from '@outbox/relay'
+import { relayHealth } from '@outbox/relay/health'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { connect } from 'nats'
 import { Pool } from 'pg'
 import { purgeUntil } from './purge.ts'
+import { runWatched } from './watched.ts'
 
 // A relay in a process of its own. Start as many as you like: they share the work, and take over from one another.
-// SIGTERM or SIGINT: it finishes what is in flight, hands its share over, closes what it opened, and ends with code 0.
+// SIGTERM or SIGINT: it finishes what is in flight, hands its share over, closes what it opened, and ends with code 0,
+// within 20 seconds whatever is away or silent.
 // It ends with code 1 and says why if its set-up is wrong, or if NATS cannot be reached at the start. A later outage
 // ends nothing: it waits.
 
@@ -16,6 +19,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => 
 
 const pool = new Pool({
   connectionString: process.env['DATABASE_URL'] ?? 'postgres://postgres@127.0.0.1:5432/postgres',
+  connectionTimeoutMillis: 5_000,
+  query_timeout: 10_000, // a connection that went silent is given up: longer than a purge takes
+  keepAlive: true,
 })
 pool.on('error', (error) => console.error(`PostgreSQL: ${error.message}`))
 pool.on('connect', (client) => client.on('error', () => {})) // in use: the next statement rejects
@@ -23,6 +29,9 @@ const outbox = pgOutbox({ db: drizzle({ client: pool }) })
 const connection = await connect({
   servers: process.env['NATS_URL'] ?? 'nats://127.0.0.1:4222',
   maxReconnectAttempts: -1, // after any outage, however long
+  pingInterval: 5_000, // and one that misses three pings is replaced
+  maxPingOut: 3,
+  timeout: 5_000,
 })
 const publisher = natsPublisher({
   connection,
@@ -43,12 +52,18 @@ const relay = createRelay({
     error: ({ error, during }) => console.error(`${during}:`, error),
   },
 })
+const health = relayHealth({
+  relay,
+  store: outbox,
+  onStalled: ({ reasons }) => console.error(`stalled: ${reasons.join(' ')}`),
+})
 try {
-  await Promise.all([relay.run({ signal: stop.signal }), purgeUntil(stop.signal, outbox)])
+  const complain = (error: unknown): void => console.error('watch:', error)
+  await Promise.all([runWatched(relay, health, { stop, complain }), purgeUntil(stop.signal, outbox)])
   const { published, duplicates } = relay.stats()
   console.log(`published ${published}, of which the broker had ${duplicates} already`)
 } finally {
   await publisher.close()
-  await connection.drain()
-  await pool.end()
+  // not `drain()`, which waits for a server that is away: what the relay had in flight is settled by now
+  await Promise.all([connection.close(), pool.end()])
 }

@@ -18,6 +18,7 @@ const changes = pgTable('changes', {
 export function postgresStore(url: string, { isEmbedded }: { readonly isEmbedded: boolean }): DemoStore {
   const pool = new pg.Pool({ connectionString: url, max: isEmbedded ? 4 : 10 })
   pool.on('error', (error) => console.error(`database connection lost: ${error.message}`))
+  pool.on('connect', (client) => client.on('error', () => {})) // in use: the next statement rejects
   const db = drizzle({ client: pool })
   const outbox = pgOutbox({ db, ...(isEmbedded ? { listen: false, notify: 'off' } : {}) })
   return {
