@@ -17,7 +17,7 @@ console.log(`an order that cannot be: ${await post({ article: 'lamp', cents: -1 
 
 console.log('SIGTERM, while a request is under way')
 const underWay = post({ article: 'vase', cents: 1_999 })
-await server.next('charging 1999')
+await server.next('asking for vase')
 server.stop()
 console.log(`  the request is answered: ${await underWay}`)
 console.log(`  a new one: ${await tryToConnect(new URL(url))}`)

@@ -13,24 +13,31 @@ const orders = pgTable('orders', {
 export type Order = typeof orders.$inferSelect
 export type WantedOrder = Omit<Order, 'id'>
 
-/** Takes money, which takes time. It runs inside the transaction here to have a request that is long under way. */
-export type Charge = (cents: number) => Promise<void>
+/** Asks somebody far away, which takes time and changes nothing there. */
+export type IsToBeHad = (article: string) => Promise<boolean>
+
+/** Fastify answers it with its status. */
+export class NotToBeHad extends Error {
+  readonly statusCode = 409
+}
 
 export interface Orders {
-  /** Places an order and tells of it, in one transaction. Rejects if it cannot be charged: then nothing has happened. */
+  /** Places an order and tells of it, in one transaction. @throws {NotToBeHad} and nothing has happened */
   place(wanted: WantedOrder): Promise<Order>
 }
 
-export function ordersIn(db: NodePgDatabase, outbox: Enqueue<PgTransaction>, charge: Charge): Orders {
+export function ordersIn(db: NodePgDatabase, outbox: Enqueue<PgTransaction>, isToBeHad: IsToBeHad): Orders {
   return {
-    place: (wanted) =>
-      db.transaction(async (tx) => {
+    async place(wanted) {
+      // before the transaction, which would keep its connection and its locks meanwhile
+      if (!(await isToBeHad(wanted.article))) throw new NotToBeHad(wanted.article)
+      return db.transaction(async (tx) => {
         const [order] = await tx.insert(orders).values(wanted).returning()
         if (!order) throw new Error('the database gave no order back')
         await outbox.enqueue(tx, event('order.placed', { aggregateId: order.id, payload: wanted }))
-        await charge(order.cents)
         return order
-      }),
+      })
+    },
   }
 }
 
