@@ -22,11 +22,13 @@ export interface ErrorDetails {
   readonly busy: { readonly system: string }
   /** The broker will never take this message. */
   readonly rejected: { readonly system: string }
+  /** A message was sent, and nobody knows whether it was stored. Retryable. */
+  readonly unanswered: { readonly system: string }
 }
 
 export type ErrorCode = keyof ErrorDetails
 
-const retryable: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['unavailable', 'busy'])
+const retryable: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['unavailable', 'busy', 'unanswered'])
 const marker = '@outbox/core/error'
 
 /**
@@ -61,18 +63,28 @@ export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
-/** Thrown by a publisher's `send`: the broker will never take this message, so it becomes a dead letter at once. */
-export function permanent(
+/** Makes the error that a publisher's `send` throws; `system` names who answered so, 'broker' by default. */
+type SendFailure<Code extends ErrorCode> = (
   message: string,
   options?: ErrorOptions & { readonly system?: string },
-): OutboxError<'rejected'> {
-  return new OutboxError('rejected', message, { system: options?.system ?? 'broker' }, options)
+) => OutboxError<Code>
+
+function sendFailure<Code extends 'rejected' | 'unavailable' | 'unanswered'>(code: Code): SendFailure<Code> {
+  return (message, options) => new OutboxError(code, message, { system: options?.system ?? 'broker' }, options)
 }
 
-/** Thrown by a publisher's `send`: the broker is away. No attempt is counted; publishing pauses until it is back. */
-export function unavailable(
-  message: string,
-  options?: ErrorOptions & { readonly system?: string },
-): OutboxError<'unavailable'> {
-  return new OutboxError('unavailable', message, { system: options?.system ?? 'broker' }, options)
-}
+/** Thrown by a publisher's `send`: the broker will never take this message, so it becomes a dead letter at once. */
+export const permanent: SendFailure<'rejected'> = sendFailure('rejected')
+
+/**
+ * Thrown by a publisher's `send`: the broker is away, and has stored nothing. No attempt is counted; publishing pauses
+ * until it is back.
+ */
+export const unavailable: SendFailure<'unavailable'> = sendFailure('unavailable')
+
+/**
+ * Thrown by a publisher's `send`: the message was sent, and nobody knows whether it was stored. It is sent again; the
+ * partition stays with this relay until nothing can arrive any more. An attempt is counted unless the publisher has a
+ * probe that fails: without a probe, a long outage makes dead letters.
+ */
+export const unanswered: SendFailure<'unanswered'> = sendFailure('unanswered')

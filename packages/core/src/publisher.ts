@@ -66,7 +66,8 @@ export interface SendPublisherOptions {
   readonly concurrency?: number
   /**
    * Sends one entry: returning means published, throwing means retry, throwing `permanent(…)` a dead letter,
-   * `unavailable(…)` an outage. Pass the signal on, so that an aborted send stops.
+   * `unavailable(…)` an outage in which nothing was stored, `unanswered(…)` that nobody knows whether it was. Pass the
+   * signal on, so that an aborted send stops.
    */
   readonly send: (entry: DueEntry, options: { readonly signal: AbortSignal }) => Awaitable<void>
   /**
@@ -151,6 +152,7 @@ async function sendOne(
   } catch (error) {
     if (OutboxError.is(error, 'rejected')) return { status: 'reject', error }
     if (OutboxError.is(error, 'unavailable')) return { status: 'unavailable', error }
-    return { status: signal.aborted ? 'unknown' : 'retry', error }
+    const isUnknown = signal.aborted || OutboxError.is(error, 'unanswered')
+    return { status: isUnknown ? 'unknown' : 'retry', error }
   }
 }

@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, test } from 'vitest'
-import { type ErrorCode, OutboxError, permanent, unavailable } from '../src/index.ts'
+import { type ErrorCode, OutboxError, permanent, unanswered, unavailable } from '../src/index.ts'
 
 /** A second copy of the module, as two versions of the package in one process would load it. */
 async function otherCopy(): Promise<typeof import('../src/errors.ts')> {
@@ -27,7 +27,7 @@ test('an error carries its code, its details, its cause, and says who it is', ()
   expect(error.stack).toContain('errors.test.ts')
 })
 
-test('the only errors worth trying again are an outage and a conflict of locks', () => {
+test('the only errors worth trying again are an outage, an answer that is missing, and a conflict of locks', () => {
   const codes: Record<ErrorCode, boolean> = {
     'invalid-event': false,
     'invalid-option': false,
@@ -37,6 +37,7 @@ test('the only errors worth trying again are an outage and a conflict of locks',
     'setup-required': false,
     rejected: false,
     unavailable: true,
+    unanswered: true,
     busy: true,
   }
   for (const [code, isRetryable] of Object.entries(codes)) {
@@ -81,7 +82,7 @@ test('OutboxError.is survives two copies of the package, both ways', async () =>
   expect(OutboxError.is(theirs, 'unavailable')).toBe(false)
 })
 
-test('permanent and unavailable say what a send function found, of the system that it names', () => {
+test('permanent, unavailable and unanswered say what a send function found, of the system that it names', () => {
   const cause = new Error('413')
   expect(permanent('too large', { cause })).toMatchObject({
     code: 'rejected',
@@ -94,5 +95,12 @@ test('permanent and unavailable say what a send function found, of the system th
     code: 'unavailable',
     details: { system: 'webhook' },
     isRetryable: true,
+  })
+  expect(unanswered('cut off', { cause })).toMatchObject({
+    code: 'unanswered',
+    message: 'cut off',
+    details: { system: 'broker' },
+    isRetryable: true,
+    cause,
   })
 })

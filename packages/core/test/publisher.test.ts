@@ -8,6 +8,7 @@ import {
   type PublishOutcome,
   permanent,
   publisher,
+  unanswered,
   unavailable,
 } from '../src/index.ts'
 import { dueEntry } from './due-entry.ts'
@@ -93,6 +94,7 @@ test('an aggregate stops at its first failure, and the others go on', async () =
 test.each<[string, unknown, PublishOutcome['status']]>([
   ['permanent(…) is a dead letter', permanent('422'), 'reject'],
   ['unavailable(…) is an outage', unavailable('ECONNREFUSED'), 'unavailable'],
+  ['unanswered(…) is unknown: it may have been stored', unanswered('ECONNRESET'), 'unknown'],
   ['any other error is a retry', new TypeError('a bug'), 'retry'],
   ['another outbox error is a retry', new OutboxError('busy', 'later', { system: 'broker' }), 'retry'],
   ['what is no error at all is a retry', 'text', 'retry'],

@@ -26,6 +26,7 @@ test('the README names every error code, and which are worth trying again', () =
     'sequence-source-mixed': true,
     'setup-required': true,
     unavailable: true,
+    unanswered: true,
     busy: true,
     rejected: true,
   }
