@@ -17,7 +17,10 @@ export interface BreakerContext extends RelayContext {
 export class Breaker {
   readonly publisher: Publisher
   readonly #context: BreakerContext
-  /** outages and probes that failed since the destination last took or answered something; above 0 the outage is told */
+  /**
+   * outages and probes that failed since the destination last took an entry or answered a probe; above 0 the outage is
+   * told. A refusal does not end it: a publisher without a probe may call an outage one.
+   */
   #failures = 0
   /** the next probe, set or under way; none when closed or stopped */
   #probing: { readonly at: number; readonly cancel: () => void } | undefined

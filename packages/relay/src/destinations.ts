@@ -42,7 +42,7 @@ export class Destinations {
   of(entry: DueEntry): Breaker {
     const publisher = isRouted(this.#publisher) ? this.#publisher.destinationOf(entry) : this.#publisher
     const breaker = this.all.find((each) => each.publisher === publisher)
-    if (!breaker) throw new Error(`The route leads to '${publisher.name}', which is not among the destinations.`)
+    if (!breaker) throw new Error(`The route leads to '${publisher.name}', which is no destination.`)
     return breaker
   }
 

@@ -18,6 +18,7 @@ export interface RelayEvents {
   readonly lateSequence: { readonly entry: DueEntry }
   /** A destination is away: publishing to it pauses, no attempt is counted. */
   readonly destinationDown: { readonly destination: string; readonly error: unknown }
+  /** It has answered a probe; where it has none, taken an entry: one that only refuses is not known to be back. */
   readonly destinationUp: { readonly destination: string }
   /** The database is away: the relay goes on trying. Told once per outage. */
   readonly storeDown: { readonly error: unknown }

@@ -10,7 +10,7 @@ const maxRemembered = 10_000
  *
  * Order holds at each destination. When one fails, the entry is tried again: destinations that have it are passed over
  * while this process remembers, and see a repeat after a restart. An entry that one destination refuses for ever
- * becomes a dead letter, though others may have it.
+ * becomes a dead letter, though others may have it. One that is larger than the least `maxPayloadBytes` is sent to none.
  */
 export function fanOutPublisher(options: {
   readonly destinations: readonly Publisher[]

@@ -50,7 +50,10 @@ export interface HealthOptions {
   readonly onStalled?: (stall: Stall) => unknown
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
   readonly stuckAfterMs?: number
-  /** a store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe */
+  /**
+   * A store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe.
+   * At most 2,147,483,647, as a timer takes no more: what is longer is as good as 1 ms.
+   */
   readonly timeoutMs?: number
   /** for tests and simulations */
   readonly clock?: Clock

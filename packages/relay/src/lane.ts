@@ -6,7 +6,7 @@ import type { Counters } from './counters.ts'
 import { decide } from './decide.ts'
 import type { Destinations } from './destinations.ts'
 import type { Leases } from './leases.ts'
-import { retryFrom } from './options.ts'
+import { maxTimerMs, retryFrom } from './options.ts'
 import { pause } from './pause.ts'
 import { type Attempt, attemptOf, Publishing } from './publishing.ts'
 import type { RetryOptions } from './retry.ts'
@@ -55,7 +55,7 @@ export class Lane {
   /** when aggregates that this lane made to wait are due again, on our clock */
   readonly #dueAgain = new Set<number>()
   /** after a failure of the store: until then no wake-up counts, or the same batch would go out with each of them */
-  #notBefore = Number.NEGATIVE_INFINITY
+  #notBefore = -Infinity
 
   constructor(index: number, context: LaneContext) {
     this.#index = index
@@ -270,7 +270,7 @@ export class Lane {
       if (at <= now) this.#dueAgain.delete(at)
       else next = Math.min(next, at)
     }
-    if (next < Infinity) this.#bell.ringIn(next - now)
+    if (next < Infinity) this.#bell.ringIn(Math.min(next - now, maxTimerMs)) // rounding may lead past what a timer takes
   }
 }
 

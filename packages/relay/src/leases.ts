@@ -34,7 +34,7 @@ export interface LeasesContext extends RelayContext {
   readonly calls: StoreCalls
 }
 
-const never = Number.NEGATIVE_INFINITY
+const never = -Infinity
 
 /**
  * This relay's membership and its leases: joins, polls, evicts the dead, claims and hands over its fair share.

@@ -107,8 +107,14 @@ export function settingsFrom(options: RelayOptions): RelaySettings {
   const { store, publisher, on = {}, retry = {}, ...rest } = options
   requireKnown('', options, { ...defaults, store, publisher, on })
   requireKnown('on.', on, relayEvents)
-  requireMethod('store', store, 'fetchUnpublished', 'pass an outbox store, such as memoryOutbox()')
-  requireMethod('publisher', publisher, 'publish', 'pass a publisher, such as publisher({ name, send })')
+  requireMembers('store', store, 'pass an outbox store, such as memoryOutbox()', 'fetchUnpublished')
+  requireMembers(
+    'publisher',
+    publisher,
+    'pass a publisher, such as publisher({ name, send })',
+    'publish',
+    'capabilities',
+  )
   const given = withoutUndefined(rest)
   const settings: RelaySettings = {
     ...defaults,
@@ -157,9 +163,11 @@ function requireKnown(prefix: string, options: object, known: object): void {
   }
 }
 
-function requireMethod(name: string, value: unknown, method: string, instead: string): void {
-  const isThere = typeof value === 'object' && value !== null && method in value
-  if (!isThere) throw invalid(name, `has no ${method}(): ${instead}`)
+/** What a user of JavaScript left out would otherwise come to light in the middle of a batch. */
+function requireMembers(name: string, value: unknown, instead: string, ...members: readonly string[]): void {
+  for (const member of members) {
+    if (!Reflect.get(Object(value), member)) throw invalid(name, `has no ${member}: ${instead}`)
+  }
 }
 
 /** a timer takes no more */
@@ -167,10 +175,9 @@ export const maxTimerMs: number = 2 ** 31 - 1
 
 /** What is a number by default must be one: milliseconds where the name ends in `Ms`, a count elsewhere. */
 function requireNumbers(prefix: string, settings: object, byDefault: object): void {
-  const given = new Map<string, unknown>(Object.entries(settings))
   for (const [name, number] of Object.entries(byDefault)) {
-    const value = given.get(name)
     if (typeof number !== 'number') continue
+    const value: unknown = Reflect.get(settings, name)
     const isTime = name.endsWith('Ms')
     const isFine =
       typeof value === 'number' && value >= 1 && (isTime ? value <= maxTimerMs : Number.isSafeInteger(value))

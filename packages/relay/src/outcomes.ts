@@ -18,6 +18,8 @@ const statuses: { readonly [Status in PublishOutcome['status']]: true } = {
  * A publisher that rejects, or answers what is no answer, has published nothing as far as anybody knows: after `signal`
  * aborted that is `unknown`, before it is a defect, unless the publisher says that its destination is away.
  *
+ * `notSent` is believed, also of an aggregate's first entry: it counts no attempt, and nothing is told.
+ *
  * @param onDefect - told what was wrong
  */
 export async function outcomesOf(
@@ -31,7 +33,8 @@ export async function outcomesOf(
     if (outcomes.length !== entries.length) {
       throw new Error(`'${publisher.name}' gave ${outcomes.length} outcomes for ${entries.length} entries.`)
     }
-    if (!outcomes.every(isOutcome)) {
+    if (![...outcomes].every(isOutcome)) {
+      // spread: `every` passes over what was left out
       throw new Error(`'${publisher.name}' gave an outcome without a status that exists.`)
     }
     return outcomes

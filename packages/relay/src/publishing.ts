@@ -44,7 +44,7 @@ export class Publishing {
   }
 
   /**
-   * One attempt per entry, in the order given. Never rejects.
+   * One attempt per entry, in the order given. Rejects only for a defect of the relay or of the store.
    *
    * Goes in waves: in each, every aggregate sends the run of its next entries that have one destination (a single one
    * where the publisher keeps no order), and drops out when one fails. `mayStart` is asked before each wave.
@@ -90,14 +90,17 @@ export class Publishing {
 
   /** The destination of an entry that can be sent; otherwise undefined, with its outcome set if it is at the head. */
   #resolve(draft: Draft, isHead: boolean): Breaker | undefined {
-    try {
-      const breaker = this.#context.destinations.of(draft.entry)
-      refuseOversize(draft.entry, breaker)
-      return breaker
-    } catch (error) {
+    const refuse = (error: unknown): undefined => {
       if (isHead) draft.outcome = { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
-      return undefined
     }
+    let breaker: Breaker
+    try {
+      breaker = this.#context.destinations.of(draft.entry)
+    } catch (error) {
+      return refuse(error)
+    }
+    const oversize = oversizeOf(draft.entry, breaker) // what this throws is a defect, and no entry's fault
+    return oversize ? refuse(oversize) : breaker
   }
 
   async #send(breaker: Breaker, batch: readonly Draft[], abort: AbortSignal): Promise<void> {
@@ -138,12 +141,12 @@ function notTried({ publisher: { name } }: Breaker): PublishOutcome {
   return { status: 'unavailable', error: unavailable(`'${name}' is away: not tried.`, { system: name }) }
 }
 
-function refuseOversize({ payload }: DueEntry, { publisher: { name, capabilities } }: Breaker): void {
+function oversizeOf({ payload }: DueEntry, { publisher: { name, capabilities } }: Breaker): OutboxError | undefined {
   const limit = capabilities.maxPayloadBytes
-  if (limit === undefined) return
+  if (limit === undefined) return undefined
   const bytes = Buffer.byteLength(payload)
-  if (bytes > limit)
-    throw permanent(`The payload is ${bytes} bytes; '${name}' takes ${limit} at most.`, { system: name })
+  if (bytes <= limit) return undefined
+  return permanent(`The payload is ${bytes} bytes; '${name}' takes ${limit} at most.`, { system: name })
 }
 
 /**

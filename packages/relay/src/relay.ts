@@ -191,7 +191,7 @@ class StoreRelay implements Relay {
     if (this.#state !== 'idle' || this.#stopping) {
       throw new OutboxError(
         'invalid-option',
-        `relay.${method}(): the relay is ${this.#state} already. A relay starts once; make another with createRelay.`,
+        `relay.${method}(): the relay is ${this.#state} already. It starts once; make another.`,
         { option: method },
       )
     }

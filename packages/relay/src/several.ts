@@ -1,9 +1,10 @@
 import { OutboxError, type Publisher } from '@outbox/core'
 
-/** @throws {OutboxError} `invalid-option` for a factory that was given no destination */
-export function requireSome(factory: string, destinations: readonly Publisher[]): void {
-  if (destinations.length > 0) return
-  throw new OutboxError('invalid-option', `${factory}: destinations is empty; name one at least.`, {
+/** @throws {OutboxError} `invalid-option` for a factory that was given no destination, or what is none */
+export function requireSome(factory: string, destinations: readonly (Partial<Publisher> | undefined)[]): void {
+  const isFine = destinations.length > 0 && destinations.every((each) => each?.publish && each.capabilities)
+  if (isFine) return
+  throw new OutboxError('invalid-option', `${factory}: destinations must be publishers; name one at least.`, {
     option: 'destinations',
   })
 }

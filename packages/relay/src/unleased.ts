@@ -34,6 +34,10 @@ interface Trouble {
  * What waits or is dead stands before all that came later, and is read with it. At most 10,000 entries are read at once
  * (`batchSize`, if that is more), so memory is bounded whatever the backlog: while that many of the oldest wait or are
  * dead, nothing behind them leaves, and a `warning` says so.
+ *
+ * An aggregate with a long backlog holds up others: `batchSize` entries that are due are read, of which at most
+ * `batchSizePerAggregate` of one aggregate leave, and what stands further behind is not seen before its turn. To look
+ * past them would be to read 10,000 entries for each batch.
  */
 export class UnleasedStore implements RelayStore {
   readonly #source: OutboxSource

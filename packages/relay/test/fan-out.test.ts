@@ -130,5 +130,8 @@ describe('fan-out', () => {
       maxPayloadBytes: 10,
     })
     expect(() => fanOutPublisher({ destinations: [] })).toThrow(/name one at least/)
+    const { capabilities: _, ...half } = recordingPublisher()
+    const options = { destinations: [large, half] } as never // a user of JavaScript
+    expect(() => fanOutPublisher(options)).toThrow(expect.objectContaining({ code: 'invalid-option' }))
   })
 })

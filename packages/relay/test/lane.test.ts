@@ -1,4 +1,4 @@
-import { type LeasedSource, type Publisher, partitionOf, type Wake } from '@outbox/core'
+import { type Clock, type LeasedSource, type Publisher, partitionOf, type Wake } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { dueEntry } from './due-entry.ts'
@@ -213,6 +213,28 @@ describe('a lane', () => {
       expect(second - first, aggregateId).toBeLessThanOrEqual(wait + 20)
     }
     await relay.stop()
+  })
+
+  test('sets no timer that is longer than a timer can be, however long the longest wait', async () => {
+    const world = new World()
+    const longest = 2 ** 31 - 1
+    const delays: number[] = []
+    const clock: Clock = {
+      monotonic: () => world.clock.monotonic(),
+      schedule(callback, delayMs) {
+        delays.push(delayMs)
+        return world.clock.schedule(callback, delayMs)
+      },
+    }
+    const { relay } = world.relay(
+      recordingPublisher(() => ({ status: 'retry', error: 'no' })),
+      { clock, random: () => 0.999_999, retry: { minDelayMs: longest, maxDelayMs: longest } },
+    )
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advanceUntil(() => relay.stats().retried === 1)
+    await relay.stop()
+    expect(Math.max(...delays)).toBe(longest)
   })
 
   test('says what it has published until the store hears it, and publishes nothing twice', async () => {

@@ -15,6 +15,12 @@ const mistakes: readonly (readonly [string, object, option: string, advice: RegE
   ['a database for a store', { store: { query: () => undefined } }, 'store', /pass an outbox store/],
   ['no publisher', { publisher: undefined }, 'publisher', /pass a publisher/],
   ['a function for a publisher', { publisher: () => undefined }, 'publisher', /publisher\(\{ name, send \}\)/],
+  [
+    'a publisher without capabilities',
+    { publisher: { name: 'own', publish: async () => [] } },
+    'publisher',
+    /has no capabilities: pass a publisher, .*send/,
+  ],
   ['batchSize 0', { batchSize: 0 }, 'batchSize', /whole number from 1 on/],
   ['batchSize 1.5', { batchSize: 1.5 }, 'batchSize', /whole number from 1 on/],
   ['batchSizePerAggregate -1', { batchSizePerAggregate: -1 }, 'batchSizePerAggregate', /whole number from 1 on/],

@@ -134,6 +134,12 @@ describe('a payload that is too large', () => {
     })
     expect(broker.batches).toEqual([['a 1']])
   })
+
+  test('that cannot be measured is nobody’s refusal: the batch fails, and no entry is blamed', async () => {
+    const broken: object = { payload: undefined } // a store's defect
+    const bench = new Bench(new Scripted(undefined, { maxPayloadBytes: 10 }).publisher)
+    await expect(bench.publish([Object.assign(entry('a', 1), broken)])).rejects.toThrow(TypeError)
+  })
 })
 
 describe('a publisher that breaks its contract', () => {
@@ -143,6 +149,7 @@ describe('a publisher that breaks its contract', () => {
     ['gives nothing', () => undefined, /undefined/],
     ['gives a status that does not exist', (all) => all.map(() => ({ status: 'ok' })), /without a status that exists/],
     ['gives a hole', () => Array(3).fill(undefined), /without a status that exists/],
+    ['leaves an outcome out', (all) => Object.assign([], { 0: { status: 'published' }, length: all.length }), /status/],
     ['throws', () => Promise.reject(new Error('a bug')), /a bug/],
   ]
   test.each(wrong)('%s: an error event, and all are tried again', async (_how, answer, message) => {

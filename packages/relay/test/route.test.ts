@@ -119,8 +119,13 @@ describe('a route', () => {
     await relay.stop()
   })
 
-  test('without destinations is refused', () => {
+  test('without destinations is refused, and so is a destination that is no publisher', () => {
     expect(() => routePublisher({ route: () => 'left' as never, destinations: {} })).toThrow(/name one at least/)
+    const { capabilities: _, ...half } = recordingPublisher()
+    for (const left of [half, undefined, () => undefined]) {
+      const options = { route: () => 'left', destinations: { left } } as never // a user of JavaScript
+      expect(() => routePublisher(options)).toThrow(expect.objectContaining({ code: 'invalid-option' }))
+    }
   })
 })
 
