@@ -21,8 +21,18 @@ const newId = uuidv7Generator()
 export interface AccountsOptions {
   readonly db: NodePgDatabase
   readonly outbox: Enqueue<PgTransaction>
-  /** told each time that another writer was faster */
-  readonly onConflict: (conflict: OutboxError<'sequence-conflict'>) => void
+  /** told each time that another writer was faster, and had the version first */
+  readonly onConflict: (version: number) => void
+}
+
+/** Another writer has recorded this version. */
+export class VersionTaken extends Error {
+  readonly version: number
+
+  constructor(version: number) {
+    super(`version ${version} is taken`)
+    this.version = version
+  }
 }
 
 /** Event-sourced accounts. Their versions are the sequences of their events in the outbox. */
@@ -41,20 +51,22 @@ export class Accounts {
    * Lets `decide` say what is to happen to the account as it stands, and records that.
    *
    * Any number of writers may run at once, without a lock. Where two met, the second one loads the account again and
-   * decides again: so `decide` may be called several times.
+   * decides again: so `decide` may be called several times. If it decides for nothing, nothing is recorded.
    *
-   * @throws whatever `decide` throws, with nothing recorded; {OutboxError} `sequence-conflict` after five attempts
+   * @throws whatever `decide` throws, with nothing recorded; {VersionTaken} after five attempts
    */
   async change(accountId: string, decide: Decide): Promise<Account> {
     for (let attempt = 1; ; attempt++) {
       const account = await this.load(accountId)
       const changes = await decide(account)
+      if (changes.length === 0) return account
       try {
         await this.#append(accountId, account.version, changes)
         return changes.reduce(apply, account)
       } catch (error) {
-        if (!OutboxError.is(error, 'sequence-conflict') || attempt === maxAttempts) throw error
-        this.#onConflict(error)
+        const isTaken = error instanceof VersionTaken
+        if (attempt === maxAttempts || !(isTaken || OutboxError.is(error, 'busy'))) throw error
+        if (isTaken) this.#onConflict(error.version)
       }
     }
   }
@@ -71,8 +83,7 @@ export class Accounts {
   /**
    * Records changes as the versions that follow `version`, and their events with them.
    *
-   * The outbox comes first: it tells a version that is taken by a typed error. The log's primary key says the same,
-   * and still does when the outbox has purged the event of that version.
+   * The log decides who was first, by its primary key: it keeps every version, and the outbox only until it is purged.
    */
   async #append(accountId: string, version: number, changes: readonly AccountChange[]): Promise<void> {
     const recordedAt = new Date()
@@ -84,8 +95,13 @@ export class Accounts {
       recordedAt,
     }))
     await this.#db.transaction(async (tx) => {
+      const written = await tx
+        .insert(accountEvents)
+        .values(recorded)
+        .onConflictDoNothing()
+        .returning({ version: accountEvents.version })
+      if (written.length < recorded.length) throw new VersionTaken(version + 1)
       await this.#outbox.enqueue(tx, recorded.map(envelopeOf).map(entryFromEnvelope))
-      await tx.insert(accountEvents).values(recorded)
     })
   }
 }

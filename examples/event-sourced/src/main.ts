@@ -12,7 +12,7 @@ const outbox = pgOutbox({ db })
 const accounts = new Accounts({
   db,
   outbox,
-  onConflict: ({ details }) => console.log(`  version ${details.sequence} is taken: load and decide again`),
+  onConflict: (version) => console.log(`  version ${version} is taken: load and decide again`),
 })
 await using relay = createRelay({
   store: outbox,
