@@ -25,8 +25,7 @@ await relay.start()
 const office = new PostOffice(db, outbox)
 const request = { label: 'Lyon > 7/B *fragile*', grams: 900, requestId: randomUUID() }
 for (const attempt of ['first', 'second']) {
-  const receipt = await office.post(request)
-  console.log(`${attempt} request: ${receipt?.duplicate ? 'was here already' : 'posted'}`)
+  console.log(`${attempt} request: ${(await office.post(request)) ? 'posted' : 'was here already'}`)
 }
 await office.post({ label: 'no. 8', grams: 120, requestId: randomUUID() })
 await office.deliver(request.label, 'a neighbour')

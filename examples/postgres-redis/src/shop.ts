@@ -21,6 +21,7 @@ export type Order = Pick<typeof orders.$inferSelect, 'id' | 'article' | 'cents'>
 export type OrderPlaced = Omit<Order, 'id'>
 
 export class SoldOut extends Error {}
+export class NothingToPay extends Error {}
 
 /** The application: each change and the event that tells of it stand in one transaction. */
 export class Shop {
@@ -50,9 +51,15 @@ export class Shop {
     })
   }
 
+  /** @throws {NothingToPay} if there is no such order, or it is paid: what did not change is not told */
   async payOrder(id: string): Promise<void> {
     await this.#db.transaction(async (tx) => {
-      await tx.update(orders).set({ isPaid: true }).where(eq(orders.id, id))
+      const paid = await tx
+        .update(orders)
+        .set({ isPaid: true })
+        .where(and(eq(orders.id, id), eq(orders.isPaid, false)))
+        .returning()
+      if (paid.length === 0) throw new NothingToPay(id)
       await this.#outbox.enqueue(tx, event('order.paid', { aggregateId: id, payload: {} }))
     })
   }
