@@ -6,7 +6,7 @@ import { type ReceivedEntry, receivedFromStructuredCloudEvent, structuredCloudEv
 export function filePublisher(path: string): Publisher {
   return publisher({
     name: 'file',
-    concurrency: 1, // one line at a time
+    concurrency: 1, // of one batch; other lanes append at the same time, each line in one write
     send: async (entry) => {
       await using file = await open(path, 'a')
       await writeLine(file, entry)

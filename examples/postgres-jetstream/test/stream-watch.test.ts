@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto'
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect, nanos } from '@nats-io/transport-node'
+import { describeWith, sharedNats, waitFor } from '@outbox/services'
+import { expect, it } from 'vitest'
+import { troublesOf } from '../src/stream-watch.ts'
+
+describeWith('nats', 'the watch of a stream', () => {
+  it('tells of a consumer that is about to lose messages, and of no other', async () => {
+    await using stream = await openStream({ max_age: nanos(4_000) })
+    const { manager, js, name } = stream
+    for (const [durable_name, filter_subject] of [
+      ['quick', `${name}.>`],
+      ['slow', `${name}.order`],
+      ['other', `${name}.invoice`],
+    ] as const) {
+      await manager.consumers.add(name, { durable_name, filter_subject, ack_policy: AckPolicy.Explicit })
+    }
+    for (let count = 0; count < 3; count += 1) await js.publish(`${name}.order`)
+    const quick = await js.consumers.get(name, 'quick')
+    for (const message of await Array.fromAsync(await quick.fetch({ max_messages: 3 }))) await message.ackAck()
+    expect(await troublesOf(manager, name)).toEqual([])
+
+    const told = await waitFor(async () => (await troublesOf(manager, name))[0], { what: 'the messages to grow old' })
+    expect(told).toMatch(/^slow has 3 messages to do, the oldest of /)
+    await js.publish(`${name}.invoice`) // `other` has something to do as well, and it is new
+    expect(await troublesOf(manager, name)).toHaveLength(1)
+  })
+
+  it('tells when it fills up', async () => {
+    await using stream = await openStream({ max_bytes: 10_000 })
+    const { manager, js, name } = stream
+    await js.publish(`${name}.order`, new Uint8Array(5_000))
+    expect(await troublesOf(manager, name)).toEqual([])
+    await js.publish(`${name}.order`, new Uint8Array(3_500))
+    expect(await troublesOf(manager, name)).toEqual([expect.stringMatching(/ is filled to 8\d %$/)])
+  })
+})
+
+async function openStream(limits: { readonly max_age?: number; readonly max_bytes?: number }) {
+  const connection = await connect({ servers: await sharedNats() })
+  const manager = await jetstreamManager(connection)
+  const name = `watch-${randomUUID()}`
+  await manager.streams.add({ name, subjects: [`${name}.>`], ...limits })
+  return {
+    manager,
+    js: jetstream(connection),
+    name,
+    async [Symbol.asyncDispose]() {
+      await manager.streams.delete(name)
+      await connection.close()
+    },
+  }
+}
