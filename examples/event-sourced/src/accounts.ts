@@ -26,7 +26,7 @@ export interface AccountsOptions {
 }
 
 /** Another writer has recorded this version. */
-export class VersionTaken extends Error {
+class VersionTaken extends Error {
   readonly version: number
 
   constructor(version: number) {

@@ -17,7 +17,7 @@ export type WantedOrder = Omit<Order, 'id'>
 export type IsToBeHad = (article: string) => Promise<boolean>
 
 /** Fastify answers it with its status. */
-export class NotToBeHad extends Error {
+class NotToBeHad extends Error {
   readonly statusCode = 409
 }
 

@@ -22,7 +22,7 @@ describeWith('postgres', 'the post office', () => {
 
     const posting = { label: 'no. 8', grams: 120, requestId: randomUUID() }
     const both = await Promise.all([office.post(posting), office.post(posting)])
-    expect(both.toSorted()).toEqual([false, true])
+    expect(both.filter((isFirst) => isFirst)).toHaveLength(1)
     expect(await events()).toBe(1)
 
     await expect(office.post({ ...posting, grams: 900, requestId: randomUUID() })).rejects.toThrow(LabelTaken)

@@ -21,7 +21,7 @@ export type Order = Pick<typeof orders.$inferSelect, 'id' | 'article' | 'cents'>
 export type OrderPlaced = Omit<Order, 'id'>
 
 export class SoldOut extends Error {}
-export class NothingToPay extends Error {}
+class NothingToPay extends Error {}
 
 /** The application: each change and the event that tells of it stand in one transaction. */
 export class Shop {
