@@ -1,6 +1,6 @@
+// #region watch
 import type { JetStreamManager } from '@nats-io/jetstream'
 
-// #region watch
 /**
  * What is wrong with a stream: it fills up, or `max_age` is about to delete what a consumer has not acknowledged.
  * Nothing, if all is well. Ask every few minutes, and wake somebody.

@@ -1,6 +1,6 @@
+// #region trim
 import type { Redis } from 'ioredis'
 
-// #region trim
 /**
  * Trims from a stream what all its consumer groups have acknowledged, and returns how many items that were.
  *
