@@ -4,7 +4,7 @@ import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
+import { openNodePostgres, ownDatabase, sessionsWaiting } from './pg-databases.ts'
 import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
 import { beginOn, type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
 import { clockAhead, watching } from './pg-watching.ts'
@@ -81,6 +81,26 @@ describeWith('postgres', 'a log keeps nobody waiting for', () => {
     expect(await batchesUntil(({ aggregateId }) => aggregateId === 'refused', request, 60)).toBeLessThanOrEqual(3)
     expect(await relay.drain(request)).not.toHaveLength(0)
     expect((await outbox.stats()).pending).toBe(0)
+  })
+
+  test('a log that fills the batches of every lane of a relay', async () => {
+    await commit(order('refused', 'x'.repeat(1_000)))
+    const [first] = await relay.fetch()
+    if (!first) throw new Error('nothing was lent')
+    await relay.settle([refused(first)])
+    await commit(Array.from({ length: 1_000 }, (_, n) => order(`other-${n}`, 'x'.repeat(1_000))))
+    const lane = (nth: number) => relay.leases.filter(({ partition }) => partition % 4 === nth)
+    const own = partitionOf('order', 'refused') % 4
+    let rounds = 0
+    for (let isLent = false; !isLent; rounds++) {
+      expect(rounds).toBeLessThan(4)
+      for (const nth of [own, (own + 1) % 4, (own + 2) % 4]) {
+        const leases = lane(nth)
+        const batch = await outbox.fetch({ leases, limit: 100, limitPerAggregate: 100, maxBytes: 20_300 })
+        await outbox.settle({ leases, settlements: batch.map(published) })
+        isLent ||= batch.some(({ aggregateId }) => aggregateId === 'refused')
+      }
+    }
   })
 
   test('rows whose dead letters were discarded: a retry that falls due after them', async () => {
@@ -180,6 +200,34 @@ describeWith('postgres', 'a log keeps nobody waiting for', () => {
     })
     await open.client.query('rollback')
     await mark.check()
+  })
+
+  test('a relay with the mark engine is told of what is committed while it looks', async () => {
+    const schema = schemaOf(log)
+    const gate = (await begin()).client
+    await gate.query(`select pg_advisory_lock(42)`)
+    // whoever looks at rows of the log waits at the gate
+    await log.db.$client.query(`
+      create function "${schema}".pg_visible_in_snapshot(xid xid8, snapshot pg_snapshot) returns boolean
+      language plpgsql as $$ begin
+        perform pg_advisory_xact_lock_shared(42);
+        return pg_catalog.pg_visible_in_snapshot(xid, snapshot);
+      end $$`)
+    const url = new URL(database.url)
+    url.searchParams.set('options', `-c search_path="${schema.replaceAll(' ', '\\ ')}",pg_catalog`)
+    await using own = openNodePostgres(url.href)
+    const mark = pgOutbox({ db: own.db, notify: 'off', schema })
+    const open = await begin()
+    await open.enqueue(order('a'))
+    let isTold = false
+    const check = mark.check().finally(() => {
+      isTold = true
+    })
+    const told = expect(check).rejects.toMatchObject({ code: 'setup-required' })
+    await waitFor(async () => isTold || (await sessionsWaiting(database)) > 0, { what: 'it to look, or to tell' })
+    await open.client.query('commit')
+    await gate.query(`select pg_advisory_unlock(42)`)
+    await told
   })
 })
 

@@ -1,14 +1,25 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { emptyLog, type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
-import { describeWith, startPostgres, type TestDatabase } from '@outbox/services'
+import { asTransaction, emptyLog, type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
+import { describeWith, startPostgres, type TestDatabase, waitFor } from '@outbox/services'
+import { drizzle } from 'drizzle-orm/node-postgres'
 import { Client } from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openNodePostgres, ownDatabase } from './pg-databases.ts'
-import { type HandRelay, handRelay, openLog, places, refused } from './pg-log-relay.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { openNodePostgres, ownDatabase, sessionsWaiting } from './pg-databases.ts'
+import { type HandRelay, handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
 
 const run = promisify(execFile)
 const order = (aggregateId: string) => ({ type: 'order.placed', aggregateId, payload: { text: "it's" } })
+const account = (aggregateId: string, sequence: number) => ({ ...order(aggregateId), type: 'account.moved', sequence })
+
+/** Restores what stands in the schema `public` of one database in another. */
+async function restore(from: string, to: string): Promise<void> {
+  const { stdout } = await run('pg_dump', ['--dbname', from, '--schema', 'public', '--inserts'], { maxBuffer: 1e8 })
+  const client = new Client({ connectionString: to })
+  await client.connect()
+  await client.query(stdout.replaceAll(/^(?:CREATE SCHEMA|COMMENT ON SCHEMA|\\).*$/gm, ''))
+  await client.end()
+}
 
 describeWith('postgres', 'moving between the engines', () => {
   let database: TestDatabase
@@ -114,14 +125,7 @@ describeWith('postgres', 'moving between the engines', () => {
     await log.outbox.check()
 
     await using other = await startPostgres()
-    const { stdout } = await run('pg_dump', ['--dbname', database.url, '--schema', 'public', '--inserts'], {
-      maxBuffer: 1e8,
-    })
-    const client = new Client({ connectionString: other.url })
-    await client.connect()
-    await client.query(stdout.replaceAll(/^(?:CREATE SCHEMA|COMMENT ON SCHEMA|\\).*$/gm, ''))
-    await client.end()
-
+    await restore(database.url, other.url)
     await using restored = openNodePostgres(other.url)
     const outbox = pgOutbox({ db: restored.db, engine: 'log', notify: 'off' })
     await expect(outbox.check()).rejects.toMatchObject({
@@ -138,5 +142,158 @@ describeWith('postgres', 'moving between the engines', () => {
     expect(await outbox.stats()).toMatchObject({ pending: 0 })
     await emptyLog(restored.db)
     expect(await next.fetch()).toEqual([])
+  })
+})
+
+describeWith('postgres', 'a log on a server that counts other transactions', () => {
+  let database: TestDatabase
+  afterEach(() => database[Symbol.asyncDispose]())
+
+  describe.each(['rotated before', 'never rotated'])('%s', (when) => {
+    test.each(['with its sequences, as in a dump', 'without them, as in a logical replication'])(
+      '%s: what is enqueued there before emptyLog is kept, and nothing comes again',
+      { timeout: 60_000 },
+      async (how) => {
+        database = await ownDatabase()
+        await using log = await openLog(database.url)
+        // higher numbers than the new server has given
+        await log.db.$client.query(`
+        create temporary table noise (n int);
+        do $$ begin
+          for n in 1..20000 loop begin insert into noise values (n); exception when others then null; end; end loop;
+        end $$`)
+        const old = Array.from({ length: 300 }, (_, n) => `old-${n}`)
+        for (const half of [old.slice(0, 150), old.slice(150)]) {
+          await log.db.transaction((tx) => log.outbox.enqueue(tx, half.map(order)))
+          await (await handRelay(log.outbox, { evicts: true })).drain()
+        }
+        if (when === 'rotated before') expect(await log.outbox.purge({ olderThanMs: 0, limit: 0 })).toBe(0)
+        if (when === 'rotated before')
+          await log.db.$client.query(`select setval('outbox_log_slot', pg_current_xact_id()::text::bigint * 4)`)
+        await log.db.transaction((tx) => log.outbox.enqueue(tx, order('owed')))
+
+        await using server = await startPostgres()
+        await restore(database.url, server.url)
+        await using own = openNodePostgres(server.url)
+        if (how.startsWith('without')) await own.db.$client.query(`select setval('outbox_entries_position_seq', 1)`)
+        const outbox = pgOutbox({ db: own.db, engine: 'log', notify: 'off' })
+        await expect(outbox.check()).rejects.toMatchObject({ code: 'setup-required' })
+        const fresh = Array.from({ length: 200 }, (_, n) => `new-${n}`)
+        await own.db.transaction(async (tx) => {
+          await outbox.enqueue(tx, fresh.slice(0, 150).map(order))
+          await tx.transaction((savepoint) => outbox.enqueue(savepoint, fresh.slice(150).map(order)))
+        })
+        await emptyLog(own.db)
+        await outbox.check()
+        const relay = await handRelay(outbox, { evicts: true })
+        expect(places(await relay.drain()).toSorted()).toEqual([...fresh, 'owed'].map((id) => `${id}#1`).toSorted())
+      },
+    )
+  })
+
+  test('after pg_upgrade is told of, and may stay as it is; emptyLog does no harm either', async () => {
+    database = await ownDatabase()
+    await using log = await openLog(database.url)
+    const commit = (...ids: string[]) => log.db.transaction((tx) => log.outbox.enqueue(tx, ids.map(order)))
+    await commit('a', 'b')
+    const relay = await handRelay(log.outbox)
+    await relay.drain()
+    await commit('a')
+    const upgrade = `update outbox_meta set value = '1' where key = 'log-server'`
+    await log.db.$client.query(upgrade)
+    await expect(log.outbox.check()).rejects.toMatchObject({ message: expect.stringContaining('pg_upgrade') })
+    await log.db.$client.query(`delete from outbox_meta where key = 'log-server'`)
+    await log.outbox.check()
+    expect(places(await relay.drain())).toEqual(['a#2'])
+    await commit('c')
+    await log.db.$client.query(upgrade)
+    await emptyLog(log.db)
+    await log.outbox.check()
+    expect(places(await (await handRelay(log.outbox, { evicts: true })).drain())).toEqual(['c#1'])
+  })
+})
+
+describeWith('postgres', 'an entry of a producer with the mark engine that has the number of one in the log', () => {
+  let database: TestDatabase
+  let log: Awaited<ReturnType<typeof openLog>>
+  let relay: HandRelay
+  afterEach(async () => {
+    await log[Symbol.asyncDispose]()
+    await database[Symbol.asyncDispose]()
+  })
+  const begin = async () => {
+    database = await ownDatabase()
+    log = await openLog(database.url)
+    relay = await handRelay(log.outbox)
+    const mark = pgOutbox({ db: log.db, notify: 'off' })
+    const commit = (outbox: PgOutbox, ...events: ReturnType<typeof order>[]) =>
+      log.db.transaction((tx) => outbox.enqueue(tx, events))
+    return { mark, commit }
+  }
+  const told = {
+    entry: { aggregateId: 'x', sequence: -6 },
+    reason: expect.stringContaining('Another entry has the number 5 of this aggregate.'),
+  }
+
+  test('goes out, the other is a dead letter, and all others go on', async () => {
+    const { mark, commit } = await begin()
+    await commit(log.outbox, account('x', 5), account('x', 7))
+    await commit(mark, account('x', 5))
+    await commit(log.outbox, ...Array.from({ length: 60 }, (_, n) => order(`other-${n}`)))
+    const all = places(await relay.drain())
+    expect(all).toHaveLength(62)
+    expect(all.filter((place) => place.startsWith('x'))).toEqual(['x#5', 'x#7'])
+    expect(await log.outbox.deadLetters.list({ limit: 10 })).toMatchObject([told])
+    expect(await log.outbox.stats()).toMatchObject({ pending: 0, dead: 1 })
+  })
+
+  test('is no hindrance either if it is committed at this moment', async () => {
+    const { commit } = await begin()
+    const markIn = async (client: Client) =>
+      pgOutbox({ db: log.db, notify: 'off' }).enqueue(asTransaction(drizzle({ client })), account('x', 5))
+    await commit(log.outbox, account('x', 3))
+    await relay.settle((await relay.fetch()).map((entry) => refused(entry, 1e9)))
+    await commit(log.outbox, account('x', 5), order('other'))
+    const client = new Client({ connectionString: database.url })
+    await client.connect()
+    await client.query('begin')
+    await markIn(client)
+    const fetching = relay.fetch()
+    await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the fetch to wait' })
+    await client.query('commit')
+    await client.end()
+    expect(places(await fetching)).toEqual(['other#1'])
+    expect(await log.outbox.deadLetters.list({ limit: 10 })).toMatchObject([told])
+  })
+
+  test('is no hindrance where that is refused, or a relay dies with it, or it is moved', async () => {
+    const { mark, commit } = await begin()
+    await commit(mark, account('x', 5))
+    await relay.drain()
+    const double = async () => {
+      await log.outbox.deadLetters.discardAll({})
+      await log.db.$client.query('delete from outbox_entries where sequence < 0')
+      // an entry that the log does not know: its producer has looked before that one was written
+      await log.db.$client.query(`update outbox_entries set sequence = 1 where sequence = 5`)
+      await commit(log.outbox, account('x', 5))
+      await log.db.$client.query(`update outbox_entries set sequence = 5 where sequence = 1`)
+    }
+    await double()
+    await commit(log.outbox, order('a'))
+    const lent = await relay.fetch()
+    expect(places(lent).toSorted()).toEqual(['a#1', 'x#5'])
+    await relay.settle(lent.map((entry) => (entry.aggregateId === 'x' ? refused(entry) : published(entry))))
+    expect(await log.outbox.deadLetters.list({ limit: 10 })).toMatchObject([told])
+    await relay.drain()
+    await log.db.$client.query('truncate outbox_log')
+    await double()
+    expect(await relay.fetch()).toHaveLength(1)
+    relay = await handRelay(log.outbox, { evicts: true })
+    expect(await relay.drain()).toEqual([])
+    expect(await log.outbox.deadLetters.list({ limit: 10 })).toMatchObject([told])
+    await log.db.$client.query('truncate outbox_log')
+    await double()
+    await emptyLog(log.db)
+    expect(await log.outbox.deadLetters.list({ limit: 10 })).toMatchObject([told])
   })
 })

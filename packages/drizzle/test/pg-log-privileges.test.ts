@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { pgOutbox } from '@outbox/drizzle/pg'
+import { emptyLog, pgOutbox } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openNodePostgres, ownDatabase } from './pg-databases.ts'
@@ -80,6 +80,28 @@ describeWith('postgres', 'roles that are allowed what the README grants for a lo
       code: 'setup-required',
       message: expect.stringContaining('privilege SELECT on the sequence outbox_entries_position_seq'),
     })
+  })
+
+  test('a server that keeps who it is to itself is used all the same', async () => {
+    await run(database.url, 'revoke execute on function pg_control_system() from public')
+    await using role = await createRole(database, 'relay')
+    for (const grant of [...(await grantsFor('relay', role.name)), ...(await logGrantsFor('relay', role.name))]) {
+      await run(database.url, grant)
+    }
+    await using own = openNodePostgres(role.url)
+    const relaying = pgOutbox({ db: own.db, engine: 'log', notify: 'off' })
+    await relaying.check()
+    const relay = await handRelay(relaying, { evicts: true })
+    await relay.leave()
+    // the owner may ask, and has noted the answer
+    await using owner = openNodePostgres(database.url)
+    await emptyLog(owner.db)
+    await relaying.check()
+    // what a server cannot have counted is told all the same
+    await run(database.url, `update outbox_log_cursors set until = '9000000000:9000000000:'`)
+    await expect(relaying.check()).rejects.toMatchObject({ message: expect.stringContaining('another server') })
+    await run(database.url, 'grant execute on function pg_control_system() to public')
+    await emptyLog(owner.db)
   })
 
   test('without them, the check names what is missing', async () => {

@@ -1,7 +1,8 @@
-import { pgOutbox } from '@outbox/drizzle/pg'
-import { describeWith, type TestDatabase } from '@outbox/services'
+import { emptyLog, pgOutbox } from '@outbox/drizzle/pg'
+import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
+import { drizzle } from 'drizzle-orm/node-postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { ownDatabase } from './pg-databases.ts'
+import { openNodePostgres, ownDatabase } from './pg-databases.ts'
 import { handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
 
 const order = (aggregateId: string, id?: string) => ({
@@ -133,6 +134,91 @@ describeWith('postgres', 'the leaves of a log', () => {
     )
     await expect(stale).rejects.toMatchObject({ code: 'busy' })
     expect(await commit(event)).toMatchObject([{ duplicate: true }])
+  })
+
+  test.each([
+    ['purge', 'an id'],
+    ['purge', 'a number'],
+    ['emptyLog', 'an id'],
+    ['emptyLog', 'a number'],
+  ])(
+    'a snapshot that is older than what %s took out of a leaf is told to run again: it does not know %s',
+    async (how, what) => {
+      const event = { ...account('z', 1), id: crypto.randomUUID() }
+      await commit(event)
+      const sql = (text: string) => log.db.$client.query(text.replaceAll('~', `"${log.schema}".outbox_`))
+      await sql(`select setval('~log_slot', pg_current_xact_id()::text::bigint * 4 + 1)`)
+      const stale = log.db.transaction(
+        async (tx) => {
+          await tx.execute('select 1')
+          if (how === 'purge') await log.outbox.purge(everything)
+          else await emptyLog(log.db, { schema: log.schema ?? '' })
+          expect((await sql('select from ~log')).rows).toEqual([])
+          await log.outbox.enqueue(tx, what === 'an id' ? event : account('z', 1))
+        },
+        { isolationLevel: 'repeatable read' },
+      )
+      await expect(stale).rejects.toMatchObject({ code: 'busy' })
+      expect(await commit(event)).toMatchObject([{ duplicate: true }])
+    },
+  )
+
+  test('a vacuum of a leaf, however long it takes, keeps no other from taking what comes', async () => {
+    const slot = async () =>
+      (await log.db.$client.query(`select last_value % 4 as slot from "${log.schema}".outbox_log_slot`)).rows[0].slot
+    const vacuum = await log.db.$client.connect()
+    await vacuum.query(`begin; lock table "${log.schema}".outbox_log_0 in share update exclusive mode`)
+    expect(await slot()).toBe('0')
+    await log.outbox.purge(everything)
+    expect(await slot()).toBe('1')
+    await vacuum.query('commit')
+    vacuum.release()
+    expect(await log.outbox.purge(everything)).toBe(2)
+  })
+
+  test('a leaf that is too young to go is not read', async () => {
+    await commit(...Array.from({ length: 2000 }, (_, n) => order(`o-${n}`)))
+    await (await handRelay(log.outbox)).drain()
+    const sql = (text: string) => log.db.$client.query(text.replaceAll('~', `"${log.schema}".outbox_`))
+    await sql(`select setval('~log_slot', pg_current_xact_id()::text::bigint * 4 + 1)`)
+    const read = async (name: string) => {
+      const text = 'select seq_tup_read::int as rows from pg_stat_user_tables where schemaname = $1 and relname = $2'
+      return (await log.db.$client.query(text, [log.schema, `outbox_${name}`])).rows[0].rows
+    }
+    await sql('create table ~sentinel as select 1 as n')
+    const before = await read('log_0')
+    await using own = openNodePostgres(database.url, { max: 1 })
+    const purging = pgOutbox({
+      db: drizzle({ client: own.db.$client }),
+      engine: 'log',
+      notify: 'off',
+      schema: log.schema ?? '',
+    })
+    for (let n = 0; n < 3; n++) expect(await purging.purge({ olderThanMs: 60_000, limit: 10 })).toBe(0)
+    await own.db.$client.query(`select * from "${log.schema}".outbox_sentinel`)
+    await own.db.$client.query('select pg_sleep(1.1)')
+    await own.db.$client.query('select 1')
+    await waitFor(async () => (await read('sentinel')) > 0, { what: 'the statistics' })
+    expect((await read('log_0')) - before).toBeLessThan(1000)
+    expect(await log.outbox.purge(everything)).toBe(2002)
+  })
+
+  test('what has ended aside, and stays for the log that it still stands in, hides nothing behind it', async () => {
+    await commit(...Array.from({ length: 2500 }, (_, n) => order(`o-${n}`)))
+    const relay = await handRelay(log.outbox)
+    const settle = async () => relay.settle((await relay.fetch({ limit: 5000 })).map((entry) => refused(entry)))
+    await settle()
+    await relay.drain({ limit: 5000 })
+    const sql = (text: string) => log.db.$client.query(text.replaceAll('~', `"${log.schema}".outbox_`))
+    // all at one time, as one statement writes them
+    await sql(`update ~entries set settled_at = now() - interval '1 hour'`)
+    await sql(`insert into ~entries (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, state, settled_at)
+      select gen_random_uuid(), 1, 'order', 'later', 'x', n, '{}', 'published', now() - interval '59 minutes'
+      from generate_series(1, 20) n`)
+    const young = { olderThanMs: 60_000 }
+    expect(await log.outbox.purge({ ...young, limit: 5 })).toBe(5)
+    expect(await log.outbox.purge({ ...young, limit: 3000 })).toBe(15)
+    expect(await log.outbox.purge({ ...young, limit: Number.POSITIVE_INFINITY })).toBe(0)
   })
 
   test('leaf after leaf under producers and two relays, everything is lent once, in order', {

@@ -291,6 +291,26 @@ describeWith('postgres', 'what a log may stumble over', () => {
     expect(places(await relay.drain())).toEqual(['a#1'])
   })
 
+  test('an entry is late where a higher one was published, and not where that is dead', async () => {
+    const relay = await handRelay(outbox)
+    for (const ends of ['dead', 'published'] as const) {
+      const early = await begin()
+      await early.enqueue(account(ends, 4))
+      await commit(account(ends, 5))
+      const five = await relay.fetch()
+      expect(places(five)).toEqual([`${ends}#5`])
+      await relay.settle(
+        five.map((entry) =>
+          ends === 'published' ? published(entry) : { entry, outcome: ends, reason: 'poison', blocksAggregate: false },
+        ),
+      )
+      await early.client.query('commit')
+      const four = await relay.fetch()
+      expect(four).toMatchObject([{ aggregateId: ends, sequence: 4, isLate: ends === 'published' }])
+      await relay.settle(four.map(published))
+    }
+  })
+
   test('a smooth drain leaves no dead row per entry', async () => {
     const count = 2000
     await commit(Array.from({ length: count }, (_, n) => order(`a-${n % 50}`)))

@@ -28,22 +28,27 @@ const batchSize = 1000
  * locked are left to them: nobody waits.
  *
  * Each batch begins where the one before it ended. What that deleted may have to stay in the index for as long as some
- * old transaction could still see it, and would be walked through again and again.
+ * old transaction could still see it, and would be walked through again and again. Rows that are kept count for nothing.
  */
 export async function purge(session: Session, purged: Purged, request: Request): Promise<number> {
   const age = String(Math.min(Math.max(0, request.olderThanMs), longestAgeMs))
   let from = Number.NEGATIVE_INFINITY
+  // rows that stand at the beginning, and are kept: so many of one time that a later time is not reached
+  let kept = 0
   let deleted = 0
   for (let left = whole(request.limit); left > 0; ) {
-    const batch = Math.min(batchSize, left)
-    const [row] = await session.run({ text: batchText(purged, batch), values: [age, String(from)] }, request)
+    const values = [age, String(from), String(kept)]
+    const [row] = await session.run({ text: batchText(purged, Math.min(batchSize, left)), values }, request)
     if (!row) throw new TypeError('The purge gave no row.')
     const old = numberIn(row, 'old')
-    deleted += numberIn(row, 'deleted')
-    if (old < batch) break
-    left -= old
+    const gone = numberIn(row, 'deleted')
+    deleted += gone
+    left -= gone
+    if (old < batchSize) break
     // a millisecond earlier, as times are finer than that
-    from = numberIn(row, 'last') - 1
+    const last = numberIn(row, 'last') - 1
+    kept = last > from ? 0 : kept + old - gone
+    from = Math.max(from, last)
   }
   return deleted
 }
@@ -53,7 +58,7 @@ export async function purge(session: Session, purged: Purged, request: Request):
  * for every batch: so the bound on the age stands outside, and the limit is one that it cannot know. The limit that
  * it does know keeps it from compiling what it takes for a long query.
  */
-function batchText({ table, key, time, condition, spared }: Purged, limit: number): string {
+function batchText({ table, key, time, condition, spared }: Purged, most: number): string {
   const sameKey = (one: string, other: string): string =>
     key.map((column) => `${one}.${column} = ${other}.${column}`).join(' and ')
   return `
@@ -64,14 +69,16 @@ with old as materialized (
     from ${table}
     where ${condition ? `${condition} and ` : ''}${time} >= to_timestamp($2::text::float8 / 1000)
     order by ${time}
-    limit (select ${limit})
+    limit (select ${batchSize}) offset $3::text::bigint
   ) front
   where ${time} <= now() - $1::text::float8 * interval '1 millisecond'
-  limit ${limit}
+  limit ${batchSize}
 ),
 free as materialized (
   select ${key.map((column) => `t.${column}`).join(', ')}
   from old join ${table} t on ${sameKey('t', 'old')}${spared ? `\n  where not ${spared}` : ''}
+  order by old.${time}
+  limit ${most}
   for update of t skip locked
 ),
 deleted as (

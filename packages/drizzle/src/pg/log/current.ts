@@ -8,7 +8,8 @@ const mostLooks = 20
 
 /**
  * Runs a statement, and again where a cursor that it read moved before it could write it: its column `is_stale` says so.
- * Under a lease that stands, only a fetch that its caller gave up comes in between.
+ * Under a lease that stands, only a fetch that its caller gave up comes in between. Again as well where a row that it
+ * moved aside met one that was committed meanwhile: now it is seen.
  *
  * @param statement - or what makes it for the first look, the second, and so on
  *
@@ -20,10 +21,18 @@ export async function runUntilCurrent(
   options: CallOptions,
 ): Promise<readonly Row[]> {
   for (let look = 1; look <= mostLooks; look++) {
-    const rows = await session.run(typeof statement === 'function' ? statement(look) : statement, options)
-    if (!rows.some((row) => booleanIn(row, 'is_stale'))) return rows
+    try {
+      const rows = await session.run(typeof statement === 'function' ? statement(look) : statement, options)
+      if (!rows.some((row) => booleanIn(row, 'is_stale'))) return rows
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error
+    }
   }
   throw new OutboxError('busy', 'Other statements keep moving the cursors of these leases: call again.', {
     system: 'postgresql',
   })
+}
+
+function isUniqueViolation(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '23505'
 }

@@ -166,15 +166,50 @@ export function isStale(wanted: string): string {
 export const movedColumns: string =
   'position, id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at, enqueued_at'
 
-/** SQL that moves rows aside: into the table that the mark engine's statements work on, whole, at their own place. */
-export function moveAside(
-  { entries }: Names,
-  from: string,
-  more: { readonly columns: string; readonly values: string },
-) {
-  return `insert into ${entries} (${movedColumns}${more.columns && `, ${more.columns}`}) overriding system value
-  select ${movedColumns}${more.values && `, ${more.values}`}
-  ${from}
+/** SQL for what a row has aside besides what it had in the log; without it, it is pending there. */
+export type Aside = Readonly<
+  Partial<Record<'state' | 'refused' | 'crashes' | 'settled_at' | 'settled_by' | 'reason', string>>
+>
+
+/**
+ * SQL that moves rows aside: into the table that the mark engine's statements work on, whole, at their own place.
+ *
+ * Where another entry has the number there, the two cannot stand side by side. A statement that fails would stop a lane,
+ * and who skipped the row would lose it. So it becomes a dead letter, under a number that no caller can give, which says
+ * the one that it had. A producer with the mark engine, which does not look into the log, can write such an entry.
+ *
+ * Plan: that other entry is looked for with one probe for each row. Its id is compared as well, so no planner can take
+ * the search for one that a hash of the whole table would answer.
+ */
+export function moveAside({ entries }: Names, from: string, aside: Aside = {}): string {
+  const { state, refused, crashes, settled_at, settled_by, reason } = {
+    ...{ state: "'pending'", refused: '0', crashes: '0' },
+    ...{ settled_at: 'null::timestamptz', settled_by: 'null::text', reason: 'null::text' },
+    ...aside,
+  }
+  return `insert into ${entries} (${movedColumns}, refused, crashes, state, settled_at, settled_by, reason)
+    overriding system value
+  select ${movedColumns.replace('sequence', 'case when is_double then -1 - sequence else sequence end')}, refused, crashes,
+    case when is_lost then 'dead' else state end,
+    case when is_lost then now() else settled_at end,
+    case when is_lost then 'the log' else settled_by end,
+    case when is_double and (is_lost or state = 'dead')
+      then 'Another entry has the number ' || sequence || ' of this aggregate.' || coalesce(' ' || reason, '')
+      else reason end
+  from (
+    select *, is_double and state = 'pending' as is_lost
+    from (
+      select *, exists (
+          select from ${entries} t
+          where t.aggregate_type = going.aggregate_type and t.aggregate_id = going.aggregate_id
+            and t.sequence = going.sequence and t.id <> going.id) as is_double
+      from (
+        select ${movedColumns}, ${refused} as refused, ${crashes} as crashes, ${state} as state,
+          ${settled_at} as settled_at, ${settled_by} as settled_by, ${reason} as reason
+        ${from}
+      ) going
+    ) compared
+  ) told
   on conflict (id) do nothing`
 }
 

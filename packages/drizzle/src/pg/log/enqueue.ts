@@ -1,4 +1,5 @@
 import type { Names } from '../names.ts'
+import { literal } from '../statement.ts'
 
 /** The parts of the insert that differ: where entries are looked for, and where they are written. */
 export interface Target {
@@ -53,7 +54,12 @@ select 'stale', slot::text, null from current where is_older`,
 
 /**
  * A CTE for the leaf that takes what is enqueued now. It is the value of a sequence, which an old snapshot sees too, with
- * the transaction that chose it: a snapshot older than that cannot know which ids stand in the leaf before.
+ * the transaction that wrote it last (`notingSlot`): a snapshot older than that cannot know which ids stand in the leaf
+ * before, or stood in one that was emptied since.
+ *
+ * Only a transaction has such a snapshot that keeps one from its beginning. A statement at READ COMMITTED takes its own
+ * when it has the lock on the log. So where it does not know the transaction, that is another server's: what is enqueued
+ * waits in the log then, for `emptyLog`.
  *
  * The value changes only while no transaction has the log open for writing, and not while one has: all that are open at
  * once write into one leaf, where unique indexes make them wait for each other.
@@ -61,8 +67,19 @@ select 'stale', slot::text, null from current where is_older`,
 export function currentSlot(slotSequence: string): string {
   return `current as materialized (
   select (last_value % 4)::smallint as slot,
-    last_value >= 4 and not pg_visible_in_snapshot((last_value / 4)::text::xid8, pg_current_snapshot()) as is_older
+    last_value >= 4 and not pg_visible_in_snapshot((last_value / 4)::text::xid8, pg_current_snapshot())
+      and current_setting('transaction_isolation') in ('repeatable read', 'serializable') as is_older
   from ${slotSequence}
 ),
 `
+}
+
+/**
+ * A statement of PL/pgSQL that notes a leaf as the one that takes what is enqueued, and this transaction as the one that
+ * changed what stands in the leaves, which older snapshots cannot know.
+ *
+ * @param slot - SQL for a number
+ */
+export function notingSlot({ log_slot }: Names, slot: string): string {
+  return `perform setval(${literal(log_slot)}, pg_current_xact_id()::text::bigint * 4 + ${slot})`
 }

@@ -23,8 +23,8 @@ export interface Mood {
   roughFor: number
   /** fetches for which nobody looks behind the aggregates that fill a front */
   crowdedFor: number
-  /** the log left no room for what stands aside and is due: that comes first */
-  owesSide: boolean
+  /** partitions in which the log left no room for what stands aside and is due: that comes first */
+  readonly owesSide: Set<number>
 }
 
 /** After something out of the ordinary, more of it is likely. */
@@ -46,8 +46,8 @@ export async function fetch(
 ): Promise<readonly DueEntry[]> {
   if (request.leases.length === 0 || request.limit < 1) return []
   const leases = byPartition(request.leases)
-  if (mood.owesSide) {
-    mood.owesSide = false
+  const owesSide = request.leases.filter(({ partition }) => mood.owesSide.delete(partition)).length > 0
+  if (owesSide) {
     const side = await session.run(fetchStatement(names, request, besideLog(names, false)), request)
     const aside = side.flatMap((row) => lentIn(row, leases))
     if (aside.length > 0) return aside
@@ -77,7 +77,11 @@ export async function fetch(
     const rest = whatIsLeft(request, ofLog)
     const side = rest ? await session.run(fetchStatement(names, rest, besideLog(names, ofLog.length > 0)), request) : []
     const aside = side.flatMap((row) => lentIn(row, leases))
-    mood.owesSide = aside.length === 0 && ofLog.length > 0 && first !== undefined && booleanIn(first, 'is_side_due')
+    const isLeftOut = aside.length === 0 && ofLog.length > 0 && first !== undefined && booleanIn(first, 'is_side_due')
+    for (const { partition } of request.leases) {
+      if (isLeftOut) mood.owesSide.add(partition)
+      else mood.owesSide.delete(partition)
+    }
     const due = [...aside, ...ofLog]
     const cleared = clearedIn(side)
     const parked = moved + cleared.parked
@@ -277,8 +281,7 @@ moved as (
     join ${log} l on l.slot = p.slot and l.partition = p.partition and l.position = p.position
     where p.goes_aside or (p.is_too_much and (p.is_hot or p.position < p.last_good))
     order by l.position
-  ) going`,
-    { columns: '', values: '' },
+  ) lifted`,
   )}
   returning id
 ),

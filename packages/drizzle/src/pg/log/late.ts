@@ -1,17 +1,18 @@
 import type { Names } from '../names.ts'
-import { isPassed } from './cursor.ts'
+import { isPassed, standsAside } from './cursor.ts'
 
 /**
  * SQL for whether a row of the log is late: a higher sequence of its aggregate was published before. Only where callers
  * number; others cost one look at a table of a few rows.
  *
+ * What stands aside was published if it says so there, and not because the log has passed it: it may be dead. The order
+ * in the subquery keeps the planner from joining what is a few probes.
+ *
  * @param row - an alias, with the columns of the log; a table `cursor` has the cursor of its partition
  * @returns an expression, and the joins that it needs
  */
-export function lateness(
-  { entries, meta, log }: Names,
-  row: string,
-): { readonly isLate: string; readonly joins: string } {
+export function lateness(names: Names, row: string): { readonly isLate: string; readonly joins: string } {
+  const { entries, meta, log } = names
   const isAbove = (other: string): string =>
     `${other}.aggregate_type = ${row}.aggregate_type and ${other}.aggregate_id = ${row}.aggregate_id
       and ${other}.sequence > ${row}.sequence`
@@ -21,10 +22,14 @@ export function lateness(
     where numbered.key is not null and ${isAbove('e')} and e.state = 'published')) is true`,
     joins: `left join ${meta} numbered on numbered.key = 'sequence-source:' || ${row}.aggregate_type and numbered.value = 'caller'
 left join lateral (
-  select ${isPassed('n', 'cursor')} as is_passed
-  from ${log} n join cursor on cursor.partition = ${row}.partition
-  where numbered.key is not null and ${isAbove('n')}
-  order by n.sequence
+  select next.is_passed
+  from (
+    select n.id, ${isPassed('n', 'cursor')} as is_passed
+    from ${log} n join cursor on cursor.partition = ${row}.partition
+    where numbered.key is not null and ${isAbove('n')}
+    order by n.sequence
+  ) next
+  where not next.is_passed or not ${standsAside(names, 'next')}
   limit 1
 ) above on true`,
   }

@@ -4,7 +4,7 @@ import * as mark from '../leases.ts'
 import type { Names } from '../names.ts'
 import type { Session } from '../session.ts'
 import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
-import { identity } from './server.ts'
+import { serverIdentity } from './server.ts'
 import { logVersion } from './tables.ts'
 
 type Request<Method extends 'join' | 'poll' | 'acquire' | 'release'> = Parameters<LeasedSource[Method]>[0]
@@ -13,6 +13,7 @@ type Request<Method extends 'join' | 'poll' | 'acquire' | 'release'> = Parameter
 export async function join(session: Session, names: Names, request: Request<'join'>): Promise<{ source: string }> {
   const { log_cursors, leases, meta } = names
   const joined = await mark.join(session, names, request)
+  const identity = await serverIdentity(session, request)
   const text = `
 with cursors as (
   insert into ${log_cursors} (partition)
@@ -21,10 +22,10 @@ with cursors as (
   on conflict do nothing
 )
 insert into ${meta} (key, value)
-select * from (values ('log-server', ${identity}), ('log-version', '${logVersion}')) missing (key, value)
-where not exists (select from ${meta} m where m.key = missing.key)
+select * from (values ('log-server', $1::text), ('log-version', '${logVersion}')) missing (key, value)
+where value is not null and not exists (select from ${meta} m where m.key = missing.key)
 on conflict do nothing`
-  await session.run({ text, values: [] }, request)
+  await session.run({ text, values: [identity ?? null] }, request)
   return joined
 }
 
@@ -73,7 +74,7 @@ crashed_of_log as (
     cross join lateral (select * from ${log} l where l.id = noted.id and l.partition = noted.partition limit 1) l
     order by l.position
   ) crashed_rows`,
-    { columns: 'crashes', values: '1' },
+    { crashes: '1' },
   )}
 )`
   return mark.acquire(session, names, request, also)

@@ -3,8 +3,10 @@ import type { Names } from '../names.ts'
 import { longestAgeMs, purge as purgeRows } from '../purge.ts'
 import { booleanIn, numberIn } from '../rows.ts'
 import type { Session } from '../session.ts'
+import { literal } from '../statement.ts'
 import { settledStates } from '../states.ts'
 import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
+import { notingSlot } from './enqueue.ts'
 import { leafOf, slots } from './tables.ts'
 
 type Request = Parameters<LeasedSource['purge']>[0]
@@ -19,8 +21,8 @@ const fewOwed = 1000
  * `LeasedSource.purge`: empties leaves of the log that are passed, and deletes what has ended aside.
  *
  * The log goes leaf by leaf: a leaf is truncated once all of it was seen passed `olderThanMs` ago, so its entries stay
- * for up to twice that time, and the count that it adds may be above the limit. Where a lock cannot be had at once,
- * because a transaction that has enqueued is open, the leaf stays for the next purge.
+ * for up to twice that time, and the count that it adds may be above the limit, and of a large leaf is an estimate. Where
+ * a lock cannot be had at once, because a transaction that has enqueued is open, the leaf stays for the next purge.
  */
 export async function purge(session: Session, names: Names, request: Request): Promise<number> {
   const ageMs = Math.min(Math.max(0, request.olderThanMs), longestAgeMs)
@@ -57,13 +59,15 @@ join ${log_leaves} using (slot)`
   if (!row || !booleanIn(row, 'is_time')) return
   const next = numberIn(row, 'next')
   // The lock waits for all who have enqueued and are open, and holds new ones up meanwhile: shortly, or not at all.
+  // `only`: every writer locks the parent, and a vacuum of a leaf, which may take hours, keeps nothing up.
   await underLock(
     session,
-    `lock table ${log} in share mode`,
+    names,
+    `lock table only ${log} in share mode`,
     `
     if (select last_value % 4 from ${log_slot}) = ${numberIn(row, 'slot')} then
       update ${log_leaves} set opened_at = now(), drained_at = null where slot = ${next};
-      perform setval('${log_slot.replaceAll("'", "''")}', pg_current_xact_id()::text::bigint * 4 + ${next});
+      ${notingSlot(names, String(next))};
     end if;`,
   )
 }
@@ -88,7 +92,7 @@ async function emptyLeaf(
   ageMs: number,
   options: CallOptions,
 ): Promise<number> {
-  const { entries, log_slot, log_leaves } = names
+  const { log_slot, log_leaves } = names
   const leaf = leafOf(names, slot)
   const look = `
 select exists (select from ${leaf}) and (select last_value % 4 from ${log_slot}) <> ${slot} as is_closed,
@@ -99,22 +103,41 @@ select exists (select from ${leaf}) and (select last_value % 4 from ${log_slot})
   const drain = `
 update ${log_leaves} set drained_at = coalesce(drained_at, now())
 where slot = ${slot} and not exists (${owedOf(names, slot, 'id, position')})
-returning drained_at <= now() - ${ageMs} * interval '1 millisecond' as is_old,
-  ((select count(*) from ${leaf})
-    - (select count(*) from ${entries} e where exists (select from ${leaf} l where l.id = e.id)))::int as count`
+returning drained_at <= now() - ${ageMs} * interval '1 millisecond' as is_old`
   const [drained] = await session.run({ text: drain, values: [] }, options)
   if (!drained || !booleanIn(drained, 'is_old')) return 0
+  const [counted] = await session.run({ text: countText(names, slot), values: [] }, options)
   await underLock(
     session,
+    names,
     `lock table ${leaf} in access exclusive mode`,
     `
-    if not exists (${owedOf(names, slot, 'id, position')}) then
+    if (select last_value % 4 from ${log_slot}) <> ${slot}
+      and not exists (${owedOf(names, slot, 'id, position')})
+    then
       truncate ${leaf};
+      ${notingSlot(names, `(select last_value % 4 from ${log_slot})`)};
       update ${log_leaves} set drained_at = null where slot = ${slot};
     end if;`,
   )
   const [after] = await session.run({ text: `select exists (select from ${leaf}) as is_there`, values: [] }, options)
-  return after && !booleanIn(after, 'is_there') ? numberIn(drained, 'count') : 0
+  return after && !booleanIn(after, 'is_there') && counted ? numberIn(counted, 'count') : 0
+}
+
+/** A leaf of more entries than that is not read again, only to be counted. */
+const countedLeaf = 50_000
+
+/** SQL for how many entries go with a leaf: what stands aside is counted there. Of a large leaf, what was analyzed. */
+function countText(names: Names, slot: number): string {
+  const leaf = leafOf(names, slot)
+  return `
+select case
+    when read < ${countedLeaf} then of_log
+    else greatest(of_log, (select reltuples::bigint from pg_class where oid = ${literal(leaf)}::regclass)) end::text as count
+from (
+  select count(*) as read, count(*) filter (where not ${standsAside(names, 'l')}) as of_log
+  from (select id from ${leaf} limit ${countedLeaf}) l
+) beginning`
 }
 
 /** Moves aside what holds a leaf, except where some of it is in hand. */
@@ -140,16 +163,17 @@ ${moveAside(
   `from owed
   where partition in (select partition from free union all select partition from cursor where version < 0)
   order by position`,
-  { columns: '', values: '' },
 )}`
   await session.run({ text, values: [] }, options)
 }
 
-/** Runs a block under a lock, if that can be had soon. */
-async function underLock(session: Session, lock: string, block: string): Promise<void> {
+/** Runs a block under a lock, if that can be had soon, and while no other purge runs one. */
+async function underLock(session: Session, { log_leaves }: Names, lock: string, block: string): Promise<void> {
   const text = `do $purge$ begin
   perform set_config('lock_timeout', '${lockMs}', true);
   begin
+    -- what one of them reads of the current slot and writes back, no other may change meanwhile
+    perform from ${log_leaves} order by slot for update;
     ${lock};
     ${block}
   exception when lock_not_available then null;

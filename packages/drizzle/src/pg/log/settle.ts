@@ -154,13 +154,14 @@ set_aside as (
     select of_log.*, reach.position as reached
     from of_log join noted using (partition) left join reach using (partition)
     order by of_log.position
-  ) going
+  ) lifted
   where case outcome when 'published' then not is_in_hand else outcome is not null or position <= reached end`,
     {
-      columns: 'state, refused, settled_at, settled_by, reason',
-      values: `case outcome when 'published' then 'published' when 'dead' then 'dead' else 'pending' end,
-    coalesce(is_refusal, false)::integer,
-    case when outcome in ('published', 'dead') then now() end, case outcome when 'dead' then holder end, reason`,
+      state: `case outcome when 'published' then 'published' when 'dead' then 'dead' else 'pending' end`,
+      refused: 'coalesce(is_refusal, false)::integer',
+      settled_at: "case when outcome in ('published', 'dead') then now() end",
+      settled_by: "case outcome when 'dead' then holder end",
+      reason: 'reason',
     },
   )}
   returning id

@@ -69,8 +69,8 @@ ${moveAside(
     cross join lateral (select * from ${log} l where l.id = given.id limit 1) l
     join cursor on cursor.partition = l.partition
     where not ${isPassed('l', 'cursor')}
-  ) going`,
-  { columns: 'state, settled_at', values: `'published', now()` },
+  ) lifted`,
+  { state: "'published'", settled_at: 'now()' },
 )}`
   await session.run({ text, values: [arrayOf(ids.filter(isUuid))] }, options)
 }
