@@ -23,6 +23,7 @@ export interface PlanNode {
  */
 export function explaining(pool: Pool, onPlan: (plan: PlanNode, isCompiled: boolean) => void): Pool {
   return watching(pool, async ({ name, text, values }) => {
+    if (/^(begin|commit|rollback)\b/.test(text)) return
     const client = await pool.connect()
     const explain = async (statement: string, bound: readonly unknown[] = []): Promise<void> => {
       await client.query('begin')

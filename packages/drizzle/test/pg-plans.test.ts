@@ -1,4 +1,5 @@
-import type { Lease } from '@outbox/core'
+import { randomUUID } from 'node:crypto'
+import { event, type Lease } from '@outbox/core'
 import { pgInbox, pgOutbox, setup, setupInbox } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
@@ -50,7 +51,7 @@ describeWith('postgres', 'plans on half a million entries', () => {
     const calls = () => {
       plans = []
       const db = drizzle({ client: explaining(pool, (plan) => plans.push(plan)) })
-      return { outbox: pgOutbox({ db, notify: 'off' }), inbox: pgInbox({ db }) }
+      return { db, outbox: pgOutbox({ db, notify: 'off' }), inbox: pgInbox({ db }) }
     }
 
     beforeAll(async () => {
@@ -84,6 +85,19 @@ describeWith('postgres', 'plans on half a million entries', () => {
       })
       await outbox.settle({ leases, settlements })
       expectCheap()
+    })
+
+    test('enqueue, of one and of hundreds, new and known', async () => {
+      const { db, outbox } = calls()
+      const placed = (count: number) =>
+        Array.from({ length: count }, (_, n) =>
+          event('order.placed', { id: randomUUID(), aggregateId: `${n}`, payload: {} }),
+        )
+      const [one, hundreds] = [placed(1), placed(500)]
+      for (const batch of [one, placed(1), hundreds, one, hundreds]) {
+        await db.transaction((tx) => outbox.enqueue(tx, batch))
+        expectCheap()
+      }
     })
 
     test('fetchUnpublished and markPublished', async () => {

@@ -208,7 +208,7 @@ export const inbox = inboxTable(${JSON.stringify(ownPlace)})
   test('without the tables, enqueue says that set-up is missing', async () => {
     const outbox = pgOutbox({ db })
     const error = await setupRequired(db.transaction((tx) => outbox.enqueue(tx, placed)))
-    expect(error.message).toContain('outbox_meta')
+    expect(error.message).toContain('relation "outbox_sequences" does not exist')
     expect(error.message).toContain('setup(db)')
   })
 })

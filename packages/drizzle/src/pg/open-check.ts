@@ -17,6 +17,9 @@ import { literal, type Statement } from './statement.ts'
  */
 export type OpenCheck = 'clock' | 'setting'
 
+/** SQL, for a statement that travels as a simple query. Where it does not hold, a transaction may be open all the same. */
+export const isOpenByClock = 'transaction_timestamp() <> statement_timestamp()'
+
 /**
  * Runs one statement on a transaction's handle.
  *
@@ -31,7 +34,7 @@ export async function runWhileOpen(
   wasOpen: (rows: readonly Row[]) => boolean,
 ): Promise<readonly Row[]> {
   if (openCheck === 'clock') {
-    const rows = await session.runInlined(statementWhere('transaction_timestamp() <> statement_timestamp()'))
+    const rows = await session.runInlined(statementWhere(isOpenByClock))
     // a server with a coarse clock (PGlite behind a socket) may have begun both at once: the setting tells for sure
     if (wasOpen(rows)) return rows
   }
