@@ -1,6 +1,6 @@
 import type { DeadLetter, DeadLetterFilter } from '@outbox/core'
 import { lentContent } from './fetch.ts'
-import { aggregateOf, byPosition, deleteRow, moveRow } from './rows.ts'
+import { aggregateOf, byPosition, deleteRow, moveRow, rowOf } from './rows.ts'
 import type { Row, State } from './state.ts'
 
 export function listDead(
@@ -8,7 +8,7 @@ export function listDead(
   page: { readonly after?: string; readonly limit: number; readonly where?: DeadLetterFilter },
 ): DeadLetter[] {
   // The row of `after` keeps its position when it is requeued or discarded between two pages.
-  const after = page.after === undefined ? 0 : (state.rows.get(page.after)?.position ?? Number.POSITIVE_INFINITY)
+  const after = page.after === undefined ? 0 : (rowOf(state, page.after)?.position ?? Number.POSITIVE_INFINITY)
   const fits = filterOf(page.where ?? {})
   return [...state.rows.values()]
     .filter((row) => row.position > after)
@@ -51,7 +51,7 @@ export function discard(state: State, ids: readonly string[]): number {
 }
 
 function deadRows(state: State, ids: readonly string[]): Row[] {
-  return [...new Set(ids)].flatMap((id) => state.rows.get(id) ?? []).filter((row) => row.state.kind === 'dead')
+  return [...new Set(ids.flatMap((id) => rowOf(state, id) ?? []))].filter((row) => row.state.kind === 'dead')
 }
 
 export function purge(state: State, request: { readonly olderThanMs: number; readonly limit: number }): number {

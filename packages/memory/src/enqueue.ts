@@ -22,20 +22,24 @@ export async function enqueue(
 ): Promise<readonly Receipt[]> {
   const transaction = transactions.of(handle)
   const entries = entriesFrom(events, options)
-  for (const name of lockNames(entries)) {
+  for (const name of lockNames(state, entries)) {
     const turn = transactions.locks.take(transaction, name)
     if (!turn) continue
     await turn
     transactions.of(handle) // it may have ended while it waited
   }
-  const others = [...transactions.open].filter((other) => other !== transaction).flatMap((other) => other.staged)
-  return stage(state, transaction, entries, others)
+  return stage(state, transaction, entries)
 }
 
-/** What two transactions must not write at once: the same id, the same number, the next number of an aggregate. */
-function lockNames(entries: readonly NewEntry[]): string[] {
+/**
+ * What two transactions must not write at once: how a type is numbered, the same id, the same number, the next number
+ * of an aggregate. The types come first: who waits for one holds nothing that its first transaction may need.
+ */
+function lockNames(state: State, entries: readonly NewEntry[]): string[] {
+  const types = new Set<string>()
   const names = new Set<string>()
   for (const entry of entries) {
+    if (!state.sequenceSources.has(entry.aggregateType)) types.add(`type ${entry.aggregateType}`)
     names.add(`id ${entry.id}`)
     names.add(
       entry.sequence === undefined
@@ -43,22 +47,16 @@ function lockNames(entries: readonly NewEntry[]): string[] {
         : `sequence ${entry.sequence} of ${aggregateKey(entry)}`,
     )
   }
-  return [...names].sort()
+  return [...[...types].sort(), ...[...names].sort()]
 }
 
 /**
  * Adds entries to what the transaction has written, numbered, sorted by sequence; receipts in the order given.
  *
- * @param others - rows of transactions that are still open: their way of numbering a type binds this one too
  * @throws {OutboxError} `sequence-source-mixed`, `sequence-conflict`; then nothing was staged
  */
-export function stage(
-  state: State,
-  transaction: OpenTransaction,
-  entries: readonly NewEntry[],
-  others: readonly Row[] = [],
-): readonly Receipt[] {
-  const view = viewOf(state, transaction.staged, others)
+export function stage(state: State, transaction: OpenTransaction, entries: readonly NewEntry[]): readonly Receipt[] {
+  const view = viewOf(state, transaction.staged)
   const rows: Row[] = []
   const written = entriesToWrite(entries)
   const stored = new Map<string, Stored>()
@@ -107,12 +105,11 @@ interface View {
   readonly add: (row: Row) => void
 }
 
-function viewOf(state: State, own: readonly Row[], others: readonly Row[]): View {
+function viewOf(state: State, own: readonly Row[]): View {
   const ids = new Map<string, Row>()
   const taken = new Set<string>()
   const last = new Map<string, number>()
   const sources = new Map<string, SequenceSource>()
-  for (const row of others) sources.set(row.entry.aggregateType, row.numberedBy)
   const place = (entry: NewEntry): string => `${entry.sequence} ${aggregateKey(entry)}`
   const add = (row: Row): void => {
     ids.set(row.entry.id, row)

@@ -3,7 +3,7 @@ import { bulkDeadLetters } from '@outbox/core/adapter'
 import { discard, listDead, purge, requeue } from './dead-letters.ts'
 import { fetch } from './fetch.ts'
 import { acquire, join, poll, release } from './leases.ts'
-import { moveRow, pendingRows } from './rows.ts'
+import { moveRow, pendingRows, rowOf } from './rows.ts'
 import { settle } from './settle.ts'
 import type { Row, State } from './state.ts'
 import { stats } from './stats.ts'
@@ -74,7 +74,7 @@ export function outboxEntry(row: Row): OutboxEntry {
 
 export function markPublished(state: State, ids: readonly string[]): void {
   for (const id of ids) {
-    const row = state.rows.get(id)
+    const row = rowOf(state, id)
     if (row?.state.kind !== 'pending') continue
     moveRow(state, row, { kind: 'published', at: new Date(state.now()), since: state.clock.monotonic() })
   }

@@ -17,7 +17,10 @@ import { emptyState, type Row } from './state.ts'
 
 export interface RecordingOutbox extends Outbox<unknown> {
   readonly enqueue: (tx: unknown, events: OneOrMany<Enqueueable>) => readonly Receipt[]
-  /** what was enqueued, in order, as it was given; an event whose id was there already is not kept twice */
+  /**
+   * What was enqueued, in order, as it was given: copies of its records, arrays and dates, so that changing them
+   * afterwards changes nothing here. An event whose id was there already is not kept twice.
+   */
   readonly events: readonly DomainEvent[]
   /** the same as a store would keep it: with ids, sequences, JSON text; published ones included */
   readonly entries: readonly OutboxEntry[]
@@ -56,7 +59,7 @@ export function recordingOutbox(ids: IdSources = {}): RecordingOutbox {
       for (const row of staged) addRow(state, row)
       const batch: readonly Enqueueable[] = isMany(given) ? given : [given]
       batch.forEach((event, index) => {
-        if (receipts[index]?.duplicate === false) events.push(asEvent(event))
+        if (receipts[index]?.duplicate === false) events.push(copied(asEvent(event)))
       })
       return receipts
     },
@@ -73,6 +76,15 @@ export function recordingOutbox(ids: IdSources = {}): RecordingOutbox {
 
 function isMany(events: OneOrMany<Enqueueable>): events is readonly Enqueueable[] {
   return Array.isArray(events)
+}
+
+/** Objects of the caller's own classes are kept as they are: nobody else can say what a copy of one is. */
+function copied<T>(value: T): T
+function copied(value: unknown): unknown {
+  if (value instanceof Date) return new Date(value)
+  if (Array.isArray(value)) return value.map((item) => copied(item))
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(Object.entries(value).map(([key, property]) => [key, copied(property)]))
 }
 
 function asEvent(given: Enqueueable): DomainEvent {

@@ -25,6 +25,11 @@ export function moveRow(state: State, row: Row, next: EntryState): void {
   }
 }
 
+/** The row of an id as a caller writes it: a UUID in capitals is the same one. */
+export function rowOf(state: State, id: string): Row | undefined {
+  return state.rows.get(id.toLowerCase())
+}
+
 /** Forgets a row for good. The aggregate's counter stays. */
 export function deleteRow(state: State, row: Row): void {
   aggregateOf(state, row).bySequence.delete(row.entry.sequence)

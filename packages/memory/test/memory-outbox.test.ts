@@ -102,6 +102,8 @@ describe('memoryOutbox', () => {
 
   it('keeps its positions when a transaction that came first commits last', async () => {
     const outbox = memoryOutbox()
+    // others wait for a type's first event, which settles how the type is numbered
+    await outbox.transaction((tx) => outbox.enqueue(tx, placed('type')))
     const late = await new Promise<{ readonly commit: () => Promise<unknown> }>((resolve) => {
       let end: () => void = () => undefined
       const ending = new Promise<void>((resolveEnding) => {
@@ -120,7 +122,11 @@ describe('memoryOutbox', () => {
     })
     await outbox.transaction((tx) => outbox.enqueue(tx, placed('second')))
     await late.commit()
-    expect((await outbox.fetchUnpublished(10)).map(({ aggregateId }) => aggregateId)).toEqual(['first', 'second'])
+    expect((await outbox.fetchUnpublished(10)).map(({ aggregateId }) => aggregateId)).toEqual([
+      'type',
+      'first',
+      'second',
+    ])
   })
 
   it("tells conflicts at once with onConflict: 'busy', and takes the transaction when it is run again", async () => {
@@ -131,6 +137,14 @@ describe('memoryOutbox', () => {
       await expect(place()).rejects.toMatchObject({ code: 'busy', isRetryable: true })
     })
     expect(await place()).toMatchObject([{ sequence: 2 }])
+  })
+
+  it('knows an id in capitals', async () => {
+    const outbox = memoryOutbox()
+    const id = crypto.randomUUID()
+    await outbox.transaction((tx) => outbox.enqueue(tx, { ...placed('a'), id }))
+    await outbox.markPublished([id.toUpperCase()])
+    expect(outbox.isEmpty).toBe(true)
   })
 
   it('refuses options that cannot work', () => {

@@ -34,6 +34,22 @@ describe('recordingOutbox', () => {
     expect(orders).toBeDefined()
   })
 
+  it('keeps what was given then, whatever becomes of it', async () => {
+    const outbox = recordingOutbox()
+    const payload = { lines: [{ price: 1 }], at: new Date(0) }
+    const given = { ...event('order.placed', { aggregateId: '7', payload }), headers: { tenant: 'blue' } }
+    outbox.enqueue(tx, given)
+    payload.lines.push({ price: 2 })
+    payload.at.setTime(1)
+    given.headers.tenant = 'red'
+    expect(outbox.events).toEqual([
+      {
+        ...event('order.placed', { aggregateId: '7', payload: { lines: [{ price: 1 }], at: new Date(0) } }),
+        headers: { tenant: 'blue' },
+      },
+    ])
+  })
+
   it('hands out receipts like a store: numbered per aggregate, duplicates named', () => {
     const outbox = recordingOutbox()
     const id = crypto.randomUUID()

@@ -65,6 +65,27 @@ describe('a transaction', () => {
     expect((await outbox.fetchUnpublished(10)).map(({ sequence }) => sequence)).toEqual([1, 2])
   })
 
+  it('that ends while several of its calls wait for another refuses them all, and keeps nobody waiting', async () => {
+    const outbox = memoryOutbox()
+    let end: () => void = () => undefined
+    const ending = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const first = outbox.transaction(async (tx) => {
+      await outbox.enqueue(tx, placed('a'))
+      await ending
+    })
+    let forgotten: Promise<PromiseSettledResult<unknown>[]> = Promise.resolve([])
+    await outbox.transaction((tx) => {
+      forgotten = Promise.allSettled([outbox.enqueue(tx, placed('a')), outbox.enqueue(tx, placed('a'))])
+    })
+    const refused = { status: 'rejected', reason: { code: 'not-a-transaction' } }
+    expect(await forgotten).toMatchObject([refused, refused])
+    end()
+    await first
+    expect(await outbox.transaction((tx) => outbox.enqueue(tx, placed('a')))).toMatchObject([{ sequence: 2 }])
+  })
+
   it('may run two enqueues at once: a deadlock through the queue of a lock is noticed too', async () => {
     const outbox = memoryOutbox()
     const outcomes = await Promise.allSettled(
