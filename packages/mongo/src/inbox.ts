@@ -59,7 +59,7 @@ export function mongoInbox(options: MongoInboxOptions): MongoInbox {
       // a mark that is there stays as it is; the time is the server's
       const update = [{ $set: { handledAt: { $ifNull: ['$handledAt', '$$NOW'] } } }]
       const mark = { q: { _id: { consumer, messageId } }, u: update, upsert: true }
-      const inserted = await transaction.update(names.inbox, [mark])
+      const inserted = await transaction.inTurn(() => transaction.update(names.inbox, [mark]))
       if (inserted.length === 0) return false
       await handler()
       return true

@@ -89,7 +89,8 @@ export function mongoOutbox(options: MongoOutboxOptions): MongoOutbox {
   return Object.freeze({
     async enqueue(session: MongoSession, events: OneOrMany<Enqueueable>) {
       const entries = entriesFrom(events, entryOptions)
-      return enqueue(enqueueOptions, transactionOn(db, session, 'enqueue'), entries)
+      const transaction = transactionOn(db, session, 'enqueue')
+      return transaction.inTurn(() => enqueue(enqueueOptions, transaction, entries))
     },
     subscribe: async (wake) => (watch ? keepWatching(() => watchEntries(db, names), wake) : nothingToEnd),
     ...relaySide(db, context),

@@ -1,13 +1,16 @@
 import { OutboxError } from '@outbox/core'
 import type { MongoDatabase, MongoSession } from './driver.ts'
 import { codeOf, duplicateKey, translatedInTransaction } from './errors.ts'
+import { inTurn } from './turns.ts'
 import { type Document, documentIn, documentsIn, isDocument, numberIn, unexpected } from './values.ts'
 
 type Method = 'enqueue' | 'once'
 
-/** A caller's transaction, as the outbox writes in it. Its calls follow one another: a transaction takes one at a time. */
+/** A caller's transaction, as the outbox writes in it. It takes one command at a time. */
 export interface Transaction {
   readonly session: MongoSession
+  /** Begins `work` when all that was given before it for the same transaction has ended, in one way or the other. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>
   find(collection: string, filter: Document, options: { readonly projection: Document }): Promise<readonly Document[]>
   /** @returns the indexes of the updates that inserted a document */
   update(collection: string, updates: readonly Document[]): Promise<readonly number[]>
@@ -59,6 +62,7 @@ export function transactionOn(db: MongoDatabase, session: unknown, method: Metho
   }
   return {
     session,
+    inTurn: (work) => inTurn(isDocument(transaction) ? transaction : session, work),
     async find(collection, filter, { projection }) {
       const command = { find: collection, filter, projection, batchSize: maxBatch, singleBatch: true }
       return documentsIn(documentIn(await run(command), 'cursor'), 'firstBatch')
