@@ -27,3 +27,9 @@ export function isThenable<T>(value: Awaitable<T>): value is PromiseLike<T> {
 export function whenDone<T, Next>(value: Awaitable<T>, next: (value: T) => Next): Awaitable<Next> {
   return isThenable<T>(value) ? value.then(next) : next(value)
 }
+
+/** All values, or a promise of all where there is a promise among them. */
+export function allOf<T>(values: readonly Awaitable<T>[]): Awaitable<readonly T[]> {
+  const plain = values.flatMap((value) => (isThenable(value) ? [] : [value]))
+  return plain.length === values.length ? plain : Promise.all(values)
+}

@@ -14,7 +14,8 @@ export type SynchronousTransaction = OpenTransaction
 export function openSynchronousStore(): OpenedStore<SynchronousTransaction> {
   const newId = uuidv7Generator()
   const state = emptyState({ clock: systemClock, now: Date.now, source: newId() })
-  const store = leasedSource(state, newSubscribers())
+  const subscribers = newSubscribers()
+  const store = leasedSource(state, subscribers)
   let open: SynchronousTransaction | undefined
   const run = <T>(work: (tx: SynchronousTransaction) => Awaitable<T>, tx: SynchronousTransaction): T => {
     const kept = tx.staged.length
@@ -43,6 +44,7 @@ export function openSynchronousStore(): OpenedStore<SynchronousTransaction> {
       try {
         const result = run(work, tx)
         for (const row of tx.staged) addRow(state, row)
+        subscribers.wake()
         return result
       } finally {
         open = undefined

@@ -1,3 +1,5 @@
+import { aggregateKey } from '@outbox/core/adapter'
+import { internals } from '../../src/memory-outbox.ts'
 import type { Saboteur } from './run-check.ts'
 
 /** Stores that lose dead letters, or give them the wrong life. */
@@ -76,6 +78,62 @@ export const deadLetterSaboteurs: readonly Saboteur[] = [
     caughtBy: ['dead-letters.discard-ends-only-its-own-block'],
   },
   {
+    breaks: 'a requeued letter opens its aggregate, though another one blocks it',
+    sabotage: (store) => ({
+      deadLetters: {
+        ...store.deadLetters,
+        requeue: async (ids) => {
+          const { rows, aggregates } = store[internals].state
+          for (const id of ids) {
+            const row = rows.get(id)
+            const letters = row?.state.kind === 'dead' ? aggregates.get(aggregateKey(row.entry))?.dead : undefined
+            for (const letter of letters ?? []) {
+              if (letter.state.kind === 'dead') letter.state = { ...letter.state, blocksAggregate: false }
+            }
+          }
+          return store.deadLetters.requeue(ids)
+        },
+      },
+    }),
+    caughtBy: ['dead-letters.requeue-ends-only-its-own-block'],
+  },
+  {
+    breaks: 'of what is held up behind one entry, the first thousand come back',
+    sabotage: (store) => {
+      const lost = new Set<string>()
+      return {
+        fetch: async (request) => (await store.fetch(request)).filter(({ id }) => !lost.has(id)),
+        settle: async (request) => {
+          const pending = await store.fetchUnpublished(1e6)
+          for (const each of request.settlements) {
+            const holdsUp = each.outcome === 'dead' ? each.blocksAggregate : each.outcome === 'retry'
+            const { aggregateId } = each.entry
+            const held = holdsUp ? pending.filter((entry) => entry.aggregateId === aggregateId) : []
+            for (const { id } of held.slice(1000)) lost.add(id)
+          }
+          return store.settle(request)
+        },
+      }
+    },
+    caughtBy: ['dead-letters.large-backlog', 'waiting.large-backlog'],
+  },
+  {
+    breaks: 'ids in capitals are other ids',
+    sabotage: (store) => {
+      const isKnown = (id: string): boolean => id === id.toLowerCase()
+      return {
+        markPublished: (ids) => store.markPublished(ids.filter(isKnown)),
+        deadLetters: {
+          ...store.deadLetters,
+          requeue: (ids) => store.deadLetters.requeue(ids.filter(isKnown)),
+          discard: (ids) => store.deadLetters.discard(ids.filter(isKnown)),
+          list: async (page) => (isKnown(page.after ?? '') ? store.deadLetters.list(page) : []),
+        },
+      }
+    },
+    caughtBy: ['dead-letters.case-of-the-id'],
+  },
+  {
     breaks: 'of a thousand ids in one call, the rest is forgotten',
     sabotage: (store) => ({
       markPublished: (ids) => store.markPublished(ids.slice(0, 1000)),
@@ -87,6 +145,19 @@ export const deadLetterSaboteurs: readonly Saboteur[] = [
     breaks: 'the list of dead letters knows no pages',
     sabotage: (store) => ({
       deadLetters: { ...store.deadLetters, list: () => store.deadLetters.list({ limit: 1e6 }) },
+    }),
+    caughtBy: ['dead-letters.pages'],
+  },
+  {
+    breaks: 'after an unknown id the list of dead letters begins anew',
+    sabotage: (store) => ({
+      deadLetters: {
+        ...store.deadLetters,
+        list: ({ after, ...page }) =>
+          after !== undefined && store[internals].state.rows.has(after)
+            ? store.deadLetters.list({ ...page, after })
+            : store.deadLetters.list(page),
+      },
     }),
     caughtBy: ['dead-letters.pages'],
   },

@@ -1,4 +1,5 @@
 import { heldLeases } from './held-leases.ts'
+import { many } from './many.ts'
 import type { Saboteur } from './run-check.ts'
 
 /** Stores that lend the wrong entries, too many, or in the wrong order. */
@@ -21,6 +22,32 @@ export const fetchSaboteurs: readonly Saboteur[] = [
       fetch: async (request) => (await store.fetch(request)).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     }),
     caughtBy: ['order.one-enqueue-reversed', 'order.two-enqueues-reversed', 'order.waited', 'order.skewed-clocks'],
+  },
+  {
+    breaks: 'whether an entry is late is found out when it is enqueued, not when it is lent',
+    sabotage: (store) => {
+      const highest = new Map<string, number>()
+      const late = new Set<string>()
+      return {
+        enqueue: async (tx, events) => {
+          const receipts = await store.enqueue(tx, events)
+          const batch = many(events)
+          receipts.forEach(({ id, sequence }, index) => {
+            if (sequence < (highest.get(batch[index]?.aggregateId ?? '') ?? 0)) late.add(id)
+          })
+          return receipts
+        },
+        fetch: async (request) =>
+          (await store.fetch(request)).map((entry) => ({ ...entry, isLate: late.has(entry.id) })),
+        settle: (request) => {
+          for (const { entry, outcome } of request.settlements) {
+            if (outcome === 'published') highest.set(entry.aggregateId, entry.sequence)
+          }
+          return store.settle(request)
+        },
+      }
+    },
+    caughtBy: ['order.late-commit-is-late'],
   },
   {
     breaks: 'fetch gives the newest first',

@@ -34,6 +34,19 @@ export const leaseSaboteurs: readonly Saboteur[] = [
     ],
   },
   {
+    breaks: 'what a fetch lends is noted beside what was lent before',
+    sabotage: (store) => {
+      let most = 0
+      return {
+        fetch: async (request) => {
+          most = Math.max(most, request.limit)
+          return (await store.fetch({ ...request, limit: most })).slice(0, request.limit)
+        },
+      }
+    },
+    caughtBy: ['crashes.only-the-last-fetch'],
+  },
+  {
     breaks: 'entries with crashes are lent among others',
     sabotage: (store) => ({
       fetch: async (request) => {

@@ -1,4 +1,5 @@
 import { type Enqueueable, OutboxError } from '@outbox/core'
+import { entriesFrom, mixedSequences } from '@outbox/core/adapter'
 import { many } from './many.ts'
 import type { Saboteur } from './run-check.ts'
 
@@ -79,6 +80,48 @@ export const numberingSaboteurs: readonly Saboteur[] = [
       }
     },
     caughtBy: ['numbering.after-rollback', 'numbering.from-one', 'numbering.concurrent-producers'],
+  },
+  {
+    breaks: 'a process knows how a type is numbered from the first event that it was given, committed or not',
+    sabotage: (store) => {
+      const isGiven = new Map<string, boolean>()
+      return {
+        enqueue: async (tx, events) => {
+          const entries = entriesFrom(events, { newId: () => crypto.randomUUID(), now: Date.now })
+          for (const { aggregateType, sequence } of entries) {
+            if ((isGiven.get(aggregateType) ?? sequence !== undefined) !== (sequence !== undefined)) {
+              throw mixedSequences(aggregateType)
+            }
+          }
+          const receipts = await store.enqueue(tx, events)
+          for (const { aggregateType, sequence } of entries) isGiven.set(aggregateType, sequence !== undefined)
+          return receipts
+        },
+      }
+    },
+    caughtBy: [
+      'numbering.first-event-rolled-back',
+      'numbering.first-event-in-an-abandoned-savepoint',
+      'numbering.first-event-not-committed',
+    ],
+  },
+  {
+    breaks: 'a call of a transaction in which another one runs is refused',
+    sabotage: (store) => {
+      const atWork = new WeakSet<object>()
+      return {
+        enqueue: async (tx, events) => {
+          if (atWork.has(tx)) throw new Error('another call is under way')
+          atWork.add(tx)
+          try {
+            return await store.enqueue(tx, events)
+          } finally {
+            atWork.delete(tx)
+          }
+        },
+      }
+    },
+    caughtBy: ['transactions.calls-at-once', 'numbering.calls-at-once'],
   },
   {
     breaks: 'one transaction waits for any other',

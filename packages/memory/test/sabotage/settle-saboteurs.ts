@@ -168,6 +168,23 @@ export const settleSaboteurs: readonly Saboteur[] = [
     ],
   },
   {
+    breaks: 'settle compares the holder alone, not the epoch',
+    sabotage: (store) => ({
+      settle: async (request) => {
+        const standing = await heldLeases(store)
+        const newest = (lease: Lease): Lease =>
+          standing.find(({ partition, holder }) => partition === lease.partition && holder === lease.holder) ?? lease
+        const settlements = request.settlements.map((each) => ({
+          ...each,
+          entry: { ...each.entry, lease: newest(each.entry.lease) },
+        }))
+        const { lost } = await store.settle({ leases: request.leases.map(newest), settlements })
+        return { lost }
+      },
+    }),
+    caughtBy: ['fencing.settle-under-own-older-epoch'],
+  },
+  {
     breaks: 'settle ignores epoch and holder',
     sabotage: (store) => ({
       settle: async (request) => {

@@ -1,5 +1,7 @@
 import type { CallOptions } from '@outbox/core'
 import type { MemoryOutbox } from '../../src/index.ts'
+import { internals } from '../../src/memory-outbox.ts'
+import { deleteRow } from '../../src/rows.ts'
 import type { Saboteur } from './run-check.ts'
 
 /** Stores that read, count, purge or cancel wrongly. */
@@ -8,6 +10,26 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
     breaks: 'fetchUnpublished gives the newest first, without limit',
     sabotage: (store) => ({ fetchUnpublished: async () => (await store.fetchUnpublished(1e6)).toReversed() }),
     caughtBy: ['trait.oldest-first', 'transactions.commit'],
+  },
+  {
+    breaks: 'fetchUnpublished goes by the times of the events',
+    sabotage: (store) => ({
+      fetchUnpublished: async (limit) => {
+        const entries = await store.fetchUnpublished(1e6)
+        return entries.toSorted((a, b) => a.occurredAt.getTime() - b.occurredAt.getTime()).slice(0, limit)
+      },
+    }),
+    caughtBy: ['trait.oldest-first'],
+  },
+  {
+    breaks: 'fetchUnpublished goes by the ids of the events',
+    sabotage: (store) => ({
+      fetchUnpublished: async (limit) => {
+        const entries = await store.fetchUnpublished(1e6)
+        return entries.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit)
+      },
+    }),
+    caughtBy: ['trait.oldest-first'],
   },
   {
     breaks: 'fetchUnpublished takes what it gives',
@@ -141,6 +163,35 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
     caughtBy: ['upkeep.purge', 'upkeep.purge-by-age'],
   },
   {
+    breaks: 'purge goes by the age since the enqueueing',
+    sabotage: (store) => {
+      let oldest = Number.POSITIVE_INFINITY
+      return {
+        enqueue: (tx, events) => {
+          oldest = Math.min(oldest, performance.now())
+          return store.enqueue(tx, events)
+        },
+        purge: ({ olderThanMs, limit }) => {
+          const isOld = performance.now() - oldest >= olderThanMs
+          return store.purge({ olderThanMs: isOld ? 0 : olderThanMs, limit })
+        },
+      }
+    },
+    caughtBy: ['upkeep.purge-by-age-since-the-end'],
+  },
+  {
+    breaks: 'purge deletes the newest first',
+    sabotage: (store) => ({
+      purge: async ({ limit }) => {
+        const { state } = store[internals]
+        const ended = [...state.rows.values()].filter(({ state: { kind } }) => kind === 'published').toReversed()
+        for (const row of ended.slice(0, limit)) deleteRow(state, row)
+        return Math.min(limit, ended.length)
+      },
+    }),
+    caughtBy: ['upkeep.purge-oldest-first'],
+  },
+  {
     breaks: 'purge knows no limit',
     sabotage: (store) => ({ purge: ({ olderThanMs }) => store.purge({ olderThanMs, limit: 1e6 }) }),
     caughtBy: ['upkeep.purge-in-portions'],
@@ -159,6 +210,31 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
       }
     },
     caughtBy: ['upkeep.purge-under-load'],
+  },
+  {
+    breaks: 'nobody is ever woken',
+    hangs: true,
+    sabotage: () => ({ subscribe: async () => ({ [Symbol.asyncDispose]: async () => undefined }) }),
+    caughtBy: ['upkeep.wakes'],
+  },
+  {
+    breaks: 'who waits is woken before the commit, and not after it',
+    hangs: true,
+    sabotage: (store) => {
+      let wake = (): void => undefined
+      return {
+        enqueue: async (tx, events) => {
+          const receipts = await store.enqueue(tx, events)
+          wake()
+          return receipts
+        },
+        subscribe: async (subscriber) => {
+          wake = subscriber
+          return { [Symbol.asyncDispose]: async () => undefined }
+        },
+      }
+    },
+    caughtBy: ['upkeep.wakes'],
   },
   {
     breaks: 'a disposed subscription wakes all the same',

@@ -5,8 +5,9 @@ import { places } from '../../places.ts'
 import type { OutboxTopic } from '../context.ts'
 import { account, order, orders } from '../events.ts'
 import { sequencesOf, upTo } from '../facts.ts'
+import { waysOfNumbering } from './ways-of-numbering.ts'
 
-/** Sequences: assigned by the store, or given by the caller, never both for one aggregate type. */
+/** Sequences: assigned by the store, or given by the caller. */
 export const numbering: OutboxTopic = {
   name: 'numbering',
   keeps: 'sequences',
@@ -130,6 +131,28 @@ export const numbering: OutboxTopic = {
       },
     },
     {
+      id: 'numbering.calls-at-once',
+      promise: 'several calls at once of one transaction that wait for another all go on when that has ended',
+      needs: ['concurrentTransactions', 'waitsForWriters'],
+      async run({ outbox, commit, begin }) {
+        await commit([order('a'), order('b')])
+        const one = await begin()
+        const two = await begin()
+        await one.enqueue([order('a'), order('b')])
+        const calls = Promise.all([
+          two.enqueue(order('a')),
+          two.enqueue([order('b'), order('a')]),
+          two.enqueue(order('a')),
+        ])
+        await one.commit()
+        expect((await calls).map((receipts) => receipts.length)).toEqual([1, 2, 1])
+        await two.commit()
+        const entries = await outbox.fetchUnpublished(10)
+        expect(sequencesOf(entries, 'a')).toEqual([1, 2, 3, 4, 5])
+        expect(sequencesOf(entries, 'b')).toEqual([1, 2, 3])
+      },
+    },
+    {
       id: 'numbering.deadlock',
       promise: 'two transactions that number two aggregates crosswise: one commits, the other is told busy',
       needs: ['concurrentTransactions', 'waitsForWriters'],
@@ -185,35 +208,6 @@ export const numbering: OutboxTopic = {
         const entries = await outbox.fetchUnpublished(10)
         expect(sequencesOf(entries, 'a')).toEqual([0, 17, last])
         expect(sequencesOf(entries, 'b')).toEqual([2 ** 31, 2 ** 32 + 1])
-      },
-    },
-    {
-      id: 'numbering.mixed',
-      promise:
-        'a type that one transaction lets the store number cannot be numbered by another, nor the other way round',
-      async run({ outbox, commit }) {
-        await commit([order('a'), account('a', 1)])
-        const given = { ...order('b'), sequence: 1 }
-        const { sequence: _, ...left } = account('b', 1)
-        expect((await failure('sequence-source-mixed', commit(given))).details).toEqual({ aggregateType: 'order' })
-        expect((await failure('sequence-source-mixed', commit(left))).details).toEqual({ aggregateType: 'account' })
-        await failure('sequence-source-mixed', commit([order('c'), given]))
-        expect(await outbox.fetchUnpublished(10)).toHaveLength(2)
-        await commit([order('b'), account('b', 1)])
-      },
-    },
-    {
-      id: 'numbering.mixed-in-one-transaction',
-      promise: 'a type cannot be numbered both ways in one transaction, even before its first commit',
-      async run({ transaction, expectEmpty }) {
-        const both = transaction((tx) =>
-          inTurn(
-            () => tx.enqueue(order('a')),
-            () => tx.enqueue({ ...order('b'), sequence: 1 }),
-          ),
-        )
-        expect((await failure('sequence-source-mixed', both)).details).toEqual({ aggregateType: 'order' })
-        await expectEmpty()
       },
     },
     {
@@ -290,5 +284,6 @@ export const numbering: OutboxTopic = {
         expect(sequencesOf(await outbox.fetchUnpublished(10), 'a')).toEqual([1, 2])
       },
     },
+    ...waysOfNumbering,
   ],
 }

@@ -79,10 +79,14 @@ export const trait: OutboxTopic = {
     },
     {
       id: 'trait.oldest-first',
-      promise: 'fetchUnpublished gives what was enqueued first, at most the limit',
+      promise:
+        'fetchUnpublished gives what was enqueued first, whatever ids and the times of events say, at most the limit',
       keeps: 'fairness',
       async run({ outbox, commit }) {
-        for (const id of ['c', 'a', 'b', 'a']) await commit(order(id))
+        for (const [index, aggregateId] of ['c', 'a', 'b', 'a'].entries()) {
+          const id = `0193a5c2-7d0${9 - index}-7f00-8000-0123456789ab`
+          await commit(order(aggregateId, { id, occurredAt: new Date(Date.UTC(2030 - index, 0)) }))
+        }
         expect(places(await outbox.fetchUnpublished(10))).toEqual(['c#1', 'a#1', 'b#1', 'a#2'])
         expect(places(await outbox.fetchUnpublished(2))).toEqual(['c#1', 'a#1'])
       },

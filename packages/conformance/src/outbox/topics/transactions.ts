@@ -1,10 +1,11 @@
 import { expect } from 'vitest'
 import { abandonedSavepoint } from '../../abandoned-savepoint.ts'
 import { failure } from '../../failures.ts'
-import { inTurn } from '../../in-turn.ts'
+import { allOf, inTurn } from '../../in-turn.ts'
 import { places } from '../../places.ts'
 import type { CheckedTransaction, OutboxTopic } from '../context.ts'
 import { order } from '../events.ts'
+import { sequencesOf } from '../facts.ts'
 
 /** Events exist if their transaction commits, and never did otherwise. */
 export const transactions: OutboxTopic = {
@@ -21,8 +22,24 @@ export const transactions: OutboxTopic = {
             () => tx.enqueue([order('b'), order('a')]),
           ),
         )
-        expect(places(await outbox.fetchUnpublished(10))).toEqual(['a#1', 'a#2', 'b#1'])
+        const entries = await outbox.fetchUnpublished(10)
+        expect(places(entries).toSorted()).toEqual(['a#1', 'a#2', 'b#1'])
+        expect(sequencesOf(entries, 'a')).toEqual([1, 2])
         expect(await (await peer()).fetchUnpublished(10)).toHaveLength(3)
+      },
+    },
+    {
+      id: 'transactions.calls-at-once',
+      promise: 'calls of one transaction that nobody awaited one by one are all taken, each with its receipts',
+      async run({ outbox, transaction }) {
+        const calls = await transaction((tx) =>
+          allOf([tx.enqueue(order('a')), tx.enqueue([order('b'), order('a')]), tx.enqueue(order('a'))]),
+        )
+        expect(calls.map((receipts) => receipts.length)).toEqual([1, 2, 1])
+        const given = calls.flat().map(({ id, sequence }) => `${id} ${sequence}`)
+        const entries = await outbox.fetchUnpublished(10)
+        expect(entries.map(({ id, sequence }) => `${id} ${sequence}`).toSorted()).toEqual(given.toSorted())
+        expect(places(entries).toSorted()).toEqual(['a#1', 'a#2', 'a#3', 'b#1'])
       },
     },
     {
@@ -70,8 +87,8 @@ export const transactions: OutboxTopic = {
         await expectEmpty()
         expect(await other.fetchUnpublished(10)).toEqual([])
         await tx.commit()
-        expect(places(await other.fetchUnpublished(10))).toEqual(['a#1', 'b#1'])
-        expect(places(await outbox.fetchUnpublished(10))).toEqual(['a#1', 'b#1'])
+        expect(places(await other.fetchUnpublished(10)).toSorted()).toEqual(['a#1', 'b#1'])
+        expect(places(await outbox.fetchUnpublished(10)).toSorted()).toEqual(['a#1', 'b#1'])
       },
     },
     {

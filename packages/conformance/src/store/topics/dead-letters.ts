@@ -3,7 +3,8 @@ import { expect } from 'vitest'
 import { account, order, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
 import type { StoreTopic } from '../store-check.ts'
-import { dead, farFuture, refused, startRelay, type TestRelay, takeOver } from '../test-relay.ts'
+import { dead, refused, startRelay, type TestRelay, takeOver } from '../test-relay.ts'
+import { blocking } from './blocking.ts'
 
 /** Dead letters are kept, listed, given another life, or given up. */
 export const deadLetters: StoreTopic = {
@@ -51,7 +52,8 @@ export const deadLetters: StoreTopic = {
     },
     {
       id: 'dead-letters.pages',
-      promise: 'pages of dead letters follow one another in the order of enqueueing, none twice, none left out',
+      promise:
+        'pages of dead letters follow one another in the order of enqueueing, none twice, none left out; after an unknown id comes nothing',
       async run({ store, commit }) {
         const ids = ['c', 'a', 'e', 'b', 'd']
         for (const id of ids) await commit(order(id))
@@ -68,6 +70,7 @@ export const deadLetters: StoreTopic = {
           if (after === undefined) break
         }
         expect(listed).toEqual(ids)
+        expect(await store.deadLetters.list({ limit: 2, after: crypto.randomUUID() })).toEqual([])
       },
     },
     {
@@ -157,23 +160,6 @@ export const deadLetters: StoreTopic = {
       },
     },
     {
-      id: 'dead-letters.requeue-wakes-the-aggregate',
-      promise: 'a requeue makes its aggregate due at once, even if it waits for another entry',
-      async run({ store, commit }) {
-        await commit(orders('a', 2))
-        const relay = await startRelay(store)
-        const [first] = await relay.fetch()
-        if (!first) throw new Error('an entry was due')
-        await relay.settle([dead(first, 'skip')])
-        const rest = await relay.fetch()
-        expect(places(rest)).toEqual(['a#2'])
-        await relay.settle(rest.map((entry) => refused(entry, farFuture)))
-        expect(await relay.fetch()).toEqual([])
-        await store.deadLetters.requeue([first.id])
-        expect(places(await relay.fetch())).toEqual(['a#1', 'a#2'])
-      },
-    },
-    {
       id: 'dead-letters.discard',
       promise: 'a discarded letter is gone from everywhere, and an aggregate that it blocked goes on',
       async run({ store, commit }) {
@@ -188,23 +174,6 @@ export const deadLetters: StoreTopic = {
         expect(await store.deadLetters.list({ limit: 10 })).toEqual([])
         expect(await store.deadLetters.requeue([first.id])).toBe(0)
         expect(places(await relay.drain())).toEqual(['a#2', 'a#3'])
-      },
-    },
-    {
-      id: 'dead-letters.discard-ends-only-its-own-block',
-      promise: 'discarding a letter that was skipped ends no waiting and no block of its aggregate',
-      async run({ store, commit }) {
-        await commit([...orders('blocked', 3), ...orders('waits', 3)])
-        const relay = await startRelay(store)
-        const heads = (await relay.fetch()).filter(({ sequence }) => sequence === 1)
-        await relay.settle(heads.map((entry) => dead(entry, 'skip')))
-        const next = (await relay.fetch()).filter(({ sequence }) => sequence === 2)
-        expect(places(next).toSorted()).toEqual(['blocked#2', 'waits#2'])
-        await relay.settle(
-          next.map((entry) => (entry.aggregateId === 'blocked' ? dead(entry, 'block') : refused(entry, farFuture))),
-        )
-        expect(await store.deadLetters.discard(heads.map(({ id }) => id))).toBe(2)
-        expect(await relay.fetch()).toEqual([])
       },
     },
     {
@@ -242,6 +211,23 @@ export const deadLetters: StoreTopic = {
         expect(await relay.fetch()).toMatchObject([{ aggregateId: 'pending', deduplicationId: idOf(1) }])
         expect(await store.deadLetters.requeue([idOf(0), idOf(0), ...others])).toBe(1)
         expect(await store.deadLetters.requeue([idOf(0)])).toBe(0)
+      },
+    },
+    {
+      id: 'dead-letters.case-of-the-id',
+      promise: 'an id in capitals is the same id for whoever lists, requeues, discards or marks',
+      async run({ store, commit }) {
+        const receipts = await commit(['a', 'b', 'c'].map((id) => order(id)))
+        const [a = '', b = '', c = ''] = receipts.map(({ id }) => id.toUpperCase())
+        const relay = await startRelay(store)
+        await relay.settle((await relay.fetch({ limit: 2 })).map((entry) => dead(entry, 'skip')))
+        await store.markPublished([c])
+        expect(await store.fetchUnpublished(10)).toEqual([])
+        const letters = await store.deadLetters.list({ limit: 10, after: a })
+        expect(letters.map(({ entry }) => entry.aggregateId)).toEqual(['b'])
+        expect(await store.deadLetters.requeue([a, a.toLowerCase()])).toBe(1)
+        expect(await store.deadLetters.discard([b])).toBe(1)
+        expect(places(await relay.drain())).toEqual(['a#1'])
       },
     },
     {
@@ -289,6 +275,7 @@ export const deadLetters: StoreTopic = {
         expect(letters.get('a-5')?.slice(0, 1000)).toBe('x'.repeat(1000))
       },
     },
+    ...blocking,
   ],
 }
 

@@ -76,6 +76,20 @@ export const fencing: StoreTopic = {
       },
     },
     {
+      id: 'fencing.settle-under-own-older-epoch',
+      promise: 'a lease that was given back settles nothing, though the same relay holds the partition again',
+      async run({ store, commit }) {
+        await commit(orders('a', 2))
+        const relay = await startRelay(store)
+        const { holder, leases } = relay
+        const [entry] = await relay.fetch()
+        await store.release({ holder, leases, leave: false })
+        const claims = (await store.poll({ holder })).leases
+        expect(await store.acquire({ holder, claims, evict: [] })).toHaveLength(64)
+        for (const settlement of allOutcomes(entry)) await expectLostAndUnchanged(store, leases, settlement)
+      },
+    },
+    {
       id: 'fencing.settle-by-the-evicted',
       promise:
         'an eviction alone takes no lease: until it is granted to another, its holder still settles or loses, never half',

@@ -185,6 +185,21 @@ export const orderTopic: StoreTopic = {
       },
     },
     {
+      id: 'order.late-commit-is-late',
+      promise: 'a lower sequence enqueued before a higher one was published, and committed after, says that it is late',
+      needs: ['concurrentTransactions'],
+      async run({ store, begin, commit }) {
+        await commit(account('a', 1))
+        const late = await begin()
+        await late.enqueue(account('a', 2))
+        await commit(account('a', 3))
+        const relay = await startRelay(store)
+        expect(places(await relay.drain())).toEqual(['a#1', 'a#3'])
+        await late.commit()
+        expect(await relay.fetch()).toMatchObject([{ sequence: 2, isLate: true }])
+      },
+    },
+    {
       id: 'order.oldest-first',
       promise: 'aggregates of a partition come in the order in which their entries were enqueued',
       keeps: 'fairness',

@@ -1,6 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
+import type { LeasedSource } from '@outbox/core'
 import { expect } from 'vitest'
 import { order, orders } from '../../outbox/events.ts'
+import { sequencesOf, upTo } from '../../outbox/facts.ts'
 import { places } from '../../places.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { farFuture, postponed, published, refused, startRelay, takeOver } from '../test-relay.ts'
@@ -53,17 +55,26 @@ export const waiting: StoreTopic = {
         const retryInMs = 300
         const before = performance.now()
         await relay.settle((await relay.fetch()).slice(0, 1).map((entry) => refused(entry, retryInMs)))
-        for (;;) {
-          const { duePartitions } = await store.poll({ holder: relay.holder })
-          if (duePartitions.length > 0) break
-          await setTimeout(5)
-        }
+        await untilDue(store)
         // two clocks: the store's may tick in whole milliseconds
         expect(performance.now() - before).toBeGreaterThanOrEqual(retryInMs - 2)
         const batch = await relay.fetch()
         expect(places(batch)).toEqual(['a#1', 'a#2'])
         await relay.settle(batch.map(published))
         expect(await relay.fetch()).toEqual([])
+      },
+    },
+    {
+      id: 'waiting.large-backlog',
+      promise: 'thousands of entries that have waited for the first of their aggregate are all lent, in order',
+      async run({ store, commit }) {
+        await commit(orders('a', 3000))
+        const relay = await startRelay(store)
+        await relay.settle((await relay.fetch({ limit: 1 })).map((entry) => postponed(entry, 300)))
+        await relay.fetch() // a store may put aside now what waits
+        await commit(order('a'))
+        await untilDue(store)
+        expect(sequencesOf(await relay.drain(), 'a')).toEqual(upTo(3001))
       },
     },
     {
@@ -100,4 +111,8 @@ export const waiting: StoreTopic = {
       },
     },
   ],
+}
+
+async function untilDue(store: LeasedSource): Promise<void> {
+  while ((await store.poll({ holder: 'onlooker' })).duePartitions.length === 0) await setTimeout(5)
 }
