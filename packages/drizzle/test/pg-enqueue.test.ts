@@ -108,5 +108,29 @@ describeWith('postgres', 'what an enqueue sends', () => {
       })
       expect(await late).toEqual([1, '1 again'])
     })
+
+    test('every text of up to five signs that mean something in SQL comes back as it was, alone and among others', async () => {
+      const signs = ['$', 'o', "'", '\\', '1']
+      const texts = [1, 2, 3, 4, 5].flatMap((length) => words(signs, length))
+      const events = texts.map((text) =>
+        event('sign.seen', { id: randomUUID(), aggregateId: `in ${text}`, payload: text }),
+      )
+      const short = events.filter(({ payload }) => payload.length <= 3)
+      await enqueue(ofStore('sign', 'first'))
+      for (const one of short) expect(await enqueue(one)).toEqual([1])
+      expect(sent).toEqual(['ordinary'])
+      await enqueue(...events)
+      const table = engine === 'mark' ? 'outbox_entries' : 'outbox_log'
+      const { rows } = await own.db.$client.query(
+        `select aggregate_id, payload::text as payload from ${table} where aggregate_id like 'in %'`,
+      )
+      expect(new Map(rows.map((row) => [row.aggregate_id, row.payload]))).toEqual(
+        new Map(texts.map((text) => [`in ${text}`, JSON.stringify(text)])),
+      )
+    })
   })
 })
+
+function words(signs: readonly string[], length: number): readonly string[] {
+  return length === 0 ? [''] : words(signs, length - 1).flatMap((word) => signs.map((sign) => word + sign))
+}

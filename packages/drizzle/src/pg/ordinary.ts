@@ -27,7 +27,8 @@ export function ordinaryInsert(
 ): Statement | undefined {
   const isNumbered = batch[0]?.sequence !== undefined
   const types = new Set(batch.map(({ aggregateType }) => aggregateType))
-  if (types.size > mostTypes || batch.some(({ sequence }) => (sequence !== undefined) !== isNumbered)) return undefined
+  if (types.size === 0 || types.size > mostTypes) return undefined
+  if (batch.some(({ sequence }) => (sequence !== undefined) !== isNumbered)) return undefined
   // a number of the caller's may come below another of its aggregate: that is for the whole insert to find out
   if (toLog && isNumbered) return undefined
 

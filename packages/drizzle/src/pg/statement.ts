@@ -73,8 +73,20 @@ export function partsOf({ text, values }: Statement): {
 /** The statement with its values written into it. */
 export function inlined(statement: Statement): string {
   const { parts, between } = partsOf(statement)
-  return parts.map((part, index) => (index === 0 ? part : literal(between[index - 1] ?? null) + part)).join('')
+  return parts.map((part, index) => (index === 0 ? part : inDollars(between[index - 1] ?? null) + part)).join('')
 }
+
+/**
+ * `literal`, cheaper: between dollars nothing is escaped, and JSON has a lot to escape. Not for text that is to have
+ * placeholders, whose signs it has.
+ */
+function inDollars(value: Value): string {
+  if (value === null) return literal(value)
+  const closed = `${value}${dollars}`
+  return closed.indexOf(dollars) === value.length ? `${dollars}${closed}` : literal(value)
+}
+
+const dollars = '$o$'
 
 function valueAt(values: readonly Value[], place: number): Value {
   const value = values[place - 1]
