@@ -70,9 +70,10 @@ export const maxJsonDepth = 256
  * The first thing in `value` that JSON would silently change or drop, or `undefined` when nothing is lost.
  *
  * Refused: undefined at the top or in an array, BigInt, NaN and infinities, functions, symbols, promises, invalid
- * dates, cycles, Map, Set, RegExp, Error, binary buffers, boxed primitives. As in JSON, an undefined property is absent,
- * `toJSON` speaks for its object, only own enumerable properties count, -0 is 0, and a lone surrogate travels as its
- * escape. Getters and `toJSON` are called here and once more by `JSON.stringify`: they must say the same twice.
+ * dates, cycles, Map, Set, RegExp, Error, binary data without a `toJSON` (Node's Buffer has one), boxed primitives,
+ * properties of an array beside its elements. As in JSON, an undefined property is absent, `toJSON` speaks for its
+ * object, only own enumerable properties count, -0 is 0, and a lone surrogate travels as its escape. Getters and
+ * `toJSON` are called here and once more by `JSON.stringify`: they must say the same twice.
  */
 export function findJsonFault(value: unknown): JsonFault | undefined {
   return value === undefined ? fault('undefined is not JSON: {} or null will do') : faultIn(value, [], '')
@@ -116,6 +117,11 @@ function faultInToJson(value: WithToJson, ancestors: object[], key: string | num
 }
 
 function faultInParts(value: object, ancestors: object[]): JsonFault | undefined {
+  for (const symbol of Object.getOwnPropertySymbols(value)) {
+    if (Object.prototype.propertyIsEnumerable.call(value, symbol)) {
+      return fault('a property keyed by a symbol is lost in JSON')
+    }
+  }
   return Array.isArray(value) ? faultInArray(value, ancestors) : faultInRecord(value, ancestors)
 }
 
@@ -124,16 +130,15 @@ function faultInArray(array: readonly unknown[], ancestors: object[]): JsonFault
     const found = faultIn(array[index], ancestors, index)
     if (found) return at(index, found)
   }
+  // there is no hole: what comes after the elements is something else
+  for (const key of Object.keys(array).slice(array.length)) {
+    if (Reflect.get(array, key) !== undefined) return at(key, fault('a property of an array is lost in JSON'))
+  }
   return undefined
 }
 
 function faultInRecord(record: object, ancestors: object[]): JsonFault | undefined {
   if (isLossy(record)) return fault(`JSON cannot hold ${describe(record)}: pass an array or a plain object`)
-  for (const symbol of Object.getOwnPropertySymbols(record)) {
-    if (Object.prototype.propertyIsEnumerable.call(record, symbol)) {
-      return fault('a property keyed by a symbol is lost in JSON')
-    }
-  }
   for (const key of Object.keys(record)) {
     const property = (record as Record<string, unknown>)[key]
     if (property === undefined) continue

@@ -34,6 +34,14 @@ test.each<[string, unknown, string, string]>([
   ['a function', { a: () => 1 }, 'payload.a', 'a function is lost in JSON'],
   ['a symbol', { a: Symbol('s3cret') }, 'payload.a', 'a symbol is lost in JSON'],
   ['a key that is a symbol', { a: { [Symbol('s3cret')]: 1 } }, 'payload.a', 'keyed by a symbol'],
+  [
+    'a property of an array',
+    { a: Object.assign([1], { total: 1 }) },
+    'payload.a.total',
+    'a property of an array is lost',
+  ],
+  ['what match() gives', { a: 's3cret'.match(/s/) }, 'payload.a.index', 'a property of an array is lost'],
+  ['a symbol on an array', { a: Object.assign([1], { [Symbol('s3cret')]: 1 }) }, 'payload.a', 'keyed by a symbol'],
   ['a promise', { user: Promise.resolve(1) }, 'payload.user', 'a promise: await it first'],
   // biome-ignore lint/suspicious/noThenProperty: a query builder that was not awaited
   ['a thenable', { user: { then: () => {} } }, 'payload.user', 'a promise: await it first'],
@@ -92,6 +100,9 @@ test.each<[string, unknown, string]>([
   ['a Date', { at: new Date(0) }, '{"at":"1970-01-01T00:00:00.000Z"}'],
   ['a URL', { at: new URL('https://example.org/a') }, '{"at":"https://example.org/a"}'],
   ['an object without a prototype', Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
+  ['an array with an absent property', Object.assign([1], { total: undefined }), '[1]'],
+  ['the text of a template', ((strings: TemplateStringsArray) => strings)`a`, '["a"]'],
+  ['a Buffer, by its toJSON()', Buffer.from('a'), '{"type":"Buffer","data":[97]}'],
   ['an instance of a class', new Counter(new Date(0)), '{"at":"1970-01-01T00:00:00.000Z"}'],
   ['a property that cannot be enumerated', Object.defineProperty({ a: 1 }, 'b', { value: 1n }), '{"a":1}'],
   [
