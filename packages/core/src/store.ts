@@ -227,6 +227,10 @@ export interface LeasedSource extends OutboxSource {
    * Deletes published and discarded entries that have been so for `olderThanMs`, at most `limit`, oldest first; never
    * waits for producers, nor they for it.
    *
+   * `olderThanMs` must not be less than the time in which a relay may still repeat a settle, `leaseMs` and a bit: if an
+   * entry is purged and its id enqueued again within it, the repeated settle can count for the new entry, which is then
+   * never published.
+   *
    * @returns how many it deleted: fewer than `limit` means that none is left, but for rows that others have locked. A
    *   store may delete whole parts of its table, and then more
    */
