@@ -164,6 +164,42 @@ describeWith('postgres', 'a poll, after a backlog that nobody had seen before wa
   })
 })
 
+describeWith('postgres', 'transactions that are open elsewhere, and have written nothing into the log', () => {
+  test('are looked up once by a poll, not once for each partition', async () => {
+    await using database = await ownDatabase()
+    await using log = await openLog(database.url)
+    const sql = (text: string) => log.db.$client.query(text)
+    // of a few large transactions, so that much is expected of each
+    await sql(`
+      insert into outbox_log (slot, id, partition, aggregate_type, aggregate_id, event_type, sequence, payload)
+      select n % 3, gen_random_uuid(), n % 64, 'order', n::text, 'placed', 1, '{}' from generate_series(1, 20000) n`)
+    const relay = await handRelay(log.outbox)
+    await sql(`do $$ begin for n in 1..300 loop perform pg_current_xact_id(); commit; end loop; end $$`)
+    await sql(`
+      update outbox_log_cursors set since = listed.snapshot, until = listed.snapshot, low = 30000, next_low = 30000, high = 30000
+      from (
+        select ((top - 200) || ':' || top || ':' || string_agg(xid::text, ',' order by xid))::pg_snapshot as snapshot
+        from (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as top) now,
+          lateral generate_series(top - 200, top - 1) xid
+        group by top
+      ) listed`)
+    for (const when of ['without statistics', 'with statistics']) {
+      if (when === 'with statistics') await sql('vacuum analyze')
+      const looks: number[] = []
+      const client = explaining(log.db.$client, (plan, isCompiled) => {
+        expect(isCompiled).toBe(false)
+        const scans = nodesOf(plan).filter((node) => /_log_\d/.test(node['Relation Name'] ?? ''))
+        looks.push(scans.reduce((sum, node) => sum + node['Actual Loops'], 0))
+        expect(Math.max(...scans.map((node) => node['Rows Removed by Filter'] ?? 0))).toBeLessThan(100)
+      })
+      const outbox = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off' })
+      expect((await outbox.poll({ holder: relay.holder })).duePartitions).toEqual([])
+      expect(looks.length).toBeGreaterThan(0)
+      expect(Math.max(...looks), when).toBeLessThan(2_000)
+    }
+  })
+})
+
 describeWith('postgres', 'plans on an empty log', () => {
   test('nothing that a relay at rest sends is compiled', async () => {
     await using database = await ownDatabase()

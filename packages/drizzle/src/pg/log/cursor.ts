@@ -116,7 +116,8 @@ export interface Wanted {
  * What began after `until` has positions above `next_low`; the rest of the window has positions above the cursor's.
  * What was open at one of the two snapshots is looked up by transaction.
  */
-export function unpassedRows({ log }: Names, c: string, columns: string, { limit, where }: Wanted = {}): string {
+export function unpassedRows(names: Names, c: string, columns: string, { limit, where }: Wanted = {}): string {
+  const { log } = names
   const bound = `least(greatest(${c}.position, ${c}.low), ${c}.next_low)`
   const range =
     limit === undefined
@@ -131,7 +132,9 @@ export function unpassedRows({ log }: Names, c: string, columns: string, { limit
       ${cut})
     union all
     (select ${columnsOf('of_open', columns)}
-      from ${openAt(`${c}.since`, `${c}.until`)}
+      from (
+        select xid from ${openAt(`${c}.since`, `${c}.until`)} where ${hasWritten(names, 'open.xid')}
+      ) open
       cross join lateral (
         select ${columnsOf('l', columns)}
         from ${log} l
@@ -226,4 +229,28 @@ export function standsAside({ entries }: Names, l: string): string {
  */
 function openAt(...snapshots: readonly string[]): string {
   return `unnest(array(${snapshots.map((snapshot) => `select pg_snapshot_xip(${snapshot})`).join(' union ')})) as open (xid)`
+}
+
+/**
+ * SQL: whether a transaction that a cursor's snapshot lists as open has a row in the log. Most have none: a snapshot lists
+ * those of the whole server, and that of a cursor that has nothing to do is never taken anew.
+ *
+ * Plan: a hash of those that have, made once for all cursors, by one probe of the log for each transaction; not a join,
+ * hence `is true`. Rows compared as a whole, in that order, leave one index to it, whatever is expected of a transaction.
+ * Without it each of 64 partitions probed for each of them, at every poll.
+ */
+function hasWritten({ log, log_cursors }: Names, xid: string): string {
+  return `(${xid} in (
+          select listed.xid
+          from unnest(array(
+            select distinct pg_snapshot_xip(snapshot)
+            from unnest(array(select since from ${log_cursors} union all select until from ${log_cursors})) as snapshot
+          )) as listed (xid)
+          cross join lateral (
+            select from ${log} l
+            where (l.xid, l.partition) >= (listed.xid, 0) and (l.xid, l.partition) <= (listed.xid, ${partitionCount - 1})
+            order by l.xid, l.partition
+            limit 1
+          ) l
+        )) is true`
 }
