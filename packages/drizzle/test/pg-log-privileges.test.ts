@@ -85,9 +85,10 @@ describeWith('postgres', 'roles that are allowed what the README grants for a lo
   test('a server that keeps who it is to itself is used all the same', async () => {
     await run(database.url, 'revoke execute on function pg_control_system() from public')
     await using role = await createRole(database, 'relay')
-    for (const grant of [...(await grantsFor('relay', role.name)), ...(await logGrantsFor('relay', role.name))]) {
-      await run(database.url, grant)
-    }
+    const grants = [...(await grantsFor('relay', role.name)), ...(await logGrantsFor('relay', role.name))]
+    const withoutIt = grants.filter((grant) => !grant.includes('pg_control_system'))
+    expect(withoutIt).toHaveLength(grants.length - 1)
+    for (const grant of withoutIt) await run(database.url, grant)
     await using own = openNodePostgres(role.url)
     const relaying = pgOutbox({ db: own.db, engine: 'log', notify: 'off' })
     await relaying.check()
