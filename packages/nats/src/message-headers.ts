@@ -1,5 +1,3 @@
-const encoder = new TextEncoder()
-
 /**
  * The headers of one message, as both clients take them.
  *
@@ -48,6 +46,6 @@ export class MessageHeaders {
   #encode(): Uint8Array {
     let block = 'NATS/1.0\r\n'
     for (const [name, value] of this.#values) block += `${name}: ${value}\r\n`
-    return encoder.encode(`${block}\r\n`)
+    return Buffer.from(`${block}\r\n`)
   }
 }

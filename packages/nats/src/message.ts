@@ -19,8 +19,6 @@ export interface OutgoingMessage {
   readonly bytes: number
 }
 
-const encoder = new TextEncoder()
-
 /** Writes an entry as a message. Sequence and epoch are headers in every format, so that a late echo can be told. */
 export function messageOf(
   entry: DueEntry,
@@ -41,7 +39,7 @@ export function messageOf(
   for (const [name, value] of options.batchHeaders ?? []) headers.set(name, value)
   headers.set(headerNames.sequence, String(entry.sequence))
   headers.set(headerNames.epoch, String(entry.lease.epoch))
-  const data = encoder.encode(writers[options.format](entry, headers))
+  const data = Buffer.from(writers[options.format](entry, headers))
   return { subject, headers, messageId, data, bytes: headers.encode().length + data.length }
 }
 

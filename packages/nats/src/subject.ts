@@ -99,7 +99,7 @@ function subjectFault(subject: string): string | undefined {
   if (tokens.includes('')) return `'${subject}' has an empty token`
   if (tokens.some((token) => token === '*' || token === '>')) return `'${subject}' contains a wildcard`
   if (tokens[0]?.startsWith('$')) return `'${subject}' begins with $, which belongs to the server`
-  const bytes = new TextEncoder().encode(subject).length
+  const bytes = Buffer.byteLength(subject)
   return bytes > maxSubjectBytes ? `is ${bytes} bytes long; the limit is ${maxSubjectBytes}` : undefined
 }
 

@@ -4,8 +4,11 @@
  * The rule of the CloudEvents HTTP binding (1.0.2, section 3.1.3.2), which its NATS binding takes over.
  */
 export function encodeHeaderValue(text: string): string {
-  return text.replace(/[^\x21\x23\x24\x26-\x7e]+/gu, encodeURIComponent)
+  // asked first: hardly any value has something to encode
+  return isPlain.test(text) ? text : text.replace(/[^\x21\x23\x24\x26-\x7e]+/gu, encodeURIComponent)
 }
+
+const isPlain = /^[\x21\x23\x24\x26-\x7e]*$/
 
 /** Reads such a value back; text that is not well encoded is returned as it is. */
 export function decodeHeaderValue(text: string): string {
