@@ -15,7 +15,7 @@ export interface Place extends AsyncDisposable {
 export interface Meter {
   /** Milliseconds of CPU and bytes of WAL since the beginning, as far as they can be known. */
   read(): Promise<ServerFigures>
-  /** Row versions left dead since the beginning; to be asked when the contestant's connections are closed. */
+  /** Row versions left for a vacuum since the beginning; to be asked when the contestant's connections are closed. */
   deadVersions(): Promise<number | undefined>
 }
 

@@ -56,7 +56,7 @@ export async function postgresArena({ also = [], settings = {} }: PostgresArenaO
       const cpuBefore = cpuMsOf(server, ...also)
       const { rows } = await admin.query('select pg_current_wal_insert_lsn() as lsn')
       const lsn: unknown = rows[0]?.lsn
-      const deadBefore = await writtenOver(url)
+      const deadBefore = await leftForVacuum(url)
       return {
         async read() {
           const cpuMs = cpuMsOf(server, ...also)
@@ -66,7 +66,7 @@ export async function postgresArena({ also = [], settings = {} }: PostgresArenaO
             walBytes: Number(wal.rows[0]?.bytes),
           }
         },
-        deadVersions: async () => (await writtenOver(url)) - deadBefore,
+        deadVersions: async () => (await leftForVacuum(url)) - deadBefore,
       }
     },
     async [Symbol.asyncDispose]() {
@@ -88,11 +88,14 @@ async function describe(admin: pg.Client, more: readonly string[]): Promise<stri
   return `PostgreSQL ${versions[0]?.server_version}: ${list.join(', ')}`
 }
 
-/** Every update and delete leaves a row version dead, whether or not a vacuum has come by since. */
-async function writtenOver(url: string): Promise<number> {
+/**
+ * Row versions that a vacuum has to clear away, whether or not one has come by since: every delete leaves one, and every
+ * update but those that stay within their page (HOT), whose versions the next visitor of the page clears.
+ */
+async function leftForVacuum(url: string): Promise<number> {
   const [row] = await onceIn(
     url,
-    'select coalesce(sum(n_tup_upd + n_tup_del), 0)::float8 as n from pg_stat_user_tables',
+    'select coalesce(sum(n_tup_upd - n_tup_hot_upd + n_tup_del), 0)::float8 as n from pg_stat_user_tables',
   )
   return Number(row?.['n'])
 }
