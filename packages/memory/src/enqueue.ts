@@ -22,7 +22,7 @@ export async function enqueue(
 ): Promise<readonly Receipt[]> {
   const transaction = transactions.of(handle)
   const entries = entriesFrom(events, options)
-  for (const name of lockNames(state, entries)) {
+  for (const name of locksToTake(state, transactions, transaction, entries)) {
     const turn = transactions.locks.take(transaction, name)
     if (!turn) continue
     await turn
@@ -31,23 +31,58 @@ export async function enqueue(
   return stage(state, transaction, entries)
 }
 
-/**
- * What two transactions must not write at once: how a type is numbered, the same id, the same number, the next number
- * of an aggregate. The types come first: who waits for one holds nothing that its first transaction may need.
- */
-function lockNames(state: State, entries: readonly NewEntry[]): string[] {
-  const types = new Set<string>()
+/** The last ones come one by one: what is in the way is looked up when what was in the way before has ended. */
+function* locksToTake(
+  state: State,
+  transactions: Transactions,
+  own: OpenTransaction,
+  entries: readonly NewEntry[],
+): Generator<string> {
+  yield* lockNames(entries)
+  const inTheWay = (): Row | undefined => firstInTheWay(state, transactions, own, entries)
+  for (let row = inTheWay(); row; row = inTheWay()) yield idLock(row.entry) // who wrote it holds it until it ends
+}
+
+/** What two transactions must not write at once: the same id, the same number, the next number of an aggregate. */
+function lockNames(entries: readonly NewEntry[]): string[] {
   const names = new Set<string>()
   for (const entry of entries) {
-    if (!state.sequenceSources.has(entry.aggregateType)) types.add(`type ${entry.aggregateType}`)
-    names.add(`id ${entry.id}`)
+    names.add(idLock(entry))
     names.add(
       entry.sequence === undefined
         ? `counter ${aggregateKey(entry)}`
         : `sequence ${entry.sequence} of ${aggregateKey(entry)}`,
     )
   }
-  return [...[...types].sort(), ...[...names].sort()]
+  return [...names].sort()
+}
+
+function idLock({ id }: NewEntry): string {
+  return `id ${id}`
+}
+
+/**
+ * A first event of a type that another open transaction has written, numbered the other way: whether it settles how the
+ * type is numbered is known when that transaction ends.
+ */
+function firstInTheWay(
+  state: State,
+  transactions: Transactions,
+  own: OpenTransaction,
+  entries: readonly NewEntry[],
+): Row | undefined {
+  const unsettled = new Map<string, SequenceSource>()
+  for (const entry of entries) {
+    if (!state.sequenceSources.has(entry.aggregateType)) unsettled.set(entry.aggregateType, sourceOf(entry))
+  }
+  if (unsettled.size === 0) return undefined
+  const isOther = ({ entry, numberedBy }: Row): boolean =>
+    (unsettled.get(entry.aggregateType) ?? numberedBy) !== numberedBy
+  for (const other of transactions.open) {
+    const row = other === own ? undefined : other.staged.find(isOther)
+    if (row) return row
+  }
+  return undefined
 }
 
 /**
