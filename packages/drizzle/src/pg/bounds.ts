@@ -4,6 +4,16 @@ import { type Value, whole } from './statement.ts'
 /** entries in all fronts, for each that is wanted: as a rule no deeper look is needed */
 const frontForLimit = 1.1
 
+/** How deep a front is where all partitions have about as much to lend. */
+export function frontOf({ limit, leases }: FetchRequest, smallest: number): number {
+  return Math.max(smallest, Math.ceil((frontForLimit * whole(limit)) / Math.min(leases.length, partitionCount)))
+}
+
+/** How deep it has to be where `cut` partitions had more than `front`, and the `met` of all make a poor batch. */
+export function deeperFront({ limit }: FetchRequest, front: number, met: number, cut: number): number {
+  return front + Math.ceil((frontForLimit * whole(limit) - met) / cut)
+}
+
 /**
  * What bounds a fetch, as SQL, and the values behind it: those of the statement from `$4` on.
  *
@@ -20,15 +30,9 @@ export interface Bounds {
   readonly values: readonly Value[]
 }
 
-export function boundsOf(request: FetchRequest, smallestFront: number): Bounds {
+export function boundsOf(request: FetchRequest, front: number): Bounds {
   const limit = whole(request.limit)
-  const share = (frontForLimit * limit) / Math.min(request.leases.length, partitionCount)
-  const values = [
-    limit,
-    Math.max(smallestFront, Math.ceil(share)),
-    Math.max(1, whole(request.limitPerAggregate)),
-    whole(request.maxBytes),
-  ]
+  const values = [limit, front, Math.max(1, whole(request.limitPerAggregate)), whole(request.maxBytes)]
   return {
     limit: '(select $4::text::bigint)',
     front: '(select $5::text::bigint)',

@@ -29,9 +29,13 @@ export function columnsOf(row: string, columns: string): string {
     .join(', ')
 }
 
-/** A time or an interval in SQL, as whole milliseconds (bigint); of a time, those since 1970. */
+/**
+ * A time or an interval in SQL, as whole milliseconds (bigint); of a time, those since 1970.
+ *
+ * A double holds them exactly for as long as there are years of four digits, and is cheaper than `extract`, a numeric.
+ */
 export function millisecondsOf(time: string): string {
-  return `round(extract(epoch from ${time}) * 1000)::bigint`
+  return `round(date_part('epoch', ${time}) * 1000)::bigint`
 }
 
 type Content = Omit<DeadLetter['entry'], 'attempt' | 'crashes' | 'deduplicationId'>

@@ -99,7 +99,7 @@ function ofKind(rows: readonly Row[], kind: string): string[] {
 function staleSnapshot(): OutboxError<'busy'> {
   return new OutboxError(
     'busy',
-    'The log of the outbox went on to another leaf since the snapshot of this transaction was taken: run the transaction again, from its beginning.',
+    'The log of the outbox went on to another leaf, or emptied one, since the snapshot of this transaction was taken: run the transaction again, from its beginning. If every attempt ends so, the log comes from another server: run emptyLog(db).',
     { system: 'postgresql' },
   )
 }

@@ -1,7 +1,7 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { isEnough } from '../shared/rounds.ts'
-import { boundsOf } from './bounds.ts'
+import { boundsOf, frontOf } from './bounds.ts'
 import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
 import { commitsAtOnce, leaseValues, standingLeases } from './fence.ts'
 import type { Beside } from './log/beside.ts'
@@ -65,7 +65,7 @@ export function lentIn(row: Row, leases: LeasesByPartition): readonly DueEntry[]
 /** @param beside - a log that owes entries too */
 export function fetchStatement(names: Names, request: FetchRequest, beside?: Beside): Statement {
   const { entries, aggregates, leases, meta } = names
-  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, looks.smallestFront)
+  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, frontOf(request, looks.smallestFront))
   const text = `
 with fence as materialized (
   ${standingLeases(leases, 1)}

@@ -1,12 +1,12 @@
 import type { DueEntry, FetchRequest } from '@outbox/core'
 import { isEnough } from '../../shared/rounds.ts'
-import { boundsOf } from '../bounds.ts'
+import { boundsOf, deeperFront, frontOf } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
 import { byPartition, fetchStatement, lentIn, looks } from '../fetch.ts'
 import type { Names } from '../names.ts'
 import { clearedIn } from '../rounds.ts'
-import { booleanIn, numberIn } from '../rows.ts'
+import { booleanIn, numberIn, type Row } from '../rows.ts'
 import type { Session } from '../session.ts'
 import type { Statement } from '../statement.ts'
 import { pendingStates } from '../states.ts'
@@ -25,6 +25,8 @@ export interface Mood {
   crowdedFor: number
   /** partitions in which the log left no room for what stands aside and is due: that comes first */
   readonly owesSide: Set<number>
+  /** entries that are read of each partition, by the first that is asked for: more where few have most of what is due */
+  readonly fronts: Map<number, number>
 }
 
 /** After something out of the ordinary, more of it is likely. */
@@ -54,10 +56,17 @@ export async function fetch(
   }
   if (mood.roughFor > 0) mood.roughFor -= 1
   else {
-    const smooth = (look: number) => smoothStatement(names, request, mood.crowdedFor === 0, look)
-    const rows = await runUntilCurrent(session, smooth, request)
+    const watchesCrowds = mood.crowdedFor === 0
     mood.crowdedFor = Math.max(0, mood.crowdedFor - 1)
-    if (!rows[0] || !booleanIn(rows[0], 'is_rough')) return rows.flatMap((row) => lentIn(row, leases))
+    let rows: readonly Row[]
+    do {
+      const front = frontFor(request, mood)
+      const smooth = (look: number) => smoothStatement(names, request, { watchesCrowds, front }, look)
+      rows = await runUntilCurrent(session, smooth, request)
+      if (!rows[0]) return []
+      adaptFront(request, mood, rows[0])
+    } while (booleanIn(rows[0], 'is_only_poor'))
+    if (!booleanIn(rows[0], 'is_rough')) return rows.flatMap((row) => lentIn(row, leases))
     if (booleanIn(rows[0], 'is_only_crowded')) mood.crowdedFor = crowdedFetches
     else mood.roughFor = roughFetches
   }
@@ -90,6 +99,19 @@ export async function fetch(
   }
 }
 
+function frontFor(request: FetchRequest, { fronts }: Mood): number {
+  return Math.max(frontOf(request, smallestFront), fronts.get(request.leases[0]?.partition ?? -1) ?? 0)
+}
+
+/** Deeper where the batch was poor, so that it never is again by as much; less deep once all have plenty. */
+function adaptFront(request: FetchRequest, mood: Mood, row: Row): void {
+  const [met, cut] = [numberIn(row, 'met'), numberIn(row, 'cut')]
+  const front = frontFor(request, mood)
+  const { partition = -1 } = request.leases[0] ?? {}
+  if (cut > 0 && 2 * met < request.limit) mood.fronts.set(partition, deeperFront(request, front, met, cut))
+  else if (met > 2 * request.limit) mood.fronts.set(partition, Math.floor(front / 2))
+}
+
 function whatIsLeft(request: FetchRequest, lent: readonly DueEntry[]): FetchRequest | undefined {
   const bytes = lent.reduce((sum, entry) => sum + Buffer.byteLength(entry.payload), 0)
   const rest = { limit: request.limit - lent.length, maxBytes: request.maxBytes - bytes }
@@ -101,7 +123,7 @@ const narrow = 'slot, xid, position, id, aggregate_type, aggregate_id, sequence,
 /** @param look - see `isBehind` */
 function pageStatement(names: Names, request: FetchRequest, look: number): Statement {
   const { entries, aggregates, leases, meta, log, log_cursors } = names
-  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, smallestFront)
+  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, frontOf(request, smallestFront))
   const late = lateness(names, 'b')
   const text = `
 with ${topAndFence(names)},

@@ -7,7 +7,6 @@ import type { Names } from '../names.ts'
 import type { Statement } from '../statement.ts'
 import { isBehind, isStale, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
-import { smallestFront } from './tables.ts'
 
 /**
  * The fetch of an ordinary day: a page from the log under each lease, and nothing else.
@@ -15,13 +14,22 @@ import { smallestFront } from './tables.ts'
  * Where anything stands aside, waits, or is out of the ordinary, it lends and writes nothing and says so, in the column
  * `is_rough`; then the whole fetch is asked. A statement of this length is planned in a fraction of the time.
  *
+ * The columns `met` and `cut` tell how many entries were read, and of how many partitions there are more. Where they
+ * make a poor batch, nothing is lent either: it is asked again, and reads deeper.
+ *
  * @param watchesCrowds - whether a partition whose front a few aggregates fill is out of the ordinary: others may stand
- * behind them. The column `is_only_crowded` tells that nothing else was.
+ * behind them. The column `is_only_crowded` tells that nothing else was, but for a poor batch.
+ * @param front - entries that are read of each partition
  * @param look - see `isBehind`
  */
-export function smoothStatement(names: Names, request: FetchRequest, watchesCrowds: boolean, look: number): Statement {
+export function smoothStatement(
+  names: Names,
+  request: FetchRequest,
+  { watchesCrowds, front: depth }: Readonly<{ watchesCrowds: boolean; front: number }>,
+  look: number,
+): Statement {
   const { entries, aggregates, leases, meta, log_cursors } = names
-  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, smallestFront)
+  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, depth)
   const columns = `${movedColumns}, xid, payload_bytes`
   const page = (cursor: string): string => `select ${cursor}.partition as of_partition, w.*
   from ${cursor}
@@ -49,9 +57,7 @@ met as materialized (
   select *, ${standsAside(names, 'p')} as stands_aside,
     row_number() over (partition by partition order by position) as turn,
     row_number() over (partition by aggregate_id, aggregate_type order by position) as nth_of_aggregate,
-    sequence < max(sequence) over (
-      partition by aggregate_id, aggregate_type order by position rows between unbounded preceding and 1 preceding
-    ) as is_disorderly
+    sequence < lag(sequence) over (partition by aggregate_id, aggregate_type order by position) as is_disorderly
   from (
     select * from going_on
     union all
@@ -64,18 +70,18 @@ front_of as materialized (
   group by partition
 ),
 rough as materialized (
-  select is_odd or is_crowded as is_rough, is_crowded and not is_odd as is_only_crowded
+  select is_odd or is_crowded or is_poor as is_rough, is_crowded and not is_odd as is_only_crowded,
+    is_poor and not is_odd and not is_crowded as is_only_poor
   from (
-    select exists (
+    select 2 * (select count(*) from met) < ${limit} and exists (select from front_of where is_full) as is_poor,
+      exists (
         select from met
         where stands_aside or is_disorderly or nth_of_aggregate > ${limitPerAggregate})
       or exists (
         select from fence
         where exists (select from ${entries} e where e.partition = fence.partition and e.state = 'pending')
           or exists (select from ${entries} e where e.partition = fence.partition and e.state = 'parked')
-          or exists (select from ${aggregates} a where a.partition = fence.partition))
-      -- a poor batch, and more to be had in some partitions
-      or (2 * (select count(*) from met) < ${limit} and exists (select from front_of where is_full)) as is_odd,
+          or exists (select from ${aggregates} a where a.partition = fence.partition)) as is_odd,
       ${watchesCrowds} and exists (select from front_of where is_full and is_crowded) as is_crowded
   ) seen
 ),
@@ -119,7 +125,8 @@ cleared as (
 select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   ${late.isLate} as is_late,
   (select value from ${meta} where key = 'source') as source, (select is_rough from rough) as is_rough,
-  (select is_only_crowded from rough) as is_only_crowded,
+  (select is_only_crowded from rough) as is_only_crowded, (select is_only_poor from rough) as is_only_poor,
+  (select count(*) from met)::int as met, (select count(*) from front_of where is_full)::int as cut,
   ${isStale('kept_of')} or (
     not (select is_rough from rough) and exists (select from cursor cross join top where ${isBehind('cursor', look)})
   ) as is_stale

@@ -16,7 +16,7 @@ import { fetchUnpublished, markPublished } from './trait.ts'
 export function logSource(sessionFor: (use: Use) => Session, names: Names): LeasedSource {
   const session = sessionFor('logRelay')
   const purging = sessionFor('logPurge')
-  const mood: Mood = { roughFor: 0, crowdedFor: 0, owesSide: new Set() }
+  const mood: Mood = { roughFor: 0, crowdedFor: 0, owesSide: new Set(), fronts: new Map() }
   return {
     fetchUnpublished: (limit, options) => fetchUnpublished(session, names, limit, options),
     markPublished: (ids, options) => markPublished(session, names, ids, options),
