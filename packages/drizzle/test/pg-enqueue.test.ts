@@ -56,10 +56,15 @@ describeWith('postgres', 'what an enqueue sends', () => {
       expect(sent).toEqual(['ordinary'])
     })
 
-    test('types that callers number take the short one where nothing can come late', async () => {
+    test('types that callers number take the short one where nothing comes late', async () => {
       expect(await enqueue(ofCaller('account', 'a', 7))).toEqual([7])
       expect(await enqueue(ofCaller('account', 'a', 9), ofCaller('account', 'a', 8))).toEqual([9, 8])
-      expect(sent).toEqual(engine === 'mark' ? ['ordinary'] : ['whole'])
+      expect(sent).toEqual(['ordinary'])
+      expect(await enqueue(ofCaller('account', 'a', 6))).toEqual([6])
+      expect(sent).toEqual(engine === 'mark' ? ['ordinary'] : ['ordinary', 'whole'])
+      await expect(enqueue(ofCaller('account', 'a', 9))).rejects.toMatchObject({ code: 'sequence-conflict' })
+      // the one below stands aside in a log, where it is the only one
+      await expect(enqueue(ofCaller('account', 'a', 6))).rejects.toMatchObject({ code: 'sequence-conflict' })
     })
 
     test('an id that is known takes the whole insert, and no number', async () => {

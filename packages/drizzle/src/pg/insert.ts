@@ -100,7 +100,7 @@ fresh as materialized (
   where (select holds from agreed) and not exists (select from known where known.id = g.id)
   window of_aggregate as (partition by g.aggregate_type, g.aggregate_id)
 ),
-${target ? currentSlot(log_slot) : ''}${target?.taken ?? ''}${assigned?.counted ?? ''}${target ? appended : written}
+${target ? `${currentSlot(log_slot)},\n` : ''}${target?.taken ?? ''}${assigned?.counted ?? ''}${target ? appended : written}
 select 'open' as kind, pg_current_xact_id()::text as key, null as sequence where exists (select from given)
 union all
 select 'mixed', aggregate_type, null from numbering where written <> numbered_by

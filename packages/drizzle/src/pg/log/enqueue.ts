@@ -70,8 +70,7 @@ export function currentSlot(slotSequence: string): string {
     last_value >= 4 and not pg_visible_in_snapshot((last_value / 4)::text::xid8, pg_current_snapshot())
       and current_setting('transaction_isolation') in ('repeatable read', 'serializable') as is_older
   from ${slotSequence}
-),
-`
+)`
 }
 
 /**
