@@ -85,8 +85,7 @@ function ordinaryConditions(
   if (!toLog) return [...areDeclared, areNew]
   const areNewInLog = `not exists (
       select from ${ids()} cross join lateral (select from ${names.log} l where l.id = given.id limit 1) l)`
-  const areAbove = [names.log, names.entries].map(
-    (rows) => `not exists (
+  const isAbove = (rows: string): string => `not exists (
       select from ${table('given', {
         aggregate_type: ['text', column('aggregateType')],
         aggregate_id: ['text', column('aggregateId')],
@@ -96,9 +95,9 @@ function ordinaryConditions(
         select from ${rows} r
         where r.aggregate_type = given.aggregate_type and r.aggregate_id = given.aggregate_id and r.sequence >= number
         limit 1
-      ) r)`,
-  )
-  return [...areDeclared, areNew, areNewInLog, 'not (select is_older from current)', ...(isNumbered ? areAbove : [])]
+      ) r)`
+  const areAbove = isNumbered ? [isAbove(names.log), isAbove(names.entries)] : []
+  return [...areDeclared, areNew, areNewInLog, 'not (select is_older from current)', ...areAbove]
 }
 
 /** A CTE: the last numbers of the batch's aggregates. Their rows are locked in its order, the same for everybody. */
