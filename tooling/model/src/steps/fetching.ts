@@ -56,7 +56,7 @@ function byId(entries: readonly DueEntry[]): readonly DueEntry[] {
 const fetchByWindow: Compared = async (pair, request, model) => {
   const real = await openWindow(pair, request, model)
   const { seen } = pair.memo
-  const goesOn = new Set(real.filter(({ id }) => seen.has(id)).map(partitionOf))
+  const goesOn = goingOn(real, seen)
   const lent = Map.groupBy(real, aggregateKey)
   for (const [key, due] of Map.groupBy(model, aggregateKey)) {
     const some = lent.get(key) ?? []
@@ -76,21 +76,27 @@ const fetchByWindow: Compared = async (pair, request, model) => {
 }
 
 /**
- * Where nothing is left of a partition's window but what was settled when it was in nobody's hands any more, a fetch that
- * lends of other partitions may only pass it; the next one opens the next window. Each fetch before has opened one at
- * most. A fetch that lends nothing at all has no such excuse.
+ * Where nothing is left of a partition's window but what was settled when it was in nobody's hands any more, a fetch may
+ * only pass it, if it lends of other partitions, or what stands aside in this one; the next one opens the next window.
+ * Each fetch before has opened one at most. A fetch that lends nothing at all has no such excuse.
  */
 async function openWindow(
   { real: { store }, memo }: Pair,
   request: FetchRequest,
   model: readonly DueEntry[],
 ): Promise<readonly DueEntry[]> {
-  const due = new Set(model.map(partitionOf))
   for (let windows = memo.batches.length; ; windows--) {
     const lent = await store.fetch(request)
-    const from = new Set(lent.map(partitionOf))
-    if (windows === 0 || lent.length === 0 || [...due].every((partition) => from.has(partition))) return lent
+    if (windows === 0 || lent.length === 0) return lent
+    const from = new Set(lent.map(aggregateKey))
+    const goesOn = goingOn(lent, memo.seen)
+    if (model.every((entry) => from.has(aggregateKey(entry)) || goesOn.has(partitionOf(entry)))) return lent
   }
+}
+
+/** Partitions of whose windows something is left: it is lent first. */
+function goingOn(lent: readonly DueEntry[], seen: ReadonlySet<string>): ReadonlySet<number> {
+  return new Set(lent.filter(({ id }) => seen.has(id)).map(partitionOf))
 }
 
 /**
