@@ -49,13 +49,13 @@ local function add(seen, first, count)
   local found = redis.pcall('EXISTS', seen)
   if failure(found) then return 'failed ' .. found.err end
   if found == 1 then return 'duplicate' end
-  local command = { 'XADD', stream }
-  if length ~= '' then
-    command[3], command[4], command[5] = 'MAXLEN', '~', length
+  local last = first + count - 1
+  local added
+  if length == '' then
+    added = redis.pcall('XADD', stream, '*', unpack(ARGV, first, last))
+  else
+    added = redis.pcall('XADD', stream, 'MAXLEN', '~', length, '*', unpack(ARGV, first, last))
   end
-  command[#command + 1] = '*'
-  for i = first, first + count - 1 do command[#command + 1] = ARGV[i] end
-  local added = redis.pcall(unpack(command))
   if failure(added) then return 'failed ' .. added.err end
   -- The entry stands, whatever becomes of this; at worst a repeat is not dropped.
   redis.pcall('SET', seen, '1', 'PX', window)
