@@ -7,7 +7,7 @@ export interface Machine {
   readonly cpu: string
   readonly cores: number
   readonly memoryGb: number
-  /** of the last minute, at the end of the measurement: above the number of cores, others were at work as well */
+  /** of the last minute, at the end of the measurement, which is some of it */
   readonly load: number
 }
 

@@ -53,8 +53,7 @@ function goalPart(results: Results): string {
 
 function measured({ measured: machine, rounds, scale }: ScenarioResult): string {
   const { at, node, cpu, cores, memoryGb, load } = machine
-  const busy = load > cores ? ' **Others were at work on the machine: rates are low, and wobble.**' : ''
-  return `Measured ${at.slice(0, 10)}: ${cores} × ${cpu}, ${memoryGb} GB, Node ${node}; ${rounds === 1 ? '1 round' : `${rounds} rounds`}, scale ${scale}, load ${load.toFixed(1)}.${busy}`
+  return `Measured ${at.slice(0, 10)}: ${cores} × ${cpu}, ${memoryGb} GB, Node ${node}; ${rounds === 1 ? '1 round' : `${rounds} rounds`}, scale ${scale}, load ${load.toFixed(1)} at the end, with its own work.`
 }
 
 async function heatPart(scenario: string, heat: Heat): Promise<string> {
