@@ -1,3 +1,4 @@
+import { partitionOf } from '@outbox/core'
 import { pgOutbox } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
@@ -244,5 +245,30 @@ describeWith('postgres', 'bursts of few aggregates', () => {
     }
     // before it opens its window, the first notes what is seen
     expect(perFetch).toEqual([3, ...Array.from({ length: 21 }, (_, n) => (n === 10 ? 2 : 1))])
+  })
+})
+
+describeWith('postgres', 'a backlog of which few partitions have most', () => {
+  test('fills batches by the short statement, which is asked twice only once', async () => {
+    await using database = await ownDatabase()
+    await using log = await openLog(database.url)
+    const ids = Array.from({ length: 20_000 }, (_, n) => String(n)).filter((id) => partitionOf('order', id) < 2)
+    const events = ids.map((aggregateId) => ({ type: 'order.changed', aggregateId, payload: {} }))
+    for (let n = 0; n < 3; n++) await log.db.transaction((tx) => log.outbox.enqueue(tx, events))
+    const { leases } = await handRelay(log.outbox)
+    const sent: (string | undefined)[] = []
+    const client = watching(log.db.$client, async ({ name }) => void sent.push(name?.replace(/^outbox_[^_]+_/, '')))
+    const outbox = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off' })
+    const statements = async () => {
+      const lent = await outbox.fetch({ leases, limit: 500, limitPerAggregate: 100, maxBytes: 1e9 })
+      expect(lent).toHaveLength(500)
+      const names = sent.splice(0)
+      await outbox.settle({ leases, settlements: lent.map(published) })
+      sent.length = 0
+      return names
+    }
+    await statements() // opens the windows, too
+    expect(await statements()).toEqual(['fetch_smooth'])
+    expect(await statements()).toEqual(['fetch_smooth'])
   })
 })
