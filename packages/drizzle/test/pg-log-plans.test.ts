@@ -252,10 +252,7 @@ describeWith('postgres', 'a backlog of which few partitions have most', () => {
   test('fills batches by the short statement, which is asked twice only once', async () => {
     await using database = await ownDatabase()
     await using log = await openLog(database.url)
-    const ids = Array.from({ length: 20_000 }, (_, n) => String(n)).filter((id) => partitionOf('order', id) < 2)
-    const events = ids.map((aggregateId) => ({ type: 'order.changed', aggregateId, payload: {} }))
-    for (let n = 0; n < 3; n++) await log.db.transaction((tx) => log.outbox.enqueue(tx, events))
-    const { leases } = await handRelay(log.outbox)
+    const { leases } = await fillTwoPartitions(log)
     const sent: (string | undefined)[] = []
     const client = watching(log.db.$client, async ({ name }) => void sent.push(name?.replace(/^outbox_[^_]+_/, '')))
     const outbox = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off' })
@@ -271,4 +268,29 @@ describeWith('postgres', 'a backlog of which few partitions have most', () => {
     expect(await statements()).toEqual(['fetch_smooth'])
     expect(await statements()).toEqual(['fetch_smooth'])
   })
+
+  test('makes a small batch after large ones read no deeper than itself', async () => {
+    await using database = await ownDatabase()
+    await using log = await openLog(database.url)
+    const { leases } = await fillTwoPartitions(log)
+    let plans: PlanNode[] = []
+    const db = drizzle({ client: explaining(log.db.$client, (plan) => plans.push(plan)) })
+    const outbox = pgOutbox({ db, engine: 'log', notify: 'off' })
+    for (const limit of [500, 500, 1]) {
+      plans = []
+      const lent = await outbox.fetch({ leases, limit, limitPerAggregate: 100, maxBytes: 1e9 })
+      expect(lent).toHaveLength(limit)
+      await outbox.settle({ leases, settlements: lent.map(published) })
+    }
+    const scans = plans.flatMap(nodesOf).filter((node) => /_log_\d/.test(node['Relation Name'] ?? ''))
+    expect(Math.max(...scans.map((node) => node['Actual Rows'] * node['Actual Loops']))).toBeLessThan(20)
+  })
 })
+
+/** @returns a relay that holds all leases; what is due, three entries of each aggregate, is in two partitions */
+async function fillTwoPartitions(log: Awaited<ReturnType<typeof openLog>>): Promise<HandRelay> {
+  const ids = Array.from({ length: 20_000 }, (_, n) => String(n)).filter((id) => partitionOf('order', id) < 2)
+  const events = ids.map((aggregateId) => ({ type: 'order.changed', aggregateId, payload: {} }))
+  for (let n = 0; n < 3; n++) await log.db.transaction((tx) => log.outbox.enqueue(tx, events))
+  return handRelay(log.outbox)
+}

@@ -94,8 +94,12 @@ export async function fetch(
   }
 }
 
+/** What is remembered may be of a larger batch: nobody reads deeper than a single partition would need for this one. */
 function frontFor(request: FetchRequest, { fronts }: Mood): number {
-  return Math.max(frontOf(request, smallestFront), fronts.get(request.leases[0]?.partition ?? -1) ?? 0)
+  const [first] = request.leases
+  const remembered = (first && fronts.get(first.partition)) ?? 0
+  const deepest = frontOf({ ...request, leases: request.leases.slice(0, 1) }, smallestFront)
+  return Math.max(frontOf(request, smallestFront), Math.min(remembered, deepest))
 }
 
 /** Deeper where the batch was poor, so that it never is again by as much; less deep once all have plenty. */
