@@ -1,10 +1,13 @@
 import { OutboxError } from '@outbox/core'
+import { Turns } from '@outbox/core/adapter'
 import type { MongoDatabase, MongoSession } from './driver.ts'
 import { codeOf, duplicateKey, translatedInTransaction } from './errors.ts'
-import { inTurn } from './turns.ts'
 import { type Document, documentIn, documentsIn, isDocument, numberIn, unexpected } from './values.ts'
 
 type Method = 'enqueue' | 'once'
+
+/** Of all outboxes and inboxes in this process. */
+const turns = new Turns<object>()
 
 /** A caller's transaction, as the outbox writes in it. It takes one command at a time. */
 export interface Transaction {
@@ -62,7 +65,7 @@ export function transactionOn(db: MongoDatabase, session: unknown, method: Metho
   }
   return {
     session,
-    inTurn: (work) => inTurn(isDocument(transaction) ? transaction : session, work),
+    inTurn: (work) => turns.take(isDocument(transaction) ? transaction : session, work),
     async find(collection, filter, { projection }) {
       const command = { find: collection, filter, projection, batchSize: maxBatch, singleBatch: true }
       return documentsIn(documentIn(await run(command), 'cursor'), 'firstBatch')

@@ -1,6 +1,5 @@
 import { type NewEntry, OutboxError, type Receipt } from '@outbox/core'
-import { aggregateKey, entriesToWrite, receiptsFor, type Stored, sequenceConflict } from '@outbox/core/adapter'
-import { Turns } from '../shared/turns.ts'
+import { aggregateKey, entriesToWrite, receiptsFor, type Stored, sequenceConflict, Turns } from '@outbox/core/adapter'
 import { translated, violatedIndex } from './errors.ts'
 import { checkTransaction, connectionOf, type MysqlTransaction } from './handles.ts'
 import { type Insertion, insertion } from './insert.ts'

@@ -1,6 +1,5 @@
 import { OutboxError } from '@outbox/core'
-import { untilAborted } from '@outbox/core/adapter'
-import { Turns } from '../shared/turns.ts'
+import { Turns, untilAborted } from '@outbox/core/adapter'
 import { outboxErrorFrom } from './errors.ts'
 import type { LibsqlClient, LibsqlStatement, LibsqlTransaction } from './handles.ts'
 import { integerOf } from './rows.ts'

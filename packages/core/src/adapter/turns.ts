@@ -1,4 +1,4 @@
-/** Work in one place takes turns: what is given meanwhile begins when all before it has ended, in one way or the other. */
+/** For stores whose driver takes one statement at a time: work in one place takes turns: what is given meanwhile begins when all before it has ended, in one way or the other. */
 export class Turns<Place extends object> {
   readonly #last = new WeakMap<Place, Promise<unknown>>()
 
