@@ -1,8 +1,26 @@
 import { event, OutboxError } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
-import { type MemoryTransaction, memoryOutbox } from '../src/index.ts'
+import { type MemoryOutbox, type MemoryTransaction, memoryOutbox } from '../src/index.ts'
 
 const placed = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
+
+/** A transaction that has enqueued for an aggregate, and stays open: others wait for it. */
+function holdsAggregate(outbox: MemoryOutbox, aggregateId: string): { commit(): Promise<void> } {
+  let end: () => void = () => undefined
+  const ending = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const transaction = outbox.transaction(async (tx) => {
+    await outbox.enqueue(tx, placed(aggregateId))
+    await ending
+  })
+  return {
+    commit() {
+      end()
+      return transaction
+    },
+  }
+}
 
 describe('a transaction', () => {
   it('gives what its callback gave, and rejects with what it threw', async () => {
@@ -46,43 +64,27 @@ describe('a transaction', () => {
 
   it('that ends while its enqueue still waits for another writes nothing, and keeps nobody waiting', async () => {
     const outbox = memoryOutbox()
-    let end: () => void = () => undefined
-    const ending = new Promise<void>((resolve) => {
-      end = resolve
-    })
-    const first = outbox.transaction(async (tx) => {
-      await outbox.enqueue(tx, placed('a'))
-      await ending
-    })
+    const holder = holdsAggregate(outbox, 'a')
     let forgotten: Promise<unknown> = Promise.resolve()
     await outbox.transaction((tx) => {
       forgotten = outbox.enqueue(tx, placed('a')).catch((error: unknown) => error)
     })
     expect(OutboxError.is(await forgotten, 'not-a-transaction')).toBe(true)
-    end()
-    await first
+    await holder.commit()
     await outbox.transaction((tx) => outbox.enqueue(tx, placed('a')))
     expect((await outbox.fetchUnpublished(10)).map(({ sequence }) => sequence)).toEqual([1, 2])
   })
 
   it('that ends while several of its calls wait for another refuses them all, and keeps nobody waiting', async () => {
     const outbox = memoryOutbox()
-    let end: () => void = () => undefined
-    const ending = new Promise<void>((resolve) => {
-      end = resolve
-    })
-    const first = outbox.transaction(async (tx) => {
-      await outbox.enqueue(tx, placed('a'))
-      await ending
-    })
+    const holder = holdsAggregate(outbox, 'a')
     let forgotten: Promise<PromiseSettledResult<unknown>[]> = Promise.resolve([])
     await outbox.transaction((tx) => {
       forgotten = Promise.allSettled([outbox.enqueue(tx, placed('a')), outbox.enqueue(tx, placed('a'))])
     })
     const refused = { status: 'rejected', reason: { code: 'not-a-transaction' } }
     expect(await forgotten).toMatchObject([refused, refused])
-    end()
-    await first
+    await holder.commit()
     expect(await outbox.transaction((tx) => outbox.enqueue(tx, placed('a')))).toMatchObject([{ sequence: 2 }])
   })
 
