@@ -15,6 +15,8 @@ describeWith('postgres', 'what an enqueue sends', () => {
     let database: TestDatabase
     let own: ReturnType<typeof openNodePostgres>
     let sent: string[]
+    /** of the last `enqueue` that failed: what drizzle makes of it may be another */
+    let failure: unknown
     const outbox = () => pgOutbox({ db: own.db, engine, notify: 'off' })
 
     beforeAll(async () => {
@@ -39,7 +41,14 @@ describeWith('postgres', 'what an enqueue sends', () => {
           return client.query(query as never)
         })
       })
-      const receipts = await drizzle({ client: listening }).transaction((tx) => outbox().enqueue(tx, events))
+      const receipts = await drizzle({ client: listening }).transaction((tx) =>
+        outbox()
+          .enqueue(tx, events)
+          .catch((error: unknown) => {
+            failure = error
+            throw error
+          }),
+      )
       return receipts.map(({ sequence, duplicate }) => (duplicate ? `${sequence} again` : sequence))
     }
     const ofStore = (type: string, aggregateId: string, id = randomUUID()) =>
@@ -112,6 +121,23 @@ describeWith('postgres', 'what an enqueue sends', () => {
         await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the second to wait' })
       })
       expect(await late).toEqual([1, '1 again'])
+    })
+
+    test('a connection that is cut off while the short insert waits leaves nothing, and keeps nobody waiting', async () => {
+      await enqueue(ofStore('cut', 'a'))
+      let cutOff: Promise<unknown> = Promise.resolve()
+      await own.db.transaction(async (tx) => {
+        await outbox().enqueue(tx, ofStore('cut', 'a'))
+        cutOff = enqueue(ofStore('cut', 'a'), ofStore('cut', 'b')).catch((error: unknown) => error)
+        await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the second to wait' })
+        await own.db.$client.query(`
+          select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`)
+        expect(await cutOff).toBeInstanceOf(Error)
+      })
+      expect(failure).toMatchObject({ code: 'unavailable', isRetryable: true })
+      expect(sent).toEqual(['ordinary'])
+      expect(await enqueue(ofStore('cut', 'a'), ofStore('cut', 'b'))).toEqual([3, 1])
     })
 
     test('every text of up to five signs that mean something in SQL comes back as it was, alone and among others', async () => {
