@@ -66,13 +66,22 @@ export function lentIn(row: Row, leases: LeasesByPartition): readonly DueEntry[]
 export function fetchStatement(names: Names, request: FetchRequest, beside?: Beside): Statement {
   const { entries, aggregates, leases, meta } = names
   const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, frontOf(request, looks.smallestFront))
+  // As a rule no aggregate waits: then none is looked up. A join would look into the empty table for each entry.
+  const waitingUntil = `case when (select is_any from waiting) then (
+    select a.waiting_until
+    from ${aggregates} a
+    where a.aggregate_type = w.aggregate_type and a.aggregate_id = w.aggregate_id
+  ) end as waiting_until`
   const text = `
 with fence as materialized (
   ${standingLeases(leases, 1)}
 ),
+waiting as materialized (
+  select exists (select from fence join ${aggregates} a using (partition)) as is_any
+),
 -- 1. The front of each partition: one range of the index entries_scan, whatever stands behind it.
 front as materialized (
-  select w.*, a.waiting_until
+  select w.*, ${waitingUntil}
   from fence
   cross join lateral (
     select e.partition, e.position, e.id, e.aggregate_type, e.aggregate_id
@@ -81,7 +90,6 @@ front as materialized (
     order by e.position
     limit ${front}
   ) w
-  left join ${aggregates} a on a.aggregate_type = w.aggregate_type and a.aggregate_id = w.aggregate_id
 ),
 -- Where a window is full there may be more behind it. All of these get their share of what the batch still wants; and
 -- a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
@@ -110,7 +118,7 @@ met as materialized (
   select f.*, f.partition = any (array(select partition from deeper where is_crowded)) as is_crowded
   from front f
   union all
-  select w.*, a.waiting_until, deeper.is_crowded
+  select w.*, ${waitingUntil}, deeper.is_crowded
   from deeper
   cross join lateral (
     select e.partition, e.position, e.id, e.aggregate_type, e.aggregate_id
@@ -119,7 +127,6 @@ met as materialized (
     order by e.position
     limit deeper.depth
   ) w
-  left join ${aggregates} a on a.aggregate_type = w.aggregate_type and a.aggregate_id = w.aggregate_id
 ),
 -- 2. Parking. Entries are parked only while their aggregate's row is locked, and its count of parkings is raised in
 --    the same statement; the row is deleted only if that count still is what its deleter read. So no entry is ever
