@@ -43,6 +43,24 @@ for (const { name, need, start } of servers) {
       expect(await arrivals(client, 'orders')).toEqual(['1/1', '1/2', '1/3'])
     })
 
+    it('an id that stands twice in a batch is written once, whether or not others were seen before', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      const [first, second, third] = entriesOf('1', [1, 2, 3])
+      if (!first || !second || !third) throw new RangeError('three entries')
+      expect(await statuses(publisher, [first, second, first])).toEqual(['published', 'published', 'duplicate'])
+      expect(await statuses(publisher, [second, third, third])).toEqual(['duplicate', 'published', 'duplicate'])
+      expect(await arrivals(client, 'orders')).toEqual(['1/1', '1/2', '1/3'])
+    })
+
+    it('of thousands of entries, those that were seen are found', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      const entries = Array.from({ length: 2_500 }, (_, n) => dueEntry({ sequence: n }))
+      await publish(publisher, [entries.at(1_200), entries.at(-1)].flatMap((entry) => entry ?? []))
+      const outcomes = await statuses(publisher, entries)
+      expect(outcomes.flatMap((outcome, place) => (outcome === 'duplicate' ? place : []))).toEqual([1_200, 2_499])
+      expect(await client.xlen('orders')).toBe(2_500)
+    })
+
     it('an entry that was requeued is delivered once more: it is the deduplication id that is dropped', async () => {
       const publisher = redisPublisher({ client, stream: 'orders' })
       const entry = dueEntry()
