@@ -98,6 +98,18 @@ test('payloads null, false and 0 are payloads', () => {
   }
 })
 
+test.each([
+  ['{"v":1e400}', '{"v":null}'],
+  ['-0', '0'],
+  ['12345678901234567890', '12345678901234567000'],
+  ['{"b":1,"2":0,"a":2,"b":3}', '{"2":0,"b":3,"a":2}'],
+  ['"\\u00e9"', '"é"'],
+])('the payload of a structured CloudEvent is what parsing %s gives, its text %s', (payload, text) => {
+  const back = receivedFromStructuredCloudEvent(structuredCloudEvent(dueEntry({ payload })))
+  expect(back.payload).toStrictEqual(JSON.parse(payload))
+  expect(back.payloadText).toBe(text)
+})
+
 test.each<[string, string | undefined, string]>([
   ['specversion', undefined, 'specversion'],
   ['specversion', '0.3', 'specversion'],

@@ -1,5 +1,12 @@
 import type { DueEntry, Headers } from '../entry.ts'
-import { parseJson, type ReceivedEntry, receivedEntry, undecodable, type WireField } from './fields.ts'
+import {
+  parseJson,
+  type ReceivedEntry,
+  receivedEntry,
+  receivedEnvelope,
+  undecodable,
+  type WireField,
+} from './fields.ts'
 
 /**
  * CloudEvents 1.0 attributes of an entry, in the order they are written: `source` is `/aggregateType`, `subject` the
@@ -45,6 +52,10 @@ export function receivedFromCloudEvent<Payload = unknown>(message: {
 }): ReceivedEntry<Payload> {
   const { attribute, headers, payloadText } = message
   checkVersion(attribute)
+  return receivedEntry({ field: fieldsOf(attribute), headers, payloadText })
+}
+
+function fieldsOf(attribute: (name: string) => string | undefined): (name: WireField) => string | undefined {
   const fields: Record<WireField, () => string | undefined> = {
     id: () => attribute('id'),
     'event-type': () => attribute('type'),
@@ -54,7 +65,7 @@ export function receivedFromCloudEvent<Payload = unknown>(message: {
     epoch: () => attribute('epoch'),
     'occurred-at': () => attribute('time'),
   }
-  return receivedEntry({ field: (name) => fields[name](), headers, payloadText })
+  return (name) => fields[name]()
 }
 
 function checkVersion(attribute: (name: string) => string | undefined): void {
@@ -74,8 +85,11 @@ function aggregateTypeOf(source: string | undefined): string | undefined {
 }
 
 /**
- * Reads an entry from a structured CloudEvent. The payload's text is written anew from the parsed data: white space,
- * and digits beyond what a number holds, may differ.
+ * Reads an entry from a structured CloudEvent. `payload` is what parsing the text that was enqueued gives.
+ *
+ * `payloadText` is written anew from it, and may differ from that text: white space and the spelling of strings go, of
+ * keys that stand twice the last stays, keys that are whole numbers come first, a number keeps the digits that a double
+ * holds, -0 becomes 0, and one beyond a double's range (1e400) `null`.
  *
  * @throws {OutboxError} `invalid-event` when the text is no CloudEvent of an outbox
  */
@@ -89,7 +103,9 @@ export function receivedFromStructuredCloudEvent<Payload = unknown>(text: string
   checkVersion(attribute)
   if (!Object.hasOwn(event, 'data')) throw undecodable('data', 'is missing')
   const headers = headersFrom(attribute('outboxheaders') ?? '{}')
-  return receivedFromCloudEvent({ attribute, headers, payloadText: textOf(event['data']) })
+  const envelope = receivedEnvelope(fieldsOf(attribute))
+  const payload = event['data']
+  return { ...envelope, headers, payload: payload as Payload, payloadText: textOf(payload) }
 }
 
 function textOf(data: unknown): string {

@@ -14,7 +14,10 @@ export interface ReceivedEntry<Payload = unknown> extends Omit<EntryContent, 'pa
   readonly payload: Payload
   /** the payload's bytes as text, unchanged since `enqueue`; of a structured CloudEvent, its data written anew */
   readonly payloadText: string
-  /** epoch of the lease it was published under: lower than the highest seen of its aggregate means a late echo */
+  /**
+   * Epoch of the lease it was published under. Within one outbox whose database was not restored, one that is lower
+   * than the highest seen of its aggregate marks an echo: in another store, and in a restored one, epochs begin lower.
+   */
   readonly epoch: number
 }
 
@@ -41,8 +44,17 @@ export function receivedEntry<Payload = unknown>(message: {
   readonly headers: Readonly<Record<string, string>>
   readonly payloadText: string
 }): ReceivedEntry<Payload> {
+  const envelope = receivedEnvelope(message.field)
+  const { headers, payloadText } = message
+  return { ...envelope, headers, payload: parseJson('payload', payloadText) as Payload, payloadText }
+}
+
+/** What an entry's fields say. @throws {OutboxError} `invalid-event` as `receivedEntry` does */
+export function receivedEnvelope(
+  field: (name: WireField) => string | undefined,
+): Omit<ReceivedEntry, 'headers' | 'payload' | 'payloadText'> {
   const text = (name: WireField): string => {
-    const value = message.field(name)
+    const value = field(name)
     if (!value) throw undecodable(name, 'is missing: the message was not written by an outbox publisher')
     return value
   }
@@ -66,9 +78,6 @@ export function receivedEntry<Payload = unknown>(message: {
     sequence: number('sequence'),
     epoch: number('epoch'),
     occurredAt,
-    headers: message.headers,
-    payload: parseJson('payload', message.payloadText) as Payload,
-    payloadText: message.payloadText,
   }
 }
 
