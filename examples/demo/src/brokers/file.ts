@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { DueEntry, Publisher } from '@outbox/core'
 import type { Delivery, DemoBroker } from './broker.ts'
 
-/** A broker in thirty lines: a file of JSON lines that only grows. It drops no repeats, so the audit sees them all. */
+/** A broker in a few lines: a file of JSON lines that only grows. It drops no repeats, so the audit sees them all. */
 export function fileBroker(directory: string, relay: string): DemoBroker {
   const path = join(directory, 'broker.jsonl')
   return {
@@ -22,7 +22,10 @@ function filePublisher(path: string, relay: string): Publisher {
     async publish(entries) {
       await using file = await open(path, 'a')
       // A relay killed in the middle of its write leaves half a line: beginning with a line break keeps it apart.
-      await file.appendFile(`\n${entries.map((entry) => lineOf(entry, relay)).join('\n')}\n`)
+      const lines = Buffer.from(`\n${entries.map((entry) => lineOf(entry, relay)).join('\n')}\n`)
+      // One write, so that no other relay's comes into it: `appendFile` would cut a large batch into several.
+      const { bytesWritten } = await file.write(lines)
+      if (bytesWritten < lines.length) throw new Error(`${bytesWritten} of ${lines.length} bytes were written`)
       await file.datasync()
       return entries.map(() => ({ status: 'published' }))
     },
