@@ -73,6 +73,15 @@ export const inbox = inboxTable({ prefix: 'mail_' })
       await own.pool.query(`drop database \`${place.schema}\``)
     })
 
+    test('what to run is told with the prefix that was given', async () => {
+      const outbox = mysqlOutbox({ db: own.db, prefix: 'mail_' })
+      expect((await setupRequired(outbox.check())).message).toContain("setup(db, { prefix: 'mail_' })")
+      const enqueued = await setupRequired(
+        own.db.transaction((tx) => outbox.enqueue(tx, { type: 'order.placed', aggregateId: '1', payload: 1 })),
+      )
+      expect(enqueued.message).toContain("setup(db, { prefix: 'mail_' })")
+    })
+
     test('check names everything that is missing or other than it should be, and what to run', async () => {
       const outbox = mysqlOutbox({ db: own.db })
       const absent = await setupRequired(outbox.check())

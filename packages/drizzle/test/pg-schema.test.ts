@@ -205,6 +205,28 @@ export const inbox = inboxTable(${JSON.stringify(ownPlace)})
     )
   })
 
+  test('what to run is told with the place that was given, and the outboxes of others are left out of it', async () => {
+    await setup(db)
+    await setup(db, { schema: 'tenant_a' })
+    const place = { schema: "tenant's", prefix: 'mail_' }
+    const outbox = pgOutbox({ db, ...place })
+    const call = "setup(db, { schema: 'tenant\\'s', prefix: 'mail_' })"
+    const checked = await setupRequired(outbox.check())
+    expect(checked.message).toContain(call)
+    expect(checked.message).toContain("outboxTables({ schema: 'tenant\\'s', prefix: 'mail_' })")
+    expect(checked.details.missing).toEqual(tableKinds.map((kind) => `table "tenant's"."mail_${kind}"`))
+    expect((await setupRequired(pgOutbox({ db, schema: 'tenant_b' }).check())).details.missing).toEqual(
+      tableKinds.map((kind) => `table "tenant_b"."outbox_${kind}"`),
+    )
+    const enqueued = await setupRequired(db.transaction((tx) => outbox.enqueue(tx, placed)))
+    expect(enqueued.message).toContain(call)
+    const log = await setupRequired(pgOutbox({ db, engine: 'log', schema: 'tenant_a' }).check())
+    expect(log.message).toContain("setup(db, { schema: 'tenant_a', engine: 'log' })")
+    const inbox = await setupRequired(pgInbox({ db, schema: 'tenant_a' }).check())
+    expect(inbox.message).toContain("inboxTable({ schema: 'tenant_a' })")
+    expect(inbox.message).toContain("setupInbox(db, { schema: 'tenant_a' })")
+  })
+
   test('without the tables, enqueue says that set-up is missing', async () => {
     const outbox = pgOutbox({ db })
     const error = await setupRequired(db.transaction((tx) => outbox.enqueue(tx, placed)))

@@ -1,4 +1,5 @@
 import { type CallOptions, OutboxError } from '@outbox/core'
+import { setUpOf } from '../shared/set-up.ts'
 import { type Column, inboxLayout, inboxVersion, layout, layoutVersion, type TableLayout } from './layout.ts'
 import { textLiteral } from './literals.ts'
 import { type Names, tableKinds } from './names.ts'
@@ -29,6 +30,7 @@ export interface Table {
 
 /** An outbox, for the user that a relay connects as. */
 export function outboxSubject(names: Names): Subject {
+  const { calls, exported } = setUpOf(names)
   return {
     title: 'outbox',
     names,
@@ -40,13 +42,13 @@ export function outboxSubject(names: Names): Subject {
     })),
     versionKey: 'version',
     version: layoutVersion,
-    remedy:
-      "Export the tables of '@outbox/drizzle/mysql/schema' in your drizzle schema and migrate with drizzle-kit, or call setup(db), or run the text of setupSql().",
+    remedy: `Export ${exported.outbox} of '@outbox/drizzle/mysql/schema' in your drizzle schema and migrate with drizzle-kit, or call ${calls.setup}, or run the text of ${calls.setupSql}.`,
   }
 }
 
 /** An inbox, for the user that a consumer connects as. */
 export function inboxSubject(names: Names): Subject {
+  const { calls, exported } = setUpOf(names)
   const bareName = `${names.prefix}inbox`
   return {
     title: 'inbox',
@@ -54,8 +56,7 @@ export function inboxSubject(names: Names): Subject {
     tables: [{ name: names.inbox, bareName, layout: inboxLayout, privileges: needs.inbox.inbox ?? [] }],
     versionKey: 'inbox-version',
     version: inboxVersion,
-    remedy:
-      "Export outboxInbox of '@outbox/drizzle/mysql/schema' in your drizzle schema and migrate with drizzle-kit, or call setupInbox(db), or run the text of setupInboxSql().",
+    remedy: `Export ${exported.inbox} of '@outbox/drizzle/mysql/schema' in your drizzle schema and migrate with drizzle-kit, or call ${calls.setupInbox}, or run the text of ${calls.setupInboxSql}.`,
   }
 }
 

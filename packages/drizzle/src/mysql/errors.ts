@@ -1,5 +1,6 @@
 import { OutboxError } from '@outbox/core'
 import { neededOn } from '../shared/needed.ts'
+import { setUpOf } from '../shared/set-up.ts'
 import { needs, type Purpose } from './privileges.ts'
 
 /** What an error of the server or of the driver means to a caller. */
@@ -98,6 +99,7 @@ export function translated(error: unknown, purpose: Purpose): unknown {
 
 function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxError {
   const said = messageOf(cause)
+  const { calls } = setUpOf(purpose.names)
   switch (meaning) {
     case 'busy':
       return new OutboxError(
@@ -117,7 +119,7 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
       )
     case 'setup-required':
       return setupRequired(
-        `The tables of the outbox or inbox are not as they should be, or not where this connection looks for them: ${said}. Run your migrations, or setup(db), setupInbox(db); check() lists everything that is missing.`,
+        `The tables of the outbox or inbox are not as they should be, or not where this connection looks for them: ${said}. Run your migrations, or ${calls.setup}, ${calls.setupInbox}; check() lists everything that is missing.`,
         said,
         cause,
       )
@@ -156,6 +158,11 @@ export function violatedIndex(error: unknown, indexes: readonly string[]): strin
 /** True for the server's refusal to change the characteristics of a transaction: one is open. */
 export function saysTransactionIsOpen(error: unknown): boolean {
   return numberOf(driverError(error)) === 1568
+}
+
+/** True for the server's refusal to release a savepoint that is not there. */
+export function saysSavepointIsAbsent(error: unknown): boolean {
+  return numberOf(driverError(error)) === 1305
 }
 
 /** True for an error of `translated` that came of a table or a database that is not there. */

@@ -1,4 +1,5 @@
 import { OutboxError } from '@outbox/core'
+import { defaultPrefix } from '../shared/set-up.ts'
 
 /** Where the tables of an outbox are. */
 export interface Place {
@@ -16,8 +17,6 @@ export interface Names extends Readonly<Record<TableKind | 'inbox', string>> {
   readonly schema: string | undefined
   readonly prefix: string
 }
-
-const defaultPrefix: string = 'outbox_'
 
 /**
  * Checks a place and works out the names in it.

@@ -1,4 +1,5 @@
 import { type CallOptions, OutboxError } from '@outbox/core'
+import { setUpOf } from '../shared/set-up.ts'
 import { inboxLayout, inboxVersion, layout, layoutVersion, type TableLayout } from './layout.ts'
 import { logLayout, logVersion } from './log/tables.ts'
 import { type Names, tableKinds } from './names.ts'
@@ -34,6 +35,7 @@ interface Table {
 
 /** An outbox, for the role that a relay connects as. */
 export function outboxSubject(names: Names): Subject {
+  const { calls, exported } = setUpOf(names)
   return {
     title: 'outbox',
     names,
@@ -45,14 +47,14 @@ export function outboxSubject(names: Names): Subject {
     })),
     versionKey: 'version',
     version: layoutVersion,
-    remedy:
-      "Export the tables of '@outbox/drizzle/pg/schema' in your drizzle schema and migrate with drizzle-kit, or call setup(db), or run the text of setupSql().",
+    remedy: `Export ${exported.outbox} of '@outbox/drizzle/pg/schema' in your drizzle schema and migrate with drizzle-kit, or call ${calls.setup}, or run the text of ${calls.setupSql}.`,
   }
 }
 
 /** An outbox with a log beside it, likewise. */
 export function logSubject(names: Names): Subject {
   const outbox = outboxSubject(names)
+  const { calls } = setUpOf(names, { engine: 'log' })
   const kinds = ['log', 'log_cursors', 'log_leaves'] as const
   return {
     ...outbox,
@@ -68,13 +70,13 @@ export function logSubject(names: Names): Subject {
       })),
     ],
     beside: { versionKey: 'log-version', version: logVersion },
-    remedy:
-      "Call setup(db, { engine: 'log' }), or run the text of setupSql({ engine: 'log' }), in a migration of your own: drizzle-kit does not make partitioned tables.",
+    remedy: `Call ${calls.setup}, or run the text of ${calls.setupSql}, in a migration of your own: drizzle-kit does not make partitioned tables.`,
   }
 }
 
 /** An inbox, for the role that a consumer connects as. */
 export function inboxSubject(names: Names): Subject {
+  const { calls, exported } = setUpOf(names)
   const bareName = `${names.prefix}inbox`
   return {
     title: 'inbox',
@@ -82,8 +84,7 @@ export function inboxSubject(names: Names): Subject {
     tables: [{ name: names.inbox, bareName, layout: inboxLayout, privileges: needs.inbox.inbox ?? [] }],
     versionKey: 'inbox-version',
     version: inboxVersion,
-    remedy:
-      "Export outboxInbox of '@outbox/drizzle/pg/schema' in your drizzle schema and migrate with drizzle-kit, or call setupInbox(db), or run the text of setupInboxSql().",
+    remedy: `Export ${exported.inbox} of '@outbox/drizzle/pg/schema' in your drizzle schema and migrate with drizzle-kit, or call ${calls.setupInbox}, or run the text of ${calls.setupInboxSql}.`,
   }
 }
 
@@ -152,7 +153,7 @@ left join pg_class c on c.oid = to_regclass(t.name)`
 function structureFaults(found: ReadonlyMap<string, Row>, { tables, names }: Subject): readonly string[] {
   return tables.flatMap((table) => {
     const row = found.get(table.name)
-    if (!row || !booleanIn(row, 'is_there')) return [absent(table, row)]
+    if (!row || !booleanIn(row, 'is_there')) return [absent(table, row, names.schema)]
     const columns = lacking(table.layout.columns, textsIn(row, 'columns'))
     const indexes = lacking(
       table.layout.indexes.map((index) => `${names.prefix}${index}`),
@@ -165,11 +166,12 @@ function structureFaults(found: ReadonlyMap<string, Row>, { tables, names }: Sub
   })
 }
 
-/** Many a missing table is one that the connection does not see. */
-function absent({ name }: Table, row: Row | undefined): string {
-  const schemas = row ? textsIn(row, 'schemas') : []
+/** Many a missing table is one that the connection does not see. Where a schema was named, others are not meant. */
+function absent({ name }: Table, row: Row | undefined, schema: string | undefined): string {
+  const schemas = row ? textsIn(row, 'schemas').filter((found) => schema === undefined || found === schema) : []
   if (schemas.length === 0) return `table ${name}`
-  return `table ${name}, which is in the schema ${schemas.join(', ')}: grant usage on that, and name it by the option schema or by search_path`
+  const remedy = schema === undefined ? ', and name it by the option schema or by search_path' : ''
+  return `table ${name}, which is in the schema ${schemas.join(', ')}: grant usage on that${remedy}`
 }
 
 function privilegeFaults(found: ReadonlyMap<string, Row>, { name, privileges }: Table): readonly string[] {

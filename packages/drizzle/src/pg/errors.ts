@@ -2,6 +2,7 @@ import { type NewEntry, OutboxError } from '@outbox/core'
 import { sequenceConflict } from '@outbox/core/adapter'
 import { finishedTransaction } from '../shared/handles.ts'
 import { neededOn } from '../shared/needed.ts'
+import { setUpOf } from '../shared/set-up.ts'
 import { discreet } from './discreet.ts'
 import type { Names } from './names.ts'
 import { needs, type Purpose } from './privileges.ts'
@@ -81,6 +82,7 @@ export function translated(error: unknown, purpose: Purpose): unknown {
 
 function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxError {
   const said = messageOf(cause)
+  const { calls } = setUpOf(purpose.names)
   switch (meaning) {
     case 'busy':
       return new OutboxError(
@@ -100,7 +102,7 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
       )
     case 'setup-required':
       return setupRequired(
-        `The tables of the outbox or inbox are not as they should be, or not where this connection looks for them: ${said}. Run your migrations, or setup(db), setupInbox(db); check() lists everything that is missing.`,
+        `The tables of the outbox or inbox are not as they should be, or not where this connection looks for them: ${said}. Run your migrations, or ${calls.setup}, ${calls.setupInbox}; check() lists everything that is missing.`,
         said,
         cause,
       )
@@ -158,6 +160,11 @@ function keyIn(
 }
 
 const system = 'postgresql'
+
+/** True for an error of `translated` that refuses a statement because an earlier one of its transaction failed. */
+export function saysTransactionFailed(error: unknown): boolean {
+  return codeOf(error) === '25P02'
+}
 
 /** The innermost error: drizzle, and what wraps drizzle, name their cause. */
 function driverError(error: unknown): unknown {

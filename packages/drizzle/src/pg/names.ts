@@ -1,4 +1,5 @@
 import { OutboxError, partitionHash } from '@outbox/core'
+import { defaultPrefix } from '../shared/set-up.ts'
 
 /** Where the tables of an outbox are. */
 export interface Place {
@@ -22,8 +23,6 @@ export interface Names extends Readonly<Record<TableKind | LogKind | 'inbox', st
   /** what a relay listens on */
   readonly channel: string
 }
-
-const defaultPrefix: string = 'outbox_'
 
 /**
  * Checks a place and works out the names in it.
