@@ -24,6 +24,8 @@ export interface ErrorDetails {
   readonly rejected: { readonly system: string }
   /** A message was sent, and nobody knows whether it was stored. Retryable. */
   readonly unanswered: { readonly system: string }
+  /** A function that you gave threw, or answered what is no answer. `callback` says which. The relay counts no attempt. */
+  readonly 'callback-failed': { readonly callback: string }
 }
 
 export type ErrorCode = keyof ErrorDetails

@@ -36,6 +36,7 @@ test('the only errors worth trying again are an outage, an answer that is missin
     'sequence-source-mixed': false,
     'setup-required': false,
     rejected: false,
+    'callback-failed': false,
     unavailable: true,
     unanswered: true,
     busy: true,

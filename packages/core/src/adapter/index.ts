@@ -9,6 +9,7 @@ export {
 } from '../new-entry.ts'
 export { entriesToWrite, receiptsFor, type Stored } from './batch.ts'
 export { bulkDeadLetters } from './bulk-dead-letters.ts'
+export { called } from './called.ts'
 export { deduplicationIdOf, requeuesOf } from './deduplication.ts'
 export { checkDelivery } from './delivery.ts'
 export { suspectAt } from './suspects.ts'

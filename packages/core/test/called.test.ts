@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import { called } from '../src/adapter/index.ts'
+import { OutboxError, permanent, unavailable } from '../src/index.ts'
+
+function failureOf(thrown: unknown): unknown {
+  try {
+    return called('stream of redisPublisher', () => {
+      throw thrown
+    })
+  } catch (error) {
+    return error
+  }
+}
+
+test('a function of the user gives what it gives', () => {
+  expect(called('stream of redisPublisher', () => 'orders')).toBe('orders')
+})
+
+test('what a function of the user throws says whose bug it is, and keeps the cause', () => {
+  const bug = new TypeError('tenant is undefined')
+  const error = failureOf(bug)
+  expect(OutboxError.is(error, 'callback-failed')).toBe(true)
+  expect(error).toMatchObject({
+    message: 'The function stream of redisPublisher threw: tenant is undefined',
+    details: { callback: 'stream of redisPublisher' },
+    cause: bug,
+    isRetryable: false,
+  })
+  expect(failureOf(new RangeError(''))).toMatchObject({ message: expect.stringMatching(/threw: RangeError$/) })
+  expect(failureOf(undefined)).toMatchObject({
+    message: expect.stringMatching(/threw: what is no error \(undefined\)$/),
+  })
+  expect(failureOf(unavailable('no directory'))).toMatchObject({ code: 'callback-failed' })
+})
+
+test('what a function of the user refuses for ever on purpose comes through', () => {
+  const refusal = permanent('no such tenant')
+  expect(failureOf(refusal)).toBe(refusal)
+})
