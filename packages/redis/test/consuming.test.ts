@@ -17,7 +17,7 @@ interface Surroundings {
   readonly setTimeout: (ms: number) => Promise<void>
 }
 
-/** Runs the README's consumer, which ends only when one of its surroundings throws outside of its `try`. */
+/** Runs the README's consumer, which ends only when its pause throws. */
 function run(surroundings: Surroundings): Promise<void> {
   const AsyncFunction = async function empty() {}.constructor
   const main: unknown = Reflect.construct(AsyncFunction, [...Object.keys(surroundings), program])
@@ -34,10 +34,13 @@ for (const library of clients) {
     let proxy: TcpProxy
     let direct: ReturnType<typeof connect>
     let consumer: ReturnType<typeof library.connect> | undefined
-    let ended: Promise<unknown>
+    let ended: Promise<unknown> | undefined
     /** sequences that were handled, in order */
     const handled: number[] = []
     const pauses: number[] = []
+    /** what the consumer's pauses wait for */
+    let pausing: Promise<void> | undefined
+    const told: unknown[] = []
     let fails = false
     let isOver = false
 
@@ -50,28 +53,10 @@ for (const library of clients) {
       proxy = await startTcpProxy(server.url)
       handled.length = 0
       pauses.length = 0
+      pausing = undefined
+      told.length = 0
       isOver = false
       fails = false
-      ended = run({
-        // `new` on a function that returns an object gives that object
-        Redis: function Redis(options = {}) {
-          consumer = library.connect(proxy.through(server.url), options)
-          return consumer
-        },
-        decodeRedisEntry,
-        console: {
-          log(_id, _eventType, sequence) {
-            if (fails) throw new Error('the database is away')
-            handled.push(Number(sequence))
-          },
-          error: () => undefined,
-        },
-        async setTimeout(ms) {
-          pauses.push(ms)
-          if (isOver) throw new Error('over')
-        },
-      }).catch((error: unknown) => error)
-      await waitFor(isReading, { what: 'the consumer to read' })
     })
     afterEach(async () => {
       isOver = true
@@ -84,9 +69,35 @@ for (const library of clients) {
       await server[Symbol.asyncDispose]()
     })
 
-    /** whether it waits for what is new */
-    async function isReading(): Promise<boolean> {
-      return /^blocked_clients:1/m.test(await direct.info('clients'))
+    function startConsumer(): void {
+      ended = run({
+        // `new` on a function that returns an object gives that object
+        Redis: function Redis(options = {}) {
+          consumer = library.connect(proxy.through(server.url), options)
+          return consumer
+        },
+        decodeRedisEntry,
+        console: {
+          log(_id, _eventType, sequence) {
+            if (fails) throw new Error('the database is away')
+            handled.push(Number(sequence))
+          },
+          error: (error) => told.push(error),
+        },
+        async setTimeout(ms) {
+          pauses.push(ms)
+          await pausing
+          if (isOver) throw new Error('over')
+        },
+      }).catch((error: unknown) => error)
+    }
+    async function startReading(): Promise<void> {
+      startConsumer()
+      await waitFor(async () => (await readers()) === 1, { what: 'the consumer to read' })
+    }
+    /** how many wait for what is new */
+    async function readers(): Promise<number> {
+      return Number(/^blocked_clients:(\d+)/m.exec(await direct.info('clients'))?.[1])
     }
     async function produce(...sequences: readonly number[]): Promise<void> {
       const publisher = redisPublisher({ client: direct, stream: 'events:order' })
@@ -100,6 +111,7 @@ for (const library of clients) {
     }
 
     it('handles what comes, in order, and acknowledges it', async () => {
+      await startReading()
       await produce(1, 2, 3)
       await waitFor(() => handled.length === 3, { what: 'three events' })
       expect(handled).toEqual([1, 2, 3])
@@ -107,6 +119,7 @@ for (const library of clients) {
     })
 
     it('finds what an answer held that was lost with its connection, before anything later', async () => {
+      await startReading()
       proxy.holdAnswers()
       await produce(1)
       await waitFor(async () => (await pending()) === 1, { what: 'the event to be given to it' })
@@ -122,6 +135,7 @@ for (const library of clients) {
     })
 
     it('tries again what could not be handled, before anything later', async () => {
+      await startReading()
       fails = true
       await produce(1)
       await waitFor(() => pauses.length > 1, { what: 'it to fail twice' })
@@ -129,6 +143,44 @@ for (const library of clients) {
       fails = false
       await waitFor(() => handled.includes(2), { what: 'the later event' })
       expect(handled).toEqual([1, 2])
+      await waitFor(async () => (await pending()) === 0, { what: 'both to be acknowledged' })
+    })
+
+    it('waits for a read that the server goes on with for an earlier process', async () => {
+      await direct.xgroup('CREATE', 'events:order', 'billing', '0', 'MKSTREAM')
+      const earlier = connect(server.url)
+      const taken = earlier.xreadgroup('GROUP', 'billing', 'one', 'BLOCK', 60_000, 'STREAMS', 'events:order', '>')
+      await waitFor(async () => (await readers()) === 1, { what: 'the earlier process to read' })
+      pausing = taken.then(() => undefined)
+      startConsumer()
+      await waitFor(async () => pauses.length > 0 || (await readers()) === 2, { what: 'the consumer to begin' })
+      await produce(1)
+      await taken
+      earlier.disconnect()
+      await produce(2)
+      await waitFor(() => handled.includes(2), { what: 'the later event' })
+      expect(handled).toEqual([1, 2])
+      expect(pauses).toEqual([5_000])
+    })
+
+    it('goes on when its group and stream are lost', async () => {
+      await startReading()
+      await direct.flushall()
+      await produce(1)
+      await waitFor(() => handled.includes(1), { what: 'what the new stream has' })
+    })
+
+    it('tells of an item that was deleted before it was handled, and goes on', async () => {
+      await startReading()
+      fails = true
+      await produce(1, 2)
+      await waitFor(() => pauses.length > 1, { what: 'the first to fail' })
+      const [[first = ''] = []] = await direct.xrange('events:order', '-', '+', 'COUNT', 1)
+      await direct.xdel('events:order', first)
+      await waitFor(() => told.includes(`${first} was deleted before it was handled`), { what: 'it to be told' })
+      fails = false
+      await waitFor(() => handled.length > 0, { what: 'the later event' })
+      expect(handled).toEqual([2])
       await waitFor(async () => (await pending()) === 0, { what: 'both to be acknowledged' })
     })
   })
