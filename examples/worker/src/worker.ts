@@ -5,7 +5,7 @@ import { relayHealth } from '@outbox/relay/health'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { connect } from 'nats'
 import { Pool } from 'pg'
-import { purgeUntil } from './purge.ts'
+import { day, purgeUntil } from './purge.ts'
 import { runWatched } from './watched.ts'
 
 // A relay in a process of its own. Start as many as you like: they share the work, and take over from one another.
@@ -59,7 +59,7 @@ const health = relayHealth({
 })
 try {
   const complain = (error: unknown): void => console.error('watch:', error)
-  await Promise.all([runWatched(relay, health, { stop, complain }), purgeUntil(stop.signal, outbox)])
+  await Promise.all([runWatched(relay, health, { stop, complain }), purgeUntil(stop.signal, outbox, 7 * day)])
   const { published, duplicates } = relay.stats()
   console.log(`published ${published}, of which the broker had ${duplicates} already`)
 } finally {
