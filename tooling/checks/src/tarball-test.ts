@@ -5,6 +5,7 @@ import { asCommonJs, asJavaScript } from './commonjs.ts'
 import { type Consumer, checkContents, checkTypes, installConsumer, type PackageManager } from './consumer.ts'
 import { type ServerPool, startServerPool } from './fresh-servers.ts'
 import { nodesToTry } from './nodes.ts'
+import { olderTypeScriptStep } from './older-typescript.ts'
 import { runSteps } from './report.ts'
 import { allSnippets, sourceOf } from './snippets.ts'
 import { programSteps } from './tarball-programs.ts'
@@ -36,6 +37,7 @@ await runSteps([
     check: () => checkScenario(manager, drizzle, tarballs, pool),
   })),
   ...programSteps(tarballs, pool),
+  olderTypeScriptStep(tarballs),
 ])
 
 async function checkScenario(
