@@ -29,6 +29,7 @@ test('the README names every error code, and which are worth trying again', () =
     unanswered: true,
     busy: true,
     rejected: true,
+    'callback-failed': true,
   }
   expect(new Set(documented.keys())).toEqual(new Set(Object.keys(codes)))
   for (const [code, isRetryable] of documented) {

@@ -1,5 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
-import { groupByAggregate } from '@outbox/core/adapter'
+import { called, groupByAggregate } from '@outbox/core/adapter'
 import { type Acknowledgement, acknowledgementFrom, outcomeOfAcknowledgement, outcomeWithoutReply } from './answers.ts'
 import { publishInBatches } from './atomic-batches.ts'
 import { checkSetup } from './check.ts'
@@ -66,7 +66,10 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   let dedupeWindowMs: number | undefined
 
   const compose = (entry: DueEntry, batchHeaders: ReadonlyMap<string, string> = new Map()): OutgoingMessage => {
-    const subject = checkedSubject(settings.subjectOf(entry), system)
+    const subject = checkedSubject(
+      called('subject of natsPublisher', () => settings.subjectOf(entry)),
+      system,
+    )
     const { format, messageIdSuffix } = settings
     const message = messageOf(entry, subject, { format, expectedStream: stream, messageIdSuffix, batchHeaders })
     if (fence) addFenceHeaders(message, entry)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { permanent } from '@outbox/core'
 import { describeWith, type OwnServer } from '@outbox/services'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { escapeSubjectToken, natsPublisher } from '../src/index.ts'
@@ -37,6 +38,7 @@ for (const { name, need, start } of servers) {
         const stream = await observer.addStream(`${base}.>`)
         const subject = ({ aggregateId }: { readonly aggregateId: string }): string => {
           if (aggregateId === 'bug') throw new Error('a bug of the user')
+          if (aggregateId === 'refused') throw permanent('no such tenant')
           return aggregateId === 'bad' ? `${base}.a b` : `${base}.${escapeSubjectToken(aggregateId)}`
         }
         await using publisher = natsPublisher({ connection, subject })
@@ -45,9 +47,11 @@ for (const { name, need, start } of servers) {
           dueEntry({ aggregateId: 'bug', sequence: 2 }),
           dueEntry({ aggregateId: 'bad' }),
           dueEntry({ aggregateId: 'good' }),
+          dueEntry({ aggregateId: 'refused' }),
         ])
-        expect(outcomes.map(({ status }) => status)).toEqual(['retry', 'notSent', 'reject', 'published'])
-        expect(messageOf(outcomes[0])).toBe('a bug of the user')
+        expect(outcomes.map(({ status }) => status)).toEqual(['retry', 'notSent', 'reject', 'published', 'reject'])
+        expect(outcomes[0]).toMatchObject({ error: { code: 'callback-failed' } })
+        expect(messageOf(outcomes[0])).toBe('The function subject of natsPublisher threw: a bug of the user')
         expect(messageOf(outcomes[2])).toContain('contains white space')
         expect(await arrivals(observer, stream)).toEqual(['good/1'])
       })

@@ -1,5 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent, systemClock } from '@outbox/core'
-import { aggregateKey, groupByAggregate } from '@outbox/core/adapter'
+import { aggregateKey, called, groupByAggregate } from '@outbox/core/adapter'
 import { scriptCall } from './call.ts'
 import { checkSetup } from './check.ts'
 import { becomesReady, notConnected } from './client.ts'
@@ -38,7 +38,8 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
   const keysOf = (streamName: string): StreamKeys => streamKeys(streamName, client.options.keyPrefix)
   const streamOf = (entry: DueEntry): string => {
     requireSize(entry, name)
-    const streamName = typeof stream === 'string' ? stream : checkedName(stream(entry))
+    const streamName =
+      typeof stream === 'string' ? stream : checkedName(called('stream of redisPublisher', () => stream(entry)))
     return keysOf(streamName).stream
   }
   const fixed = typeof stream === 'string' ? [keysOf(stream)] : undefined

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { permanent } from '@outbox/core'
 import { describeWith, type OwnServer } from '@outbox/services'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { redisPublisher } from '../src/index.ts'
@@ -55,7 +56,10 @@ for (const { name, need, start } of servers) {
     it('of thousands of entries, those that were seen are found', async () => {
       const publisher = redisPublisher({ client, stream: 'orders' })
       const entries = Array.from({ length: 2_500 }, (_, n) => dueEntry({ sequence: n }))
-      await publish(publisher, [entries.at(1_200), entries.at(-1)].flatMap((entry) => entry ?? []))
+      await publish(
+        publisher,
+        [entries.at(1_200), entries.at(-1)].flatMap((entry) => entry ?? []),
+      )
       const outcomes = await statuses(publisher, entries)
       expect(outcomes.flatMap((outcome, place) => (outcome === 'duplicate' ? place : []))).toEqual([1_200, 2_499])
       expect(await client.xlen('orders')).toBe(2_500)
@@ -118,6 +122,7 @@ for (const { name, need, start } of servers) {
         client,
         stream: (entry) => {
           if (entry.aggregateId === '1') throw new Error('no stream for this one')
+          if (entry.aggregateId === '4') throw permanent('no such tenant')
           return entry.aggregateId === '2' ? '' : 'orders'
         },
       })
@@ -125,9 +130,12 @@ for (const { name, need, start } of servers) {
         ...entriesOf('1', [1, 2]),
         ...entriesOf('2', [1]),
         ...entriesOf('3', [1]),
+        ...entriesOf('4', [1]),
       ])
-      expect(outcomes.map(statusOf)).toEqual(['retry', 'notSent', 'retry', 'published'])
-      expect(messageOf(outcomes[0])).toBe('no stream for this one')
+      expect(outcomes.map(statusOf)).toEqual(['retry', 'notSent', 'retry', 'published', 'reject'])
+      expect(outcomes[0]).toMatchObject({ error: { code: 'callback-failed' } })
+      expect(messageOf(outcomes[0])).toBe('The function stream of redisPublisher threw: no stream for this one')
+      expect(outcomes[2]).not.toMatchObject({ error: { code: 'callback-failed' } })
       expect(messageOf(outcomes[2])).toMatch(/it is empty/)
     })
 

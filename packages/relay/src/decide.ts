@@ -1,6 +1,10 @@
-import type { DueEntry, PublishOutcome, Settlement } from '@outbox/core'
+import { type DueEntry, OutboxError, type PublishOutcome, type Settlement } from '@outbox/core'
 import type { RelaySettings } from './options.ts'
+import { reasonOf } from './reason.ts'
 import { backoffMs, type RetryOptions } from './retry.ts'
+
+/** How soon at the soonest somebody's function is asked again that threw: who mends it needs longer. */
+const bugDelayMs = 10_000
 
 export interface DecisionContext {
   readonly settings: Pick<RelaySettings, 'onDead' | 'random'>
@@ -30,7 +34,10 @@ export function decide(entry: DueEntry, outcome: PublishOutcome, context: Decisi
     case 'reject':
       return dead(entry, outcome.error, context)
     case 'retry':
-      return refused(entry, outcome.error, context)
+      // nobody's entry is to blame for a bug: or one bad deployment would make dead letters of the whole backlog
+      return OutboxError.is(outcome.error, 'callback-failed')
+        ? wait(entry, outcome.error, false, { ...context, awayForMs: bugDelayMs })
+        : refused(entry, outcome.error, context)
     case 'unknown':
       // behind a failure its aggregate waits already, and one answer that was lost counts once
       if (isBehindFailure) return undefined
@@ -52,27 +59,11 @@ function wait(
   isRefusal: boolean,
   { settings, retry, awayForMs = 0 }: DecisionContext,
 ): Settlement {
-  // an outage counts no attempts, so that the backoff would stay at its shortest: it lasts until the next probe
+  // where no attempt counts, the backoff would stay at its shortest: an outage lasts until the next probe
   const retryInMs = Math.max(backoffMs(entry.attempt, retry, settings.random), isRefusal ? 0 : awayForMs)
   return { entry, outcome: 'retry', retryInMs, isRefusal, reason: reasonOf(error) }
 }
 
 function dead(entry: DueEntry, error: unknown, { settings }: DecisionContext): Settlement {
   return { entry, outcome: 'dead', reason: reasonOf(error), blocksAggregate: settings.onDead === 'block' }
-}
-
-const maxReasonLength = 1_000
-
-/** One line that tells a person why; stored beside the entry. */
-export function reasonOf(error: unknown): string {
-  return textOf(error).replace(/\s+/g, ' ').slice(0, maxReasonLength).toWellFormed()
-}
-
-/** Anything can be thrown, also what has no text: that must not stop the batch. */
-function textOf(error: unknown): string {
-  try {
-    return error instanceof Error ? String(error.message) : String(error)
-  } catch {
-    return 'an unprintable error'
-  }
 }

@@ -37,7 +37,7 @@ export class Destinations {
   /**
    * Where an entry goes.
    *
-   * @throws what the user's routing function throws, or `rejected` where it names no destination
+   * @throws {OutboxError} `callback-failed` where the user's routing function throws, `rejected` where it names no destination
    */
   of(entry: DueEntry): Breaker {
     const publisher = isRouted(this.#publisher) ? this.#publisher.destinationOf(entry) : this.#publisher

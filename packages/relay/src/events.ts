@@ -1,11 +1,15 @@
-import type { DueEntry } from '@outbox/core'
+import { type Clock, type DueEntry, systemClock } from '@outbox/core'
+import { reasonOf } from './reason.ts'
 import { isRetryable } from './store-calls.ts'
 
 /** What the relay tells. Nothing is logged: listen, and log what you care about. No event carries a secret of the relay's. */
 export interface RelayEvents {
   /** The broker has these, and the store knows it. */
   readonly published: { readonly entries: readonly DueEntry[] }
-  /** An entry failed and its aggregate waits. `isRefusal`: it counts as an attempt; false for an outage. */
+  /**
+   * An entry failed and its aggregate waits. `isRefusal`: it counts as an attempt; false for an outage, and for a bug in
+   * a function of yours.
+   */
   readonly retry: {
     readonly entry: DueEntry
     readonly error: unknown
@@ -31,7 +35,10 @@ export interface RelayEvents {
   readonly settleRefused: { readonly entries: readonly DueEntry[] }
   /** Something works but deserves a look, such as a dedupe window shorter than the retries. */
   readonly warning: { readonly message: string }
-  /** A defect, in a callback, an adapter or a set-up: the relay goes on, the entries concerned are tried again. */
+  /**
+   * A defect, in a callback, an adapter or a set-up: the relay goes on, the entries concerned are tried again. One that
+   * lasts is told once a minute, and again at once when its work had gone well in between.
+   */
   readonly error: { readonly error: unknown; readonly during: string }
 }
 
@@ -58,11 +65,21 @@ export const relayEvents: { readonly [Name in RelayEventName]: true } = {
 export type RelayListener<Name extends RelayEventName> = (event: RelayEvents[Name]) => unknown
 export type RelayListeners = { readonly [Name in RelayEventName]?: RelayListener<Name> }
 
+const repeatMs = 60_000
+/** different errors of one kind of work that are told within that time: a text may name an entry, or the hour */
+const maxDifferent = 5
+
 /** Delivers events to listeners, and lets no listener's failure reach the relay. */
 export class Emitter {
   readonly #listeners = new Map<RelayEventName, Set<(event: never) => unknown>>()
+  readonly #clock: Clock
+  /** what was told of late, per kind of work */
+  readonly #told = new Map<string, Set<string>>()
+  /** when all of it may be told again */
+  #forgetAt = 0
 
-  constructor(listeners: RelayListeners = {}) {
+  constructor(listeners: RelayListeners = {}, clock: Clock = systemClock) {
+    this.#clock = clock
     for (const [name, listener] of Object.entries(listeners)) {
       if (listener) this.on(name as RelayEventName, listener as RelayListener<RelayEventName>)
     }
@@ -82,7 +99,26 @@ export class Emitter {
 
   /** Tells a defect; what a second try may not meet, an outage or a conflict, is none. */
   defect(error: unknown, during: string): void {
-    if (!isRetryable(error)) this.emit('error', { error, during })
+    if (!isRetryable(error)) this.tell(error, during)
+  }
+
+  /** Tells an error as an event, unless that would be news to nobody. */
+  tell(error: unknown, during: string): void {
+    const now = this.#clock.monotonic()
+    if (now >= this.#forgetAt) {
+      this.#told.clear()
+      this.#forgetAt = now + repeatMs
+    }
+    const told = this.#told.get(during) ?? new Set<string>()
+    const { size } = told
+    if (size === maxDifferent || told.add(reasonOf(error)).size === size) return
+    this.#told.set(during, told)
+    this.emit('error', { error, during })
+  }
+
+  /** Such work went well: if it fails again, that is news. */
+  mended(during: string): void {
+    this.#told.delete(during)
   }
 
   /** Never rejects. */
@@ -91,7 +127,7 @@ export class Emitter {
       await listener()
     } catch (error) {
       if (name === 'error') warn(error)
-      else this.emit('error', { error, during: `a listener of '${name}'` })
+      else this.tell(error, `a listener of '${name}'`)
     }
   }
 }

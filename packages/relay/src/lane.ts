@@ -1,4 +1,4 @@
-import { type DueEntry, type Lease, permanent, type Settlement } from '@outbox/core'
+import { type DueEntry, type Lease, OutboxError, permanent, type Settlement } from '@outbox/core'
 import type { Breaker } from './breaker.ts'
 import { Caution, type Turn } from './caution.ts'
 import type { RelayContext } from './context.ts'
@@ -193,7 +193,7 @@ export class Lane {
     try {
       return settings.retryFor ? retryFrom(settings.retry, settings.retryFor(entry)) : settings.retry
     } catch (error) {
-      events.emit('error', { error, during: 'retryFor' })
+      events.tell(error, 'retryFor')
       return settings.retry
     }
   }
@@ -249,6 +249,7 @@ export class Lane {
   #tellFailure({ entry, outcome, settlement }: Verdict): void {
     const { events, counters, settings } = this.#context
     const error = 'error' in outcome ? outcome.error : undefined
+    if (OutboxError.is(error, 'callback-failed')) events.tell(error, error.details.callback)
     if (settlement?.outcome === 'retry') {
       const { retryInMs, isRefusal } = settlement
       counters.retried += 1

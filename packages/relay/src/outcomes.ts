@@ -16,11 +16,12 @@ const statuses: { readonly [Status in PublishOutcome['status']]: true } = {
  * Publishes: one outcome per entry, whatever the publisher does. Never rejects.
  *
  * A publisher that rejects, or answers what is no answer, has published nothing as far as anybody knows: after `signal`
- * aborted that is `unknown`, before it is a defect, unless the publisher says that its destination is away.
+ * aborted that is `unknown`, before it is a defect, unless the publisher says that its destination is away. What is no
+ * answer is a bug of it that no entry is to blame for: `callback-failed`.
  *
  * `notSent` is believed, also of an aggregate's first entry: it counts no attempt, and nothing is told.
  *
- * @param onDefect - told what was wrong
+ * @param onDefect - told why it rejected
  */
 export async function outcomesOf(
   publisher: Publisher,
@@ -29,18 +30,18 @@ export async function outcomesOf(
   onDefect: (error: unknown) => void = () => undefined,
 ): Promise<readonly PublishOutcome[]> {
   try {
-    const outcomes = await publisher.publish(entries, { signal })
-    if (outcomes.length !== entries.length) {
-      throw new Error(`'${publisher.name}' gave ${outcomes.length} outcomes for ${entries.length} entries.`)
-    }
-    if (![...outcomes].every(isOutcome)) {
-      // spread: `every` passes over what was left out
-      throw new Error(`'${publisher.name}' gave an outcome without a status that exists.`)
-    }
-    return outcomes
+    // what is no list has none, and what was left out of a list is none
+    const outcomes: readonly PublishOutcome[] = Array.from(Object(await publisher.publish(entries, { signal })))
+    if (outcomes.length === entries.length && outcomes.every(isOutcome)) return outcomes
+    const { name } = publisher
+    throw new OutboxError(
+      'callback-failed',
+      `'${name}' gave ${outcomes.length} outcomes for ${entries.length} entries, or one without a status that exists.`,
+      { callback: `publish of '${name}'` },
+    )
   } catch (error) {
     const status = signal.aborted ? 'unknown' : OutboxError.is(error, 'unavailable') ? 'unavailable' : 'retry'
-    if (status === 'retry') onDefect(error)
+    if (status === 'retry' && !OutboxError.is(error, 'callback-failed')) onDefect(error)
     return entries.map(() => ({ status, error }))
   }
 }

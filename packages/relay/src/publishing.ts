@@ -128,7 +128,7 @@ export class Publishing {
     const { settings, events, over } = this.#context
     const system = publisher.name
     const limit = { system, timeoutMs: settings.publishTimeoutMs, abort, grace: { ms: abortGraceMs, end: over } }
-    const onDefect = (error: unknown): void => events.emit('error', { error, during: `publishing to '${system}'` })
+    const onDefect = (error: unknown): void => events.tell(error, `publishing to '${system}'`)
     try {
       return await within(settings.clock, limit, (signal) => outcomesOf(publisher, entries, signal, onDefect))
     } catch (error) {

@@ -110,7 +110,12 @@ class StoreRelay implements Relay {
   constructor(options: RelayOptions) {
     const given = settingsFrom(options)
     const settings = isLeased(options.store) ? given : { ...given, lanes: 1 }
-    const context = { settings, events: new Emitter(options.on), abort: this.#abort.signal, over: this.#over.signal }
+    const context = {
+      settings,
+      events: new Emitter(options.on, settings.clock),
+      abort: this.#abort.signal,
+      over: this.#over.signal,
+    }
     const calls = new StoreCalls(options.store, context)
     const leases = new Leases({ ...context, calls })
     const destinations = new Destinations(options.publisher, { ...context, onClose: () => this.wake() })

@@ -1,4 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
+import { called } from '@outbox/core/adapter'
 import type { RoutedPublisher } from './destinations.ts'
 import { outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
@@ -10,8 +11,8 @@ export type { RoutedPublisher }
  *
  * An aggregate's entries keep their order across destinations too: the next one waits for the one before, wherever
  * that went. A destination that is away holds up only the aggregates that have something for it. An entry whose key
- * names no route becomes a dead letter that says so; a `route` function that throws makes its entry wait and be tried
- * again.
+ * names no route becomes a dead letter that says so. A `route` function that throws is an `error` event, and its entry
+ * is tried again, after ten seconds at the soonest, without an attempt being counted.
  *
  * @example
  * ```ts
@@ -31,7 +32,7 @@ export function routePublisher<const Destinations extends Readonly<Record<string
   const publishers = [...new Set(Object.values(destinations))]
   requireSome('routePublisher', publishers)
   const destinationOf = (entry: DueEntry): Publisher => {
-    const key = route(entry)
+    const key = called('route of routePublisher', () => route(entry))
     if (Object.hasOwn(destinations, key)) return destinations[key] as Publisher
     throw permanent(
       `No route: '${String(key)}' is none of ${Object.keys(destinations).join(', ')} (event type ${entry.eventType}).`,

@@ -17,7 +17,7 @@ export class Setbacks {
   }
 
   /**
-   * Tells a defect each time, and from time to time a conflict that does not pass; `StoreCalls` tells an outage.
+   * Tells a defect, and from time to time a conflict that does not pass; `StoreCalls` tells an outage.
    *
    * @returns milliseconds until the next try
    */
@@ -39,6 +39,7 @@ export class Setbacks {
 
   /** It went well: what was before does not count. */
   end(): void {
+    if (this.#inARow > 0) this.#context.events.mended(this.#during)
     this.#inARow = 0
   }
 }

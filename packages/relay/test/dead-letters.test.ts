@@ -86,7 +86,7 @@ describe('a dead letter', () => {
     await relay.start()
     await world.clock.advanceUntil(() => world.store.isEmpty)
     expect(journal.of('dead').map(({ entry }) => entry.attempt)).toEqual([2])
-    expect(journal.of('error').map(({ during }) => during)).toEqual(['retryFor', 'retryFor'])
+    expect(journal.of('error').map(({ during }) => during)).toEqual(['retryFor'])
     await relay.stop()
   })
 

@@ -1,9 +1,10 @@
-import type { PublishOutcome } from '@outbox/core'
+import { OutboxError, type PublishOutcome } from '@outbox/core'
 import { describe, expect, test } from 'vitest'
-import { type DecisionContext, decide, reasonOf } from '../src/decide.ts'
+import { type DecisionContext, decide } from '../src/decide.ts'
 import { dueEntry } from './due-entry.ts'
 
 const error = new Error('broken')
+const bug = new OutboxError('callback-failed', 'broken', { callback: 'stream of redisPublisher' })
 const retry = { maxAttempts: 3, minDelayMs: 100, maxDelayMs: 60_000 }
 const settings = { onDead: 'skip', random: () => 0.5 } as const
 
@@ -27,6 +28,9 @@ const table: readonly Row[] = [
   [{ status: 'retry', error }, 2, there, 'refused, again in 100'],
   [{ status: 'retry', error }, 3, there, 'dead'],
   [{ status: 'retry', error }, 2, away, 'refused, again in 100'],
+  [{ status: 'retry', error: bug }, 1, there, 'waits, again in 10000'],
+  [{ status: 'retry', error: bug }, 3, there, 'waits, again in 10000'],
+  [{ status: 'retry', error: bug }, 3, awayAmongOthers, 'waits, again in 10000'],
   [{ status: 'unknown', error }, 2, there, 'refused, again in 100'],
   [{ status: 'unknown', error }, 3, there, 'dead'],
   [{ status: 'unknown', error }, 3, away, 'waits, again in 700'],
@@ -70,6 +74,11 @@ describe('the state machine of an entry', () => {
     expect(waits(4_000)).toMatchObject({ retryInMs: 4_000 })
   })
 
+  test('a bug in a callback waits for ten seconds, or for the backoff where that is longer', () => {
+    const patient = { ...there, retry: { ...retry, minDelayMs: 60_000 } }
+    expect(decide(dueEntry(), { status: 'retry', error: bug }, patient)).toMatchObject({ retryInMs: 30_000 })
+  })
+
   test('a dead letter blocks its aggregate where the policy says so', () => {
     for (const onDead of ['skip', 'block'] as const) {
       const context = { ...there, settings: { ...settings, onDead } }
@@ -77,13 +86,4 @@ describe('the state machine of an entry', () => {
       expect(settlement).toMatchObject({ outcome: 'dead', blocksAggregate: onDead === 'block' })
     }
   })
-})
-
-test('a reason is one line of at most 1,000 characters, whatever was thrown', () => {
-  expect(reasonOf(new Error('two\n lines'))).toBe('two lines')
-  expect(reasonOf('text')).toBe('text')
-  expect(reasonOf(undefined)).toBe('undefined')
-  expect(reasonOf(new Error('x'.repeat(5_000)))).toHaveLength(1_000)
-  expect(reasonOf(new Error(`${'x'.repeat(999)}😀`)).isWellFormed()).toBe(true)
-  expect(reasonOf(Object.create(null))).toBe('an unprintable error')
 })

@@ -146,18 +146,32 @@ describe('a publisher that breaks its contract', () => {
   const wrong: readonly (readonly [string, Answer, RegExp])[] = [
     ['gives too few outcomes', () => [{ status: 'published' }], /1 outcomes for 3 entries/],
     ['gives too many outcomes', () => Array(4).fill({ status: 'published' }), /4 outcomes for 3 entries/],
-    ['gives nothing', () => undefined, /undefined/],
+    ['gives nothing', () => undefined, /0 outcomes for 3 entries/],
     ['gives a status that does not exist', (all) => all.map(() => ({ status: 'ok' })), /without a status that exists/],
     ['gives a hole', () => Array(3).fill(undefined), /without a status that exists/],
     ['leaves an outcome out', (all) => Object.assign([], { 0: { status: 'published' }, length: all.length }), /status/],
-    ['throws', () => Promise.reject(new Error('a bug')), /a bug/],
   ]
-  test.each(wrong)('%s: an error event, and all are tried again', async (_how, answer, message) => {
-    const bench = new Bench(new Scripted(answer).publisher)
+  test.each(wrong)(
+    '%s: its own bug, for which no entry is to blame, and all are tried again',
+    async (_, answer, message) => {
+      const bench = new Bench(new Scripted(answer).publisher)
+      const attempts = await bench.attempts(batch)
+      expect(attempts.map(statusOf)).toEqual(['retry', 'notSent', 'retry'])
+      expect(attempts[2]?.outcome).toMatchObject({
+        error: {
+          code: 'callback-failed',
+          details: { callback: "publish of 'scripted'" },
+          message: expect.stringMatching(message),
+        },
+      })
+    },
+  )
+
+  test('throws: an error event, and all are tried again', async () => {
+    const bug = new Error('a bug')
+    const bench = new Bench(new Scripted(() => Promise.reject(bug)).publisher)
     expect(await bench.publish(batch)).toEqual(['retry', 'notSent', 'retry'])
-    expect(bench.journal.of('error')).toMatchObject([
-      { during: "publishing to 'scripted'", error: { message: expect.stringMatching(message) } },
-    ])
+    expect(bench.journal.of('error')).toEqual([{ during: "publishing to 'scripted'", error: bug }])
   })
 
   test('throws at once, not in its promise: the same', async () => {

@@ -1,4 +1,4 @@
-import { type DueEntry, OutboxError, type Publisher } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, permanent } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { routePublisher } from '../src/route.ts'
@@ -100,22 +100,17 @@ describe('a route', () => {
     expect(() => routed.destinationOf(dueEntry())).toThrow(/No route: 'toString'/)
   })
 
-  test('that throws makes its entry wait, and it is tried again', async () => {
+  test('that refuses an entry for ever, on purpose, makes a dead letter', async () => {
     const world = new World()
-    const broker = recordingPublisher()
-    let isBroken = true
     const route = (): 'left' => {
-      if (isBroken) throw new Error('a bug in the route')
-      return 'left'
+      throw permanent('no such tenant')
     }
-    const { relay, journal } = world.relay(routePublisher({ route, destinations: { left: broker } }))
+    const { relay, journal } = world.relay(routePublisher({ route, destinations: { left: recordingPublisher() } }))
     await world.enqueue('a')
     await relay.start()
-    await world.clock.advanceUntil(() => relay.stats().retried > 0)
-    expect(journal.of('retry')).toMatchObject([{ isRefusal: true, error: { message: 'a bug in the route' } }])
-    isBroken = false
     await world.clock.advanceUntil(() => world.store.isEmpty)
-    expect(broker.published).toHaveLength(1)
+    expect(await world.deadReasons()).toEqual(['no such tenant'])
+    expect(journal.count('error')).toBe(0)
     await relay.stop()
   })
 

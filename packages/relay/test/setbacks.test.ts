@@ -1,8 +1,8 @@
-import { OutboxError } from '@outbox/core'
+import { type LeasedSource, OutboxError } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import type { StoreMethod } from './store-probe.ts'
-import { type TestRelay, World } from './world.ts'
+import { names, type TestRelay, World } from './world.ts'
 
 const busy = new OutboxError('busy', 'a lock time-out', { system: 'database' })
 
@@ -61,5 +61,87 @@ describe('a store that answers busy', () => {
     expect(gaps.length).toBeGreaterThan(60)
     expect(Math.max(...gaps)).toBeLessThanOrEqual(500)
     await world.clock.advanceUntilSettled(relay.stop())
+  })
+})
+
+describe('a defect of the store', () => {
+  const missing = (what: string): OutboxError =>
+    new OutboxError('setup-required', `The table ${what} is missing.`, { missing: [what] })
+
+  test.each(['poll', 'fetch', 'settle'] as const)(
+    'that lasts, at each %s, is told once a minute, not at each try',
+    async (method) => {
+      const world = new World()
+      const { relay, journal, probe } = world.relay(recordingPublisher())
+      await world.enqueue(...names('a', 20)) // for all lanes
+      probe.interfere = (called, proceed) => (called === method ? Promise.reject(missing('a')) : proceed())
+      await relay.start()
+      await world.clock.advance(50_000)
+      expect(journal.of('error')).toMatchObject([{ error: { message: 'The table a is missing.' } }])
+      await world.clock.advance(550_000)
+      expect(journal.count('error')).toBeGreaterThanOrEqual(9)
+      expect(journal.count('error')).toBeLessThanOrEqual(10)
+      await world.clock.advanceUntilSettled(relay.stop())
+    },
+  )
+
+  test('that is another one is told at once', async () => {
+    const world = new World()
+    const { relay, journal, probe } = world.relay(recordingPublisher())
+    await relay.start()
+    for (const table of ['a', 'b', 'a']) {
+      probe.interfere = () => Promise.reject(missing(table))
+      await world.clock.advance(10_000)
+    }
+    expect(journal.of('error').map(({ error }) => String(error))).toEqual([
+      'OutboxError: The table a is missing.',
+      'OutboxError: The table b is missing.',
+    ])
+    await world.clock.advanceUntilSettled(relay.stop())
+  })
+
+  test('that is never the same is no flood either', async () => {
+    const world = new World()
+    const { relay, journal, probe } = world.relay(recordingPublisher())
+    await relay.start()
+    let count = 0
+    probe.interfere = () => Promise.reject(missing(`${++count}`))
+    await world.clock.advance(600_000)
+    expect(journal.count('error')).toBeLessThanOrEqual(50)
+    await world.clock.advanceUntilSettled(relay.stop())
+  })
+
+  test('that comes again after it was mended is told again', async () => {
+    const world = new World()
+    const { relay, journal, probe } = world.relay(recordingPublisher())
+    await relay.start()
+    for (const count of [1, 2, 3]) {
+      probe.interfere = () => Promise.reject(missing('a'))
+      await world.clock.advance(5_000)
+      expect(journal.count('error')).toBe(count)
+      probe.comeBack()
+      await world.clock.advance(5_000)
+    }
+    await relay.stop()
+  })
+
+  test('that one lane meets is told no oftener while the others do well', async () => {
+    const world = new World()
+    const store: LeasedSource = {
+      ...world.store,
+      fetch: (request) =>
+        request.leases.some(({ partition }) => partition % 4 === 1)
+          ? Promise.reject(missing('a'))
+          : world.store.fetch(request),
+    }
+    const { relay, journal } = world.relay(recordingPublisher(), { store })
+    await relay.start()
+    for (let i = 0; i < 25; i++) {
+      await world.enqueue(...names('a', 20))
+      await world.clock.advance(2_000)
+    }
+    expect(relay.stats().published).toBeGreaterThan(100)
+    expect(journal.count('error')).toBe(1)
+    await relay.stop()
   })
 })
