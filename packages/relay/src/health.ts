@@ -7,6 +7,7 @@ import {
   systemClock,
 } from '@outbox/core'
 import { pause } from './pause.ts'
+import { nameOf } from './reason.ts'
 import type { Relay } from './relay.ts'
 import { stillnessOf } from './stillness.ts'
 import { within } from './time.ts'
@@ -61,11 +62,11 @@ export interface HealthOptions {
 
 export interface HealthCheck {
   /**
-   * Looks now, and answers within `timeoutMs`. Rejects only when the store's `stats` finds a defect, or with the reason
-   * of a `signal` that aborts: an outage is an answer.
+   * Looks now, and answers within `timeoutMs`. Rejects only with the reason of a `signal` that aborts: a store that is
+   * away, or refuses to answer, is an answer.
    */
   check(options?: CallOptions): Promise<RelayHealth>
-  /** Checks every `everyMs` (default 10,000) for `onStalled`, and resolves when `signal` aborts. @throws as `check` does */
+  /** Checks every `everyMs` (default 10,000) for `onStalled`, and resolves when `signal` aborts. */
   watch(options: { readonly everyMs?: number; readonly signal: AbortSignal }): Promise<void>
 }
 
@@ -103,14 +104,15 @@ export function relayHealth(options: HealthOptions): HealthCheck {
     const backlog = await backlogOf(options, clock, call?.signal)
     const now = clock.monotonic()
     const stats = relay.stats()
-    if (stats.mayPublish || stats.isStoreDown) wellAt = now
+    const trouble = typeof backlog === 'string' ? backlog : stats.isStoreDown && isAway
+    if (stats.mayPublish || trouble) wellAt = now
     const isStuck = now - wellAt >= stuckAfterMs
-    const { stalled, isNews, ...ages } = lookAt(backlog ?? [], stats.heldElsewhere)
+    const { stalled, isNews, ...ages } = lookAt(typeof backlog === 'string' ? [] : backlog, stats.heldElsewhere)
     const partitions = stalled.map(({ partition }) => partition)
     const blocked = stalled.filter(({ dead }) => dead > 0).map(({ partition }) => partition)
     const outages = [
       ...(stats.state !== 'running' ? [`The relay is ${stats.state}.`] : []),
-      ...(stats.isStoreDown || !backlog ? ['The database is away.'] : []),
+      ...(trouble ? [trouble] : []),
       ...stats.destinationsDown.map((name) => `'${name}' is away.`),
       ...(isStuck ? [`The relay has held no lease for ${seconds(now - wellAt)}, though the database answers.`] : []),
     ]
@@ -147,21 +149,24 @@ export function relayHealth(options: HealthOptions): HealthCheck {
 
 const never = new AbortController().signal
 
-/** @returns undefined: the database is away, or silent */
+const isAway = 'The database is away.'
+
+/** @returns what each partition has; a text: why that could not be read */
 async function backlogOf(
   { store, timeoutMs = 3_000 }: HealthOptions,
   clock: Clock,
   abort: AbortSignal = never,
-): Promise<readonly PartitionStats[] | undefined> {
+): Promise<readonly PartitionStats[] | string> {
   if (!store) return []
   try {
     const { partitions } = await within(clock, { system: 'store', timeoutMs, abort }, (signal) =>
       store.stats({ signal }),
     )
-    return partitions
+    return [...partitions] // a store of somebody's own may give none
   } catch (error) {
-    if (!abort.aborted && OutboxError.is(error) && error.isRetryable) return undefined
-    throw error
+    if (abort.aborted) throw error
+    if (!OutboxError.is(error)) return `The backlog cannot be read: ${nameOf(error)}`
+    return error.isRetryable ? isAway : `The backlog cannot be read: ${error.message}`
   }
 }
 

@@ -325,15 +325,60 @@ describe('a stall', () => {
 })
 
 describe('a backlog', () => {
-  test('that the database does not tell is an outage; a defect of its query is told as such', async () => {
+  const refusedRole = new OutboxError('setup-required', 'PostgreSQL refuses the connection: no such role.', {
+    missing: ['role'],
+  })
+
+  test.each([
+    ['is away', storeAway(), 'The database is away.'],
+    ['refuses it', refusedRole, 'The backlog cannot be read: PostgreSQL refuses the connection: no such role.'],
+    // of what a driver says nobody knows what it quotes
+    ['fails otherwise', new TypeError('{"secret":1}'), 'The backlog cannot be read: TypeError'],
+    [
+      'fails with a code',
+      Object.assign(new Error('42'), { code: '42601' }),
+      'The backlog cannot be read: Error (42601)',
+    ],
+    ['fails with what is no error', undefined, 'The backlog cannot be read: undefined'],
+  ])('that is not read, since the database %s, is an answer, and leaves the relay live', async (_, error, reason) => {
     const world = new World()
     const { relay } = world.relay(recordingPublisher())
     await relay.start()
     await world.clock.advance(2_000)
-    const withStats = (error: unknown): HealthCheck =>
-      relayHealth({ relay, clock: world.clock, store: { stats: () => Promise.reject(error) } })
-    expect(await withStats(storeAway()).check()).toMatchObject({ isLive: true, reasons: ['The database is away.'] })
-    await expect(withStats(new Error('syntax error')).check()).rejects.toThrow('syntax error')
+    const health = relayHealth({ relay, clock: world.clock, store: { stats: () => Promise.reject(error) } })
+    expect(await health.check()).toEqual({ ...well, isReady: false, reasons: [reason] })
+    await relay.stop()
+  })
+
+  test('that a store gives in no list is an answer, too', async () => {
+    const { relay, world } = await started()
+    const store = { stats: async () => ({}) as never } // a user of JavaScript
+    expect(await relayHealth({ relay, store, clock: world.clock }).check()).toMatchObject({
+      isLive: true,
+      reasons: ['The backlog cannot be read: TypeError'],
+    })
+    await relay.stop()
+  })
+
+  test('that is refused for an hour leaves the relay live, and the watch goes on: it tells a stall after that', async () => {
+    const { world, relay, probe } = await started(recordingPublisher(refusing(stuck)), { retry: patient })
+    const stats = vi.fn(() => world.store.stats())
+    const stalls: Stall[] = []
+    const onStalled = (stall: Stall): void => void stalls.push(stall)
+    const health = relayHealth({ relay, store: { stats }, clock: world.clock, onStalled })
+    const stop = new AbortController()
+    const watching = health.watch({ signal: stop.signal })
+    stats.mockRejectedValue(refusedRole)
+    probe.interfere = () => Promise.reject(refusedRole)
+    await world.clock.advance(3_600_000)
+    expect(await health.check()).toMatchObject({ isLive: true, isReady: false, isStalled: false })
+    stats.mockImplementation(() => world.store.stats())
+    probe.comeBack()
+    await world.enqueue(stuck)
+    await world.clock.advance(90_000)
+    expect(stalls.map(({ partitions }) => partitions)).toEqual([[partitionOf('order', stuck)]])
+    stop.abort()
+    await watching
     await relay.stop()
   })
 })
