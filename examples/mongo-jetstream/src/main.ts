@@ -34,7 +34,8 @@ try {
 }
 
 let handled = 0
-for await (const message of await consumer.consume()) {
+// without `abort_on_missing_resource` it would wait for ever when the durable or its stream is gone
+for await (const message of await consumer.consume({ abort_on_missing_resource: true })) {
   const entry = decodeNatsMessage<BookLent>(message)
   // delivered twice at once, as to two consumers
   const both = await Promise.all([reminders.handle(entry), reminders.handle(entry)])

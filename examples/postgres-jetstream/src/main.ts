@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { pgOutbox } from '@outbox/drizzle/pg'
 import { decodeNatsMessage, natsPublisher } from '@outbox/nats'
 import { createRelay } from '@outbox/relay'
-import { durableConsumer, takePostage } from './consumers.ts'
+import { consume, takePostage } from './consumers.ts'
 import { PostOffice } from './post-office.ts'
 import { openServers } from './servers.ts'
 
@@ -31,9 +31,8 @@ await office.post({ label: 'no. 8', grams: 120, requestId: randomUUID() })
 await office.deliver(request.label, 'a neighbour')
 
 console.log('\nthe consumer `postage` takes parcel.posted alone')
-const postage = await durableConsumer(servers, 'postage', `${stream}.parcel.*.parcel.posted`)
 const taken: string[] = []
-for await (const message of await postage.consume()) {
+for await (const message of await consume(servers, 'postage', `${stream}.parcel.*.parcel.posted`)) {
   const line = await takePostage(db, message)
   taken.push(line)
   const fails = line.startsWith(request.label) && message.info.deliveryCount === 1
@@ -45,9 +44,8 @@ for await (const message of await postage.consume()) {
 for (const line of taken.toSorted()) console.log(`  ${line}`)
 
 console.log('\nthe consumer `tracking` takes all events of parcels')
-const tracking = await durableConsumer(servers, 'tracking', `${stream}.parcel.>`)
 const seen: string[] = []
-for await (const message of await tracking.consume()) {
+for await (const message of await consume(servers, 'tracking', `${stream}.parcel.>`)) {
   const { aggregateId, sequence, eventType, payloadText } = decodeNatsMessage(message)
   seen.push(`${aggregateId} #${sequence} ${eventType} ${payloadText}`)
   message.ack()

@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises'
+import type { ReceivedEntry } from '@outbox/core/wire'
 import { decodeRedisEntry } from '@outbox/redis'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
@@ -13,30 +15,48 @@ const invoices = pgTable('invoices', {
 const group = 'billing'
 /** One consumer keeps the order of the stream; a second one in the group would share the messages with it. */
 const consumer = 'billing-1'
+const blockMs = 1_000
 
 /**
  * Handles each message of the stream and says what it did; a message is acknowledged when the caller asks for the next.
  *
  * So a caller that stops, or dies, leaves its last message unacknowledged: it comes again at the next start, first of
- * all. Needs a connection of its own, which waits for messages. When that is lost it throws: begin again.
+ * all. Needs a connection of its own, which waits for messages. When that is lost, or the stream or its group, it
+ * throws: begin again.
  */
 export async function* bill(db: NodePgDatabase, redis: Redis, stream: string): AsyncGenerator<string, void> {
+  await setTimeout(blockMs) // so long the server may go on with an earlier read, whose connection is gone
   await createGroup(redis, stream)
   let from = '0' // first what this consumer was given and did not acknowledge
   for (;;) {
-    const reply = await redis.xreadgroup('GROUP', group, consumer, 'COUNT', 10, 'BLOCK', 5_000, 'STREAMS', stream, from)
+    const reply = await redis.xreadgroup(
+      'GROUP',
+      group,
+      consumer,
+      'COUNT',
+      10,
+      'BLOCK',
+      blockMs,
+      'STREAMS',
+      stream,
+      from,
+    )
     const items = reply?.[0]?.[1] ?? []
     for (const item of items) {
-      const { id, eventType, aggregateId, sequence, payload } = decodeRedisEntry<OrderPlaced>(item)
-      const effect =
-        eventType === 'order.placed'
-          ? await writeInvoice(db, { eventId: id, orderId: aggregateId, cents: payload.cents })
-          : 'nothing to do'
-      yield `${aggregateId} #${sequence} ${eventType}: ${effect}`
+      yield item[1] ? await handle(db, decodeRedisEntry(item)) : `${item[0]} was deleted before it was handled`
       await redis.xack(stream, group, item[0])
     }
     if (from !== '>') from = items.at(-1)?.[0] ?? '>' // then what nobody was given yet
   }
+}
+
+async function handle(db: NodePgDatabase, event: ReceivedEntry<OrderPlaced>): Promise<string> {
+  const { id, eventType, aggregateId, sequence, payload } = event
+  const effect =
+    eventType === 'order.placed'
+      ? await writeInvoice(db, { eventId: id, orderId: aggregateId, cents: payload.cents })
+      : 'nothing to do'
+  return `${aggregateId} #${sequence} ${eventType}: ${effect}`
 }
 
 /** Makes one invoice per event, however often it is delivered: the event's id is the invoice's key. */

@@ -35,7 +35,10 @@ export class HeadOffice implements AsyncDisposable {
     return new HeadOffice(connection, stream)
   }
 
-  /** The sales, as they stand in the stream. */
+  /**
+   * The sales, as they stand in the stream. One is acknowledged when the caller asks for the next, or comes first at the
+   * next start. When the stream or its durable is gone it throws: begin again.
+   */
   async *sales(): AsyncGenerator<ReceivedEntry<Sale>, void> {
     const manager = await jetstreamManager(this.connection)
     await manager.consumers.add(this.#stream, {
@@ -44,9 +47,17 @@ export class HeadOffice implements AsyncDisposable {
       max_ack_pending: 1, // with more, what comes again comes behind others: out of order
     })
     const consumer = await jetstream(this.connection).consumers.get(this.#stream, 'accounts')
-    for await (const message of await consumer.consume()) {
-      yield decodeNatsMessage<Sale>(message)
-      message.ack()
+    // without `abort_on_missing_resource` it would wait for ever when the durable is gone
+    for await (const message of await consumer.consume({ abort_on_missing_resource: true })) {
+      let isHandled = false
+      try {
+        yield decodeNatsMessage<Sale>(message)
+        isHandled = true
+      } finally {
+        // after `nak` it comes again at once, and not only after the durable's `ack_wait`
+        if (isHandled) message.ack()
+        else message.nak()
+      }
     }
   }
 
