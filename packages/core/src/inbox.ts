@@ -10,12 +10,16 @@ export interface Inbox<in Tx> {
    * false when their transaction is run again. If the handler throws, so does `once`, and the transaction is the
    * caller's to roll back.
    *
+   * Await it before the transaction ends, and let errors of the database end the transaction: a handler that catches one
+   * must not go on. Where the transaction ended before the handler did, `once` throws `not-a-transaction`, and what the
+   * handler wrote later may stand outside of it.
+   *
    * Synchronous where the driver is (better-sqlite3): then the handler must be synchronous too.
    *
    * @param messageId - what names the message for ever: the entry's id, on every broker
    * @returns whether the handler ran
    * @throws {OutboxError} `invalid-option` for names that cannot be stored, `not-a-transaction`: nothing was written,
-   *   and the handler did not run · `busy`, `unavailable`: run the whole transaction again
+   *   and the handler did not run, but for the case above · `busy`, `unavailable`: run the whole transaction again
    */
   readonly once: (tx: Tx, consumer: string, messageId: string, handler: () => Awaitable<void>) => Awaitable<boolean>
 }

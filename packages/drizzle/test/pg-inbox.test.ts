@@ -8,6 +8,7 @@ import { migrationOf, setupRequired, shapeOf } from './pg-catalog.ts'
 import { openNodePostgres, openPostgresJs, ownDatabase } from './pg-databases.ts'
 
 const nothing = (): void => undefined
+const ended = { code: 'not-a-transaction', details: { reason: 'finished' } }
 
 describeWith('postgres', 'the inbox', () => {
   let database: TestDatabase
@@ -113,6 +114,43 @@ describeWith('postgres', 'the inbox', () => {
       await expect(named).rejects.toMatchObject({ details: { reason: 'finished' } })
       expect(runs).toBe(0)
       expect((await pool.query('select from outbox_inbox')).rowCount).toBe(0)
+    })
+
+    test('a handler that catches an error of the database and goes on is told that its transaction is over', async () => {
+      await using own = open()
+      await setupInbox(own.db)
+      const inbox = pgInbox({ db: own.db })
+      // PostgreSQL answers the commit of such a transaction with a rollback, and calls that no error
+      const delivery = own.db.transaction((tx) =>
+        inbox.once(tx, 'billing', 'm-1', async () => {
+          await tx.execute('select 1 / 0').catch(nothing)
+        }),
+      )
+      await expect(delivery).rejects.toMatchObject({ ...ended, cause: { code: '25P02' } })
+      // to a savepoint it can go back
+      const within = own.db.transaction((tx) =>
+        inbox.once(tx, 'billing', 'm-1', async () => {
+          const failing = tx.transaction(async (savepoint) => {
+            await savepoint.execute('select 1 / 0')
+          })
+          await failing.catch(nothing)
+        }),
+      )
+      expect(await within).toBe(true)
+    })
+
+    test('so is a handler under which the transaction was committed, and another one begun that writes', async () => {
+      await using own = open()
+      await setupInbox(own.db)
+      const inbox = pgInbox({ db: own.db })
+      for (const statements of [['commit'], ['commit and chain'], ['rollback and chain', 'delete from outbox_inbox']]) {
+        const delivery = own.db.transaction((tx) =>
+          inbox.once(tx, 'billing', statements.join(), async () => {
+            for (const statement of statements) await tx.execute(statement)
+          }),
+        )
+        await expect(delivery).rejects.toMatchObject(ended)
+      }
     })
 
     test.each(['repeatable read', 'serializable'] as const)(

@@ -43,6 +43,50 @@ describe('better-sqlite3', () => {
     expect(db.transaction((tx) => inbox.once(tx, 'billing', 'm-1', () => {}))).toBe(true)
   })
 
+  test('a handler under which the transaction was rolled back, or another begun, is told so', () => {
+    const db = ready()
+    db.run('CREATE UNIQUE INDEX orders ON invoices ("order")')
+    const inbox = sqliteInbox({ db })
+    const deliver = (statements: readonly string[]) =>
+      thrownBy(() =>
+        db.transaction((tx) =>
+          inbox.once(tx, 'billing', 'm-1', () => {
+            tx.insert(invoices).values({ order: '1' }).run()
+            for (const statement of statements) thrownBy(() => tx.run(statement))
+          }),
+        ),
+      )
+    const twice = `INSERT OR ROLLBACK INTO invoices ("order") VALUES ('1')`
+    const later = `INSERT INTO invoices ("order") VALUES ('2')`
+    for (const statements of [[twice], [twice, later], [twice, 'BEGIN'], ['COMMIT', 'BEGIN'], ['COMMIT']]) {
+      expect(deliver(statements), statements.join()).toMatchObject({ code: 'not-a-transaction' })
+      db.run('DELETE FROM invoices')
+      db.run('DELETE FROM outbox_inbox')
+    }
+    expect(deliver([])).toBe(true)
+  })
+
+  test('deliveries within a handler, of which one fails and is caught, are told apart', () => {
+    const db = ready()
+    const inbox = sqliteInbox({ db })
+    const fails = (): never => {
+      throw new Error('on purpose')
+    }
+    const ran = db.transaction((tx) =>
+      inbox.once(tx, 'billing', 'm-1', () => {
+        thrownBy(() => tx.transaction((inner) => inbox.once(inner, 'billing', 'm-2', fails)))
+        thrownBy(() => inbox.once(tx, 'billing', 'm-3', fails))
+        inbox.once(tx, 'billing', 'm-2', () => {})
+      }),
+    )
+    expect(ran).toBe(true)
+    expect(db.all('SELECT message_id FROM outbox_inbox ORDER BY 1')).toMatchObject([
+      { message_id: 'm-1' },
+      { message_id: 'm-2' },
+      { message_id: 'm-3' },
+    ])
+  })
+
   test('handled messages are dated by the clock of the database, and forgotten in small steps', async () => {
     const db = ready()
     const inbox = sqliteInbox({ db })
@@ -116,8 +160,23 @@ describe('libsql', () => {
     endOfTransaction()
     const error = await once.catch((thrown: unknown) => thrown)
     expect(OutboxError.is(error, 'not-a-transaction') && error.message).toMatch(
-      /^The transaction ended before the handler did: if it was committed, the message counts as handled/,
+      /^The transaction ended before the handler did, .* If it was committed, the message counts as handled;/,
     )
+  })
+
+  test('a handler that catches the error of a statement that rolled all back is told so', async () => {
+    const db = await ready()
+    await db.run('CREATE UNIQUE INDEX orders ON invoices ("order")')
+    const inbox = sqliteInbox({ db })
+    const delivery = db.transaction(async (tx) => {
+      const once = inbox.once(tx, 'billing', 'm-1', async () => {
+        await tx.insert(invoices).values({ order: '1' })
+        await Promise.allSettled([tx.run(`INSERT OR ROLLBACK INTO invoices ("order") VALUES ('1')`)])
+      })
+      await expect(once).rejects.toMatchObject({ code: 'not-a-transaction' })
+    })
+    await expect(delivery).rejects.toThrow('TRANSACTION_CLOSED') // of libsql, at the commit
+    expect(await db.all('SELECT * FROM outbox_inbox')).toEqual([])
   })
 
   test('of deliveries at once in deferred transactions each takes effect once or is told busy, and works when it is run again', async () => {

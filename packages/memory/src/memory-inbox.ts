@@ -1,5 +1,5 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery } from '@outbox/core/adapter'
+import { checkDelivery, endedUnderHandler } from '@outbox/core/adapter'
 import { markKey, purgeMarks } from './marks.ts'
 import { internals, type MemoryOutbox } from './memory-outbox.ts'
 import type { MemoryTransaction } from './transaction.ts'
@@ -47,8 +47,10 @@ export function memoryInbox({ outbox }: MemoryInboxOptions): MemoryInbox {
         transactions.of(tx) // it may have ended while it waited
       }
       if (state.marks.has(key) || transaction.marks.some((mark) => markKey(mark) === key)) return false
-      transaction.marks.push({ consumer, messageId, handledAt: state.clock.monotonic() })
+      const mark = { consumer, messageId, handledAt: state.clock.monotonic() }
+      transaction.marks.push(mark)
       await handler()
+      if (!transactions.isOpen(tx) || !transaction.marks.includes(mark)) throw endedUnderHandler()
       return true
     },
     async check(options) {

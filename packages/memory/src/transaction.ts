@@ -26,6 +26,7 @@ export interface Transactions {
   run<T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T>
   /** @throws {OutboxError} `not-a-transaction` */
   of(handle: MemoryTransaction): OpenTransaction
+  isOpen(handle: MemoryTransaction): boolean
   /** every transaction that has not ended */
   readonly open: ReadonlySet<OpenTransaction>
   readonly locks: LockTable<OpenTransaction>
@@ -54,10 +55,15 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
     }
   }
 
+  const isOpen = (handle: MemoryTransaction): boolean => {
+    const known = handles.get(handle)
+    return known?.isOpen === true && open.has(known.transaction)
+  }
+
   const of = (handle: MemoryTransaction): OpenTransaction => {
     const known = typeof handle === 'object' && handle !== null ? handles.get(handle) : undefined
     if (!known) throw wrongHandle()
-    if (!known.isOpen || !open.has(known.transaction)) throw finished()
+    if (!isOpen(handle)) throw finished()
     return known.transaction
   }
 
@@ -92,7 +98,7 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
     }
   }
 
-  return { run, of, open, locks }
+  return { run, of, isOpen, open, locks }
 }
 
 function wrongHandle(): OutboxError<'not-a-transaction'> {

@@ -39,6 +39,20 @@ describe('memoryInbox', () => {
     await expect(attempt).rejects.toMatchObject({ code: 'not-a-transaction', details: { reason: 'wrong-handle' } })
   })
 
+  it('tells a handler that outlives the savepoint in which its message was marked', async () => {
+    const outbox = memoryOutbox()
+    const inbox = memoryInbox({ outbox })
+    const over = Promise.withResolvers<void>()
+    await outbox.transaction(async (tx) => {
+      let forgotten: Promise<unknown> = Promise.resolve()
+      await tx.transaction((savepoint) => {
+        forgotten = inbox.once(savepoint, 'billing', 'm-1', () => over.promise)
+      })
+      over.resolve()
+      await expect(forgotten).rejects.toMatchObject({ code: 'not-a-transaction', details: { reason: 'finished' } })
+    })
+  })
+
   it('forgets by the clock of its outbox', async () => {
     const clock = manualClock()
     const outbox = memoryOutbox({ clock })

@@ -1,5 +1,5 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery } from '@outbox/core/adapter'
+import { checkDelivery, endedUnderHandler } from '@outbox/core/adapter'
 import { check, type Subject } from './check.ts'
 import { databaseOf } from './database.ts'
 import type { MongoClient, MongoDatabase, MongoSession } from './driver.ts'
@@ -62,6 +62,7 @@ export function mongoInbox(options: MongoInboxOptions): MongoInbox {
       const inserted = await transaction.inTurn(() => transaction.update(names.inbox, [mark]))
       if (inserted.length === 0) return false
       await handler()
+      if (!transaction.isOpen()) throw endedUnderHandler()
       return true
     },
     check: (call) => check(db, database, subject(names), call),

@@ -12,6 +12,8 @@ const turns = new Turns<object>()
 /** A caller's transaction, as the outbox writes in it. It takes one command at a time. */
 export interface Transaction {
   readonly session: MongoSession
+  /** False when it has ended, also where the session is in its next one. As the driver knows it: no round trip. */
+  isOpen(): boolean
   /** Begins `work` when all that was given before it for the same transaction has ended, in one way or the other. */
   inTurn<T>(work: () => Promise<T>): Promise<T>
   find(collection: string, filter: Document, options: { readonly projection: Document }): Promise<readonly Document[]>
@@ -65,6 +67,7 @@ export function transactionOn(db: MongoDatabase, session: unknown, method: Metho
   }
   return {
     session,
+    isOpen,
     inTurn: (work) => turns.take(isDocument(transaction) ? transaction : session, work),
     async find(collection, filter, { projection }) {
       const command = { find: collection, filter, projection, batchSize: maxBatch, singleBatch: true }

@@ -4,7 +4,7 @@ import { describeWith, sharedMongo } from '@outbox/services'
 import { MongoClient } from 'mongodb'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { gatedDatabase, holdingGate } from './gated-database.ts'
-import { emptied, type Opened, openDriver7, transaction } from './mongo-databases.ts'
+import { emptied, type Opened, openDriver7, type TestSession, transaction } from './mongo-databases.ts'
 
 const order = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
 
@@ -89,6 +89,24 @@ describeWith('mongo', 'a session', () => {
     await session.endSession()
     expect(await outbox.fetchUnpublished(10)).toMatchObject([{ aggregateId: 'next' }])
   })
+
+  it.each(['abort', 'commit'] as const)(
+    'whose transaction ended by %s under a handler is not taken for the same, in its next transaction or out of it',
+    async (ending) => {
+      const inbox = mongoInbox(opened)
+      for (const next of [() => undefined, (session: TestSession) => session.startTransaction()]) {
+        const session = opened.client.startSession()
+        session.startTransaction()
+        const once = inbox.once(session, 'billing', `${ending} ${next}`, async () => {
+          await (ending === 'abort' ? session.abortTransaction() : session.commitTransaction())
+          next(session)
+        })
+        await expect(once).rejects.toMatchObject({ code: 'not-a-transaction', details: { reason: 'finished' } })
+        await expect(once).rejects.toThrow(/^The transaction ended before the handler did/)
+        await session.endSession()
+      }
+    },
+  )
 
   it('of a client with options of its own reads and writes the same', async () => {
     const url = `${await sharedMongo()}&readPreference=secondaryPreferred&w=1&retryWrites=false`

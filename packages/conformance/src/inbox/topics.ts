@@ -1,4 +1,5 @@
 import type { InboxTopic } from './context.ts'
+import { asynchronousHandlers } from './topics/asynchronous-handlers.ts'
 import { concurrentDeliveries } from './topics/concurrent-deliveries.ts'
 import { inboxUpkeep } from './topics/inbox-upkeep.ts'
 import { messageIds } from './topics/message-ids.ts'
@@ -6,4 +7,11 @@ import { once } from './topics/once.ts'
 import { refusals } from './topics/refusals.ts'
 
 /** The inbox suite, in the order in which a person would want to read it. */
-export const inboxTopics: readonly InboxTopic[] = [once, concurrentDeliveries, messageIds, refusals, inboxUpkeep]
+export const inboxTopics: readonly InboxTopic[] = [
+  once,
+  asynchronousHandlers,
+  concurrentDeliveries,
+  messageIds,
+  refusals,
+  inboxUpkeep,
+]

@@ -1,12 +1,14 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
 import { checkDelivery } from '@outbox/core/adapter'
 import { check, inboxSubject } from './check.ts'
+import { translated } from './errors.ts'
 import { checkDatabase, checkTransaction, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
 import { textLiteral } from './literals.ts'
 import { type Names, namesIn, type Place } from './names.ts'
 import { writeWhileOpen } from './open-transaction.ts'
 import type { Purpose } from './privileges.ts'
 import { purgeInbox } from './purge.ts'
+import { watch } from './same-transaction.ts'
 import { sessionOn } from './session.ts'
 
 export interface MysqlInboxOptions extends Place {
@@ -29,6 +31,10 @@ export interface MysqlInbox extends InboxStore<MysqlTransaction> {
  *
  * A delivery of a message that is being handled elsewhere waits for that transaction to end, at every isolation level.
  * With MariaDB's `innodb_snapshot_isolation`, one whose transaction has read before that is then told `busy`.
+ *
+ * Await `once` inside the transaction, and let a deadlock end that: a handler that catches it, and goes on, writes
+ * outside of every transaction. When the handler has ended, the server is asked whether the transaction is still open in
+ * which the message was marked: one round trip.
  *
  * @example
  * ```ts
@@ -53,9 +59,19 @@ export function mysqlInbox(options: MysqlInboxOptions): MysqlInbox {
     async once(tx: MysqlTransaction, consumer: string, messageId: string, handler: () => Awaitable<void>) {
       checkDelivery(consumer, messageId, handler)
       checkTransaction(tx, 'once')
-      if (!(await mark(tx, purpose, consumer, messageId))) return false
-      await handler()
-      return true
+      const watched = watch(tx, purpose)
+      try {
+        const marking = mark(tx, purpose, consumer, messageId)
+        const [begun, marked] = await Promise.allSettled([watched.begun, marking])
+        if (marked.status === 'rejected') throw marked.reason
+        if (begun.status === 'rejected') throw translated(begun.reason, purpose)
+        if (!marked.value) return false
+        await handler()
+        await watched.check()
+        return true
+      } finally {
+        watched.end()
+      }
     },
     check: (call) => check(reading, inboxSubject(names), call),
     purge: (request) => purgeInbox(purging, names, request),

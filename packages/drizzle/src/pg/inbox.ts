@@ -4,9 +4,9 @@ import { check, inboxSubject } from './check.ts'
 import { checkDatabase, checkTransaction, type PgDatabase, type PgTransaction } from './handles.ts'
 import { sendsSimpleQueries } from './listen.ts'
 import { type Names, namesIn, type Place } from './names.ts'
-import { type OpenCheck, runWhileOpen } from './open-check.ts'
+import { checkSameTransaction, type OpenCheck, runWhileOpen } from './open-check.ts'
 import { purge } from './purge.ts'
-import { numberIn, type Row } from './rows.ts'
+import { numberIn, type Row, textOrNullIn } from './rows.ts'
 import { sessionOf } from './session.ts'
 import type { Statement } from './statement.ts'
 
@@ -30,6 +30,9 @@ export interface PgInbox extends InboxStore<PgTransaction> {
  *
  * A delivery of a message that is being handled elsewhere waits for that transaction to end. At REPEATABLE READ and
  * SERIALIZABLE it is told `busy` if that one commits, and returns false when it is run again.
+ *
+ * Await `once` inside the transaction. When the handler has ended, PostgreSQL is asked whether the transaction is still
+ * open in which the message was marked: one round trip.
  *
  * @example
  * ```ts
@@ -56,9 +59,12 @@ export function pgInbox(options: PgInboxOptions): PgInbox {
       checkTransaction(tx, 'once')
       const session = sessionOf(tx, { names, use: 'inbox' })
       const statementWhere = (isOpen: string): Statement => markStatement(names, consumer, messageId, isOpen)
-      const rows = await runWhileOpen(session, openCheck, statementWhere, (rows) => countIn(rows, 'open') > 0)
-      if (countIn(rows, 'marked') === 0) return false
+      const wasOpen = ([row]: readonly Row[]): boolean => row !== undefined && numberIn(row, 'open') > 0
+      const [row] = await runWhileOpen(session, openCheck, statementWhere, wasOpen)
+      const markedIn = row ? textOrNullIn(row, 'marked_in') : null
+      if (markedIn === null) return false
       await handler()
+      await checkSameTransaction(session, markedIn)
       return true
     },
     check: (call) => check(reading, inboxSubject(names), call),
@@ -76,13 +82,8 @@ with open as materialized (
 marked as (
   insert into ${inbox} (consumer, message_id) select $1::text, $2::text from open
   on conflict (consumer, message_id) do nothing
-  returning 1
+  returning pg_current_xact_id()::text as transaction
 )
-select (select count(*) from open)::int as open, (select count(*) from marked)::int as marked`
+select (select count(*) from open)::int as open, (select transaction from marked) as marked_in`
   return { text, values: [consumer, messageId] }
-}
-
-function countIn(rows: readonly Row[], column: 'open' | 'marked'): number {
-  const [row] = rows
-  return row ? numberIn(row, column) : 0
 }

@@ -1,5 +1,8 @@
+import { OutboxError } from '@outbox/core'
+import { endedUnderHandler } from '@outbox/core/adapter'
 import { finishedTransaction } from '../shared/handles.ts'
-import { type Row, textIn } from './rows.ts'
+import { saysTransactionFailed } from './errors.ts'
+import { type Row, textIn, textOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { literal, type Statement } from './statement.ts'
 
@@ -46,4 +49,25 @@ export async function runWhileOpen(
   const rows = await session.runInlined(statementWhere(isOpen))
   if (!wasOpen(rows)) throw finishedTransaction()
   return rows
+}
+
+/**
+ * Makes sure that the transaction is still open that has written something under this id. In any other, and outside of
+ * all, PostgreSQL gives another id, or none; in one that failed, and whose commit will be a rollback, it refuses.
+ *
+ * @throws {OutboxError} `not-a-transaction`
+ */
+export async function checkSameTransaction(session: Session, transactionId: string): Promise<void> {
+  const text = 'select pg_current_xact_id_if_assigned()::text as transaction'
+  const [asked] = await Promise.allSettled([session.runInlined({ text, values: [] })])
+  if (asked.status === 'rejected') {
+    throw saysOver(asked.reason) ? endedUnderHandler({ cause: asked.reason }) : asked.reason
+  }
+  const [row] = asked.value
+  if (!row || textOrNullIn(row, 'transaction') !== transactionId) throw endedUnderHandler()
+}
+
+/** An earlier statement failed, or the driver itself refuses the handle. */
+function saysOver(error: unknown): boolean {
+  return saysTransactionFailed(error) || OutboxError.is(error, 'not-a-transaction')
 }

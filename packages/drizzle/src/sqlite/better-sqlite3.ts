@@ -28,6 +28,29 @@ export class Connections {
   }
 
   /**
+   * Runs `work` within the transaction that is open on `client`.
+   *
+   * @param ended - the error for a transaction that is over when `work` returns; another one may have begun
+   */
+  runWatched(client: SqliteClient, work: () => void, ended: (options?: ErrorOptions) => Error): void {
+    const depth = watchedDepths.get(client) ?? 0
+    watchedDepths.set(client, depth + 1)
+    try {
+      // it goes with its transaction: a statement may end that by its own doing, such as INSERT OR ROLLBACK
+      translated(() => this.#rows(client, setWatch(depth)))
+      work()
+      if (!client.inTransaction) throw ended()
+      try {
+        translated(() => this.#rows(client, releaseWatch(depth)))
+      } catch (error) {
+        throw saysSavepointIsAbsent(error) ? ended({ cause: error }) : error
+      }
+    } finally {
+      watchedDepths.set(client, depth)
+    }
+  }
+
+  /**
    * Runs the steps in a transaction of their own, in one go. The connection must not be in one. The write lock is waited
    * for as long as the connection's `timeout` says.
    */
@@ -72,6 +95,15 @@ const rollback: Query = { text: 'ROLLBACK', values: [] }
 const savepoint: Query = { text: 'SAVEPOINT outbox_batch', values: [] }
 const rollbackToSavepoint: Query = { text: 'ROLLBACK TO outbox_batch', values: [] }
 const releaseSavepoint: Query = { text: 'RELEASE outbox_batch', values: [] }
+
+/** How many watches are within each other; by their depth their savepoints have names that differ. */
+const watchedDepths = new WeakMap<SqliteClient, number>()
+const setWatch = (depth: number): Query => ({ text: `SAVEPOINT outbox_once_${depth}`, values: [] })
+const releaseWatch = (depth: number): Query => ({ text: `RELEASE outbox_once_${depth}`, values: [] })
+
+function saysSavepointIsAbsent(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('no such savepoint')
+}
 
 function isRow(value: unknown): value is Row {
   return typeof value === 'object' && value !== null

@@ -1,5 +1,5 @@
 import { type Awaitable, type InboxStore, type Invalid, OutboxError } from '@outbox/core'
-import { checkDelivery } from '@outbox/core/adapter'
+import { checkDelivery, endedUnderHandler } from '@outbox/core/adapter'
 import { Connections, transactOn } from './better-sqlite3.ts'
 import { check } from './check.ts'
 import {
@@ -97,8 +97,11 @@ function betterSqlite3Inbox(client: SqliteClient, names: TableNames): SqliteInbo
       checkDelivery(consumer, messageId, handler)
       const inTransaction = clientInTransaction(tx)
       if (!connections.runInside(inTransaction, mark(names, consumer, messageId))) return false
-      const result: unknown = handler()
-      if (isThenable(result)) throw asynchronousHandler()
+      const run = (): void => {
+        const result: unknown = handler()
+        if (isThenable(result)) throw asynchronousHandler()
+      }
+      connections.runWatched(inTransaction, run, endedUnderHandler)
       return true
     },
     ...upkeep(names, transactOn(client, connections, maxWaitMs)),
@@ -143,13 +146,5 @@ function asynchronousHandler(): OutboxError<'invalid-option'> {
     'invalid-option',
     'once(): handler returned a promise, and better-sqlite3 is synchronous: what the handler does after its first await would be outside the transaction. Roll this transaction back, and run a synchronous handler; end queries with .run().',
     { option: 'handler' },
-  )
-}
-
-function endedUnderHandler(): OutboxError<'not-a-transaction'> {
-  return new OutboxError(
-    'not-a-transaction',
-    'The transaction ended before the handler did: if it was committed, the message counts as handled, and what the handler did later is missing. Await once() inside the callback of db.transaction(async (tx) => …).',
-    { reason: 'finished' },
   )
 }

@@ -1,4 +1,5 @@
 import { type InboxStore, OutboxError } from '@outbox/core'
+import { endedUnderHandler } from '@outbox/core/adapter'
 import { markKey } from '../../src/marks.ts'
 import { internals } from '../../src/memory-outbox.ts'
 import type { MemoryTransaction } from '../../src/transaction.ts'
@@ -100,6 +101,64 @@ export const inboxConflictSaboteurs: readonly InboxSaboteur[] = [
       },
     }),
     caughtBy: ['refusals.forgotten-await'],
+  },
+  {
+    breaks: 'does not look whether its transaction is still open when the handler has ended',
+    sabotage: (inbox) => ({
+      once: async (tx, consumer, messageId, handler) => {
+        const isFirst = await inbox.once(tx, consumer, messageId, () => undefined)
+        if (isFirst) await handler()
+        return isFirst
+      },
+    }),
+    caughtBy: ['asynchronous-handlers.commit-before-the-end', 'asynchronous-handlers.next-transaction'],
+  },
+  {
+    breaks: 'takes any transaction that is open for its own',
+    sabotage: (inbox, outbox) => ({
+      once: async (tx, consumer, messageId, handler) => {
+        const isFirst = await inbox.once(tx, consumer, messageId, () => undefined)
+        if (isFirst) await handler()
+        if (outbox[internals].transactions.open.size === 0) throw endedUnderHandler()
+        return isFirst
+      },
+    }),
+    caughtBy: ['asynchronous-handlers.next-transaction'],
+  },
+  {
+    breaks: 'tells that its transaction has ended in place of what the handler threw',
+    sabotage: (inbox, outbox) => ({
+      once: (tx, consumer, messageId, handler) =>
+        inbox.once(tx, consumer, messageId, async () => {
+          try {
+            await handler()
+          } finally {
+            outbox[internals].transactions.of(tx)
+          }
+        }),
+    }),
+    caughtBy: ['asynchronous-handlers.throws-after-the-end'],
+  },
+  {
+    breaks: 'releases the savepoint that tells whether a transaction is open, and all that were set later with it',
+    sabotage: (inbox, outbox) => {
+      const savepoints = new WeakMap<object, symbol[]>()
+      return {
+        once: async (tx, consumer, messageId, handler) => {
+          const own = Symbol(messageId)
+          return inbox.once(tx, consumer, messageId, async () => {
+            const { marks } = outbox[internals].transactions.of(tx)
+            const all = savepoints.get(marks) ?? []
+            savepoints.set(marks, all)
+            all.push(own)
+            await handler()
+            if (!all.includes(own)) throw endedUnderHandler()
+            all.splice(all.indexOf(own))
+          })
+        },
+      }
+    },
+    caughtBy: ['asynchronous-handlers.at-once'],
   },
   {
     breaks: 'check finds fault with everything',

@@ -1,0 +1,129 @@
+import { expect } from 'vitest'
+import { deferred } from '../../deferred.ts'
+import { expectFailure } from '../../failures.ts'
+import { inTurn, isThenable } from '../../in-turn.ts'
+import type { InboxContext, InboxTopic, InboxTransaction } from '../context.ts'
+
+/**
+ * While a handler waits for something, other things happen in its transaction, its end among them, where nobody awaits
+ * `once`. That end commits a mark without the effect, which cannot be undone: it must be told.
+ */
+export const asynchronousHandlers: InboxTopic = {
+  name: 'asynchronous handlers',
+  keeps: 'inbox',
+  checks: [
+    {
+      id: 'asynchronous-handlers.at-once',
+      promise: 'calls at once in one transaction each run their handler, whichever of these ends first',
+      keeps: 'transactions',
+      run: whereAsynchronous(async ({ transaction, isHandled }) => {
+        const ids = ['m-1', 'm-2', 'm-3', 'm-4']
+        const ran = await transaction(async (tx) => {
+          const calls = ids.map((id) => begun(tx, id))
+          await Promise.all(calls.map(({ started }) => started))
+          const [first, second, third, fourth] = calls
+          const outcomes: unknown[] = []
+          for (const call of [first, third, fourth, second]) {
+            call?.letHandlerEnd()
+            outcomes.push(await call?.outcome)
+          }
+          return outcomes
+        })
+        expect(ran).toEqual(ids.map(() => ({ status: 'fulfilled', value: true })))
+        for (const id of ids) expect(await isHandled('billing', id)).toBe(true)
+      }),
+    },
+    {
+      id: 'asynchronous-handlers.commit-before-the-end',
+      promise: 'a once whose transaction commits before the handler has ended is told so, and not that all went well',
+      run: whereAsynchronous(async (context) => {
+        const call = await committedUnderHandler(context)
+        call.letHandlerEnd()
+        expectEnded(await call.outcome)
+      }),
+    },
+    {
+      id: 'asynchronous-handlers.next-transaction',
+      promise: 'the next transaction, on the same connection maybe, is not taken for the one that has ended',
+      run: whereAsynchronous(async (context) => {
+        const call = await committedUnderHandler(context)
+        await context.transaction((tx) =>
+          inTurn(
+            () => tx.once('billing', 'm-2'),
+            () => call.letHandlerEnd(),
+            () => call.outcome,
+          ),
+        )
+        expectEnded(await call.outcome)
+      }),
+    },
+    {
+      id: 'asynchronous-handlers.throws-after-the-end',
+      promise: 'what the handler throws comes out of once, also where its transaction has ended before',
+      run: whereAsynchronous(async (context) => {
+        const error = new Error('the handler failed')
+        const call = await committedUnderHandler(context, () => {
+          throw error
+        })
+        call.letHandlerEnd()
+        expect(await call.outcome).toEqual({ status: 'rejected', reason: error })
+      }),
+    },
+  ],
+}
+
+/** A once whose handler waits. */
+interface Begun {
+  /** Resolves when the handler runs, or never will. */
+  readonly started: Promise<unknown>
+  letHandlerEnd(): void
+  /** Never rejects. */
+  readonly outcome: Promise<PromiseSettledResult<boolean>>
+}
+
+/** @param last - what the handler does last */
+function begun(tx: InboxTransaction, messageId: string, last: () => void = () => undefined): Begun {
+  const started = deferred<void>()
+  const released = deferred<void>()
+  const running = async (): Promise<boolean> =>
+    tx.once('billing', messageId, async () => {
+      started.resolve()
+      await released.promise
+      last()
+    })
+  const outcome = settled(running())
+  return { started: Promise.race([started.promise, outcome]), letHandlerEnd: () => released.resolve(), outcome }
+}
+
+async function settled<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [outcome] = await Promise.allSettled([promise])
+  return outcome
+}
+
+async function committedUnderHandler({ transaction }: InboxContext, last?: () => void): Promise<Begun> {
+  let call: Begun | undefined
+  await transaction(async (tx) => {
+    call = begun(tx, 'm-1', last)
+    await call.started
+  })
+  if (!call) throw new Error('the transaction callback was not called')
+  return call
+}
+
+function expectEnded(outcome: PromiseSettledResult<boolean>): void {
+  if (outcome.status === 'fulfilled') throw new Error('once() says that all went well')
+  expect(expectFailure('not-a-transaction', outcome.reason).details).toEqual({ reason: 'finished' })
+}
+
+/** Nothing to show of a synchronous driver: its `once` is over when it returns, before its transaction can be. */
+function whereAsynchronous(run: (context: InboxContext) => Promise<void>): (context: InboxContext) => Promise<void> {
+  return async (context) => {
+    let isAsynchronous = false
+    await context.transaction((tx) => {
+      const ran = tx.once('billing', 'any')
+      isAsynchronous = isThenable(ran)
+      return ran
+    })
+    if (isAsynchronous) await run(context)
+  }
+}
