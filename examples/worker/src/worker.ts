@@ -58,8 +58,7 @@ const health = relayHealth({
   onStalled: ({ reasons }) => console.error(`stalled: ${reasons.join(' ')}`),
 })
 try {
-  const complain = (error: unknown): void => console.error('watch:', error)
-  await Promise.all([runWatched(relay, health, { stop, complain }), purgeUntil(stop.signal, outbox, 7 * day)])
+  await Promise.all([runWatched(relay, health, stop), purgeUntil(stop.signal, outbox, 7 * day)])
   const { published, duplicates } = relay.stats()
   console.log(`published ${published}, of which the broker had ${duplicates} already`)
 } finally {

@@ -6,7 +6,7 @@ import { type SubjectOption, type SubjectTemplate, subjectTemplate } from './sub
 export interface NatsPublisherOptions {
   /** yours, of `nats` 2.x or `@nats-io/transport-node` 3.x; never closed here */
   readonly connection: NatsConnectionLike
-  /** such as `events.{aggregateType}.{aggregateId}.{eventType}`, or a function that gives the subject of an entry */
+  /** such as `events.{aggregateType}.{aggregateId}.{eventType}`, or a function that gives the subject of an entry; one that throws makes its entry wait, and no attempt is counted */
   readonly subject: SubjectOption
   /** the stream that must take the messages; otherwise whichever covers the subject */
   readonly stream?: string

@@ -18,7 +18,7 @@ export interface Acknowledge {
 export interface RedisPublisherOptions {
   /** an ioredis client (5 or 6, `Redis` or `Cluster`), yours: it is never closed here */
   readonly client: RedisClient
-  /** the stream's key, or a function that names it; one that throws makes its entry a retry */
+  /** the stream's key, or a function that names it; one that throws makes its entry wait, and no attempt is counted */
   readonly stream: string | ((entry: DueEntry) => string)
   /** names the destination in events and errors, default `redis:` and the stream, or `redis` */
   readonly name?: string
