@@ -1,5 +1,5 @@
 import { type InboxStore, OutboxError } from '@outbox/core'
-import { checkDelivery } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge } from '@outbox/core/adapter'
 import { type Connection, sqlOf, type Transaction } from './connection.ts'
 import { checkTables } from './tables.ts'
 
@@ -24,7 +24,8 @@ export function ownInbox({ connection }: { readonly connection: Connection }): O
       call?.signal?.throwIfAborted()
       checkTables(connection, ['outbox_inbox'])
     },
-    async purge({ olderThanMs, limit, signal }) {
+    async purge(request) {
+      const { olderThanMs, limit, signal } = checkedPurge(request)
       signal?.throwIfAborted()
       return connection.transaction(({ sql }) => {
         const { changes } = sql.run`

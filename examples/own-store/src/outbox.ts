@@ -7,7 +7,7 @@ import {
   type Receipt,
   uuidv7Generator,
 } from '@outbox/core'
-import { bulkDeadLetters, entriesFrom } from '@outbox/core/adapter'
+import { bulkDeadLetters, checkedPurge, entriesFrom } from '@outbox/core/adapter'
 import { type Connection, sqlOf, type Transaction } from './connection.ts'
 import { discard, listDead, requeue } from './dead-letters.ts'
 import { enqueue } from './enqueue.ts'
@@ -51,7 +51,7 @@ export function ownOutbox({ connection }: { readonly connection: Connection }): 
     fetch: (request) => step(request, (sql) => fetch(sql, request)),
     settle: (request) => step(request, (sql) => settle(sql, request)),
     stats: (call) => step(call, stats),
-    purge: (request) => step(request, (sql) => purge(sql, request)),
+    purge: (request) => step(request, (sql) => purge(sql, checkedPurge(request))),
     deadLetters: bulkDeadLetters({
       list: (page) => step(page, (sql) => listDead(sql, page)),
       requeue: (ids, call) => step(call, (sql) => requeue(sql, ids)),

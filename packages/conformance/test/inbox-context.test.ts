@@ -33,7 +33,12 @@ function harness(history: string[], once: InboxStore<object>['once'] = handling)
   }
 }
 
-async function handling(_tx: object, _consumer: string, _id: string, handler: () => Awaitable<void>): Promise<boolean> {
+async function handling(
+  _tx: object,
+  _consumer: string,
+  _id: string,
+  handler: () => Awaitable<unknown>,
+): Promise<boolean> {
   await handler()
   return true
 }

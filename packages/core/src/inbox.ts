@@ -21,7 +21,7 @@ export interface Inbox<in Tx> {
    * @throws {OutboxError} `invalid-option` for names that cannot be stored, `not-a-transaction`: nothing was written,
    *   and the handler did not run, but for the case above · `busy`, `unavailable`: run the whole transaction again
    */
-  readonly once: (tx: Tx, consumer: string, messageId: string, handler: () => Awaitable<void>) => Awaitable<boolean>
+  readonly once: (tx: Tx, consumer: string, messageId: string, handler: () => Awaitable<unknown>) => Awaitable<boolean>
 }
 
 /** An inbox, and what its owner does beside it. */
@@ -34,7 +34,8 @@ export interface InboxStore<in Tx> extends Inbox<Tx> {
   check(options?: CallOptions): Promise<void>
   /**
    * Forgets messages that were handled at least `olderThanMs` ago, at most `limit`, oldest first: they would be handled
-   * again if they came again. Holds up no delivery.
+   * again if they came again. Holds up no delivery. `olderThanMs` is a number from 0 on, `limit` a whole one from 1 on;
+   * both may be endless. Anything else is `invalid-option`.
    *
    * @returns how many it forgot: fewer than `limit` means that none is left
    */

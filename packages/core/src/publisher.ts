@@ -1,6 +1,8 @@
 import { groupByAggregate } from './aggregates.ts'
 import type { DueEntry } from './entry.ts'
 import { OutboxError } from './errors.ts'
+import type { Invalid } from './json.ts'
+import { invalidOption, knownOptions, requireCount, requireMs } from './options.ts'
 import type { Awaitable, CallOptions } from './outbox.ts'
 
 /** What became of one entry at the broker. */
@@ -55,7 +57,12 @@ export interface Publisher {
   probe?(options: CallOptions): Promise<void>
 }
 
-export interface SendPublisherOptions {
+/** Nothing more to ask of what `send` returns, or the reason why it will not do. */
+type NothingOnly<Result> = [Result] extends [Awaitable<void>]
+  ? unknown
+  : Invalid<'return nothing: look at the answer, and throw if it failed'>
+
+export interface SendPublisherOptions<Result = Awaitable<void>> {
   /** names the destination in events and errors */
   readonly name: string
   /** larger payloads become dead letters without being sent */
@@ -68,8 +75,14 @@ export interface SendPublisherOptions {
    * Sends one entry: returning means published, throwing means retry, throwing `permanent(…)` a dead letter,
    * `unavailable(…)` an outage in which nothing was stored, `unanswered(…)` that nobody knows whether it was. Pass the
    * signal on, so that an aborted send stops.
+   *
+   * One that returns an answer does not compile: nobody would look at it, and many clients, `fetch` among them, return a
+   * failure as they return a success.
    */
-  readonly send: (entry: DueEntry, options: { readonly signal: AbortSignal }) => Awaitable<void>
+  readonly send: (
+    entry: DueEntry,
+    options: { readonly signal: AbortSignal },
+  ) => (Result & NothingOnly<Result>) | Promise<void>
   /**
    * Resolves when the destination answers, rejects when it does not, and changes nothing there. With it, a send without
    * an answer counts as an attempt only while the destination answers; without it, each counts.
@@ -84,18 +97,22 @@ export interface SendPublisherOptions {
  * failure. When the signal aborts, `publish` ends without waiting: a send that has not ended is `unknown`, as it may
  * arrive yet, and the rest is `notSent`.
  *
+ * @throws {OutboxError} `invalid-option`, saying what to write instead
+ *
  * @example
  * ```ts
  * const webhook = publisher({ name: 'webhook', send: (entry, { signal }) => post(entry.payload, signal) })
  * ```
  */
-export function publisher(options: SendPublisherOptions): Publisher {
-  const { name, maxPayloadBytes, dedupeWindowMs, concurrency = 16, send, probe } = options
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new OutboxError('invalid-option', `publisher '${name}': concurrency must be a whole number from 1 on.`, {
-      option: 'concurrency',
-    })
-  }
+export function publisher<Result>(options: SendPublisherOptions<Result>): Publisher {
+  const given = knownOptions('publisher', options, known)
+  const { name, maxPayloadBytes, dedupeWindowMs, concurrency = 16, send, probe } = given
+  if (typeof name !== 'string') throw invalidOption('publisher', 'name', 'must be a string')
+  requireFunction('send', send)
+  requireFunction('probe', probe ?? send)
+  requireCount('publisher', 'concurrency', concurrency)
+  requireCount('publisher', 'maxPayloadBytes', maxPayloadBytes ?? 1)
+  requireMs('publisher', 'dedupeWindowMs', dedupeWindowMs ?? 0)
   return {
     name,
     capabilities: {
@@ -130,6 +147,19 @@ export function publisher(options: SendPublisherOptions): Publisher {
   }
 }
 
+const known: Readonly<Record<keyof SendPublisherOptions, true>> = {
+  name: true,
+  maxPayloadBytes: true,
+  dedupeWindowMs: true,
+  concurrency: true,
+  send: true,
+  probe: true,
+}
+
+function requireFunction(option: string, value: unknown): void {
+  if (typeof value !== 'function') throw invalidOption('publisher', option, 'must be a function')
+}
+
 /** The outcome of whatever is in flight when the signal aborts; never settles if it does not. */
 function abortOf(signal: AbortSignal): { readonly outcome: Promise<PublishOutcome>; readonly forget: () => void } {
   let onAbort = (): void => {}
@@ -143,7 +173,7 @@ function abortOf(signal: AbortSignal): { readonly outcome: Promise<PublishOutcom
 /** Never rejects. */
 async function sendOne(
   entry: DueEntry,
-  send: SendPublisherOptions['send'],
+  send: (entry: DueEntry, options: { readonly signal: AbortSignal }) => unknown,
   signal: AbortSignal,
 ): Promise<PublishOutcome> {
   try {

@@ -102,7 +102,10 @@ export interface DeadLetter {
   readonly holder: string
 }
 
-/** All that is named must fit; nothing named: every dead letter. */
+/**
+ * All that is named must fit; `{}`: every dead letter. A name that there is not, `undefined` where something was meant,
+ * or what is no `Date` in `diedBefore` is `invalid-option`: such a filter would name more than was meant.
+ */
 export interface DeadLetterFilter {
   readonly eventType?: string
   readonly aggregateType?: string
@@ -225,7 +228,8 @@ export interface LeasedSource extends OutboxSource {
 
   /**
    * Deletes published and discarded entries that have been so for `olderThanMs`, at most `limit`, oldest first; never
-   * waits for producers, nor they for it.
+   * waits for producers, nor they for it. `olderThanMs` is a number from 0 on, `limit` a whole one from 1 on; both may be
+   * endless. Anything else is `invalid-option`.
    *
    * `olderThanMs` must not be less than the time in which a relay may still repeat a settle, `leaseMs` and a bit: if an
    * entry is purged and its id enqueued again within it, the repeated settle can count for the new entry, which is then

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bulkDeadLetters } from '../src/adapter/index.ts'
-import type { DeadLetter, DeadLetterFilter, DeadLetters } from '../src/index.ts'
+import { type DeadLetter, type DeadLetterFilter, type DeadLetters, OutboxError } from '../src/index.ts'
 import { dueEntry } from './due-entry.ts'
 
 type ById = Pick<DeadLetters, 'list' | 'requeue' | 'discard'>
@@ -150,12 +150,89 @@ describe('bulkDeadLetters', () => {
   })
 })
 
-it('refuses an invalid date before anything is asked or changed', async () => {
+describe('a filter that cannot be meant', () => {
+  it.each<[string, unknown, option: string, RegExp]>([
+    ['a date that is none', { diedBefore: new Date(Number.NaN) }, 'where.diedBefore', /must be a valid Date/],
+    [
+      'a time in the place of a date',
+      { diedBefore: Date.now() },
+      'where.diedBefore',
+      /is a number, and must be a valid/,
+    ],
+    ['the text of a date', { diedBefore: '2026-01-01' }, 'where.diedBefore', /is a string, and must be a valid Date/],
+    ['an argument that was not given', { eventType: undefined }, 'where.eventType', /is undefined: leave it out/],
+    ['one of two that was not given', { aggregateType: 'a', aggregateId: undefined }, 'where.aggregateId', /mean all/],
+    ['a misspelt name', { evntType: 'x' }, 'where.evntType', /is unknown; there are: eventType, aggregateType,/],
+    ["an event's name for it", { type: 'order.placed' }, 'where.type', /is unknown; there are: eventType/],
+    ['a number', { aggregateId: 7 }, 'where.aggregateId', /is a number, and must be a string/],
+    ['several at once', { eventType: ['a.b', 'a.c'] }, 'where.eventType', /is an Array, and must be a string/],
+    ['null in a field', { eventType: null }, 'where.eventType', /is null, and must be a string/],
+    ['null', null, 'where', /is null: write \{\} to mean all/],
+    ['a text', 'order.placed', 'where', /is a string: write \{\}/],
+    ['a list', [], 'where', /is an Array: write \{\}/],
+    ['a Map', new Map([['eventType', 'x']]), 'where', /is a Map: write \{\}/],
+    ['a promise that nobody awaited', Promise.resolve({ eventType: 'x' }), 'where', /is a Promise: write \{\}/],
+  ])('is refused before anything is asked or changed: %s', async (_, where, option, message) => {
+    const byId = new Graveyard(3)
+    const letters = bulkDeadLetters(byId)
+    for (const call of ['requeueAll', 'discardAll'] as const) {
+      const error = await refusalOf(() => Reflect.apply(letters[call], letters, [where]))
+      expect(error).toMatchObject({ code: 'invalid-option', details: { option } })
+      expect(error.message).toMatch(message)
+      expect(error.message).toContain(`${call}: `)
+    }
+    const error = await refusalOf(() => Reflect.apply(letters.list, letters, [{ limit: 1, where }]))
+    expect(error).toMatchObject({ code: 'invalid-option', details: { option } })
+    expect(byId.calls).toEqual([])
+    expect(byId.dead.size).toBe(3)
+  })
+
+  it('is none at all, where one is asked for: only {} means all', async () => {
+    const byId = new Graveyard(3)
+    const letters = bulkDeadLetters(byId)
+    for (const call of ['requeueAll', 'discardAll'] as const) {
+      for (const given of [[], [undefined]]) {
+        const error = await refusalOf(() => Reflect.apply(letters[call], letters, given))
+        expect(error).toMatchObject({
+          details: { option: 'where' },
+          message: `${call}: where is missing: write {} to mean all.`,
+        })
+      }
+    }
+    expect(byId.calls).toEqual([])
+    expect(await letters.list({ limit: 5 })).toHaveLength(3)
+  })
+})
+
+it.each<[string, unknown, option: string]>([
+  ['a filter beside the page', { limit: 5, eventType: 'x' }, 'eventType'],
+  ['no limit', {}, 'limit'],
+  ['nothing', undefined, 'limit'],
+])('a page that cannot be meant is refused: %s', async (_, page, option) => {
   const byId = new Graveyard(3)
   const letters = bulkDeadLetters(byId)
-  const where = { diedBefore: new Date(Number.NaN) }
-  for (const call of [letters.list({ limit: 1, where }), letters.requeueAll(where), letters.discardAll(where)]) {
-    await expect(call).rejects.toMatchObject({ code: 'invalid-option', details: { option: 'diedBefore' } })
-  }
+  const error = await refusalOf(() => Reflect.apply(letters.list, letters, [page]))
+  expect(error).toMatchObject({ code: 'invalid-option', details: { option } })
   expect(byId.calls).toEqual([])
 })
+
+it.each([['letter-1'], [undefined], [[undefined]], [[1]], [new Set(['letter-1'])]])(
+  'ids that are no list of ids are refused: %j',
+  async (ids) => {
+    const byId = new Graveyard(3)
+    const letters = bulkDeadLetters(byId)
+    for (const call of ['requeue', 'discard'] as const) {
+      const error = await refusalOf(() => Reflect.apply(letters[call], letters, [ids]))
+      expect(error).toMatchObject({ code: 'invalid-option', details: { option: 'ids' } })
+      expect(error.message).toMatch(/must be a list of ids, even of one: \[id\]/)
+    }
+    expect(byId.calls).toEqual([])
+  },
+)
+
+/** The error that a call rejects with; it does not throw where its caller expects a promise. */
+async function refusalOf(call: () => unknown): Promise<OutboxError> {
+  const error: unknown = await Promise.resolve(call()).catch((reason: unknown) => reason)
+  if (OutboxError.is(error)) return error
+  throw new Error('the call was not refused', { cause: error })
+}

@@ -241,13 +241,31 @@ test('the probe is the one that was given, and none otherwise: what has none can
   expect('probe' in publisher({ name: 'test', send: () => {} })).toBe(false)
 })
 
-test.each([0, -1, 1.5, Number.NaN, Infinity])('a concurrency of %s is refused at construction', (concurrency) => {
-  expect(() => publisher({ name: 'test', concurrency, send: () => {} })).toThrow(
-    expect.objectContaining({
-      code: 'invalid-option',
-      details: { option: 'concurrency' },
-      message: "publisher 'test': concurrency must be a whole number from 1 on.",
-    }),
+test.each<[string, object | undefined, option: string, RegExp]>([
+  ['nothing', undefined, 'name', /must be a string/],
+  ['no name', { send: () => {} }, 'name', /must be a string/],
+  ['no send', { name: 'test' }, 'send', /must be a function/],
+  ['a send that is a client', { name: 'test', send: {} }, 'send', /must be a function/],
+  ['a probe that is none', { name: 'test', send: () => {}, probe: true }, 'probe', /must be a function/],
+  ['a misspelt option', { name: 'test', send: () => {}, concurency: 1 }, 'concurency', /there are: name, maxPayload/],
+  ...[0, -1, 1.5, Number.NaN, Infinity, '4'].map((concurrency): [string, object, string, RegExp] => [
+    `a concurrency of ${concurrency}`,
+    { name: 'test', send: () => {}, concurrency },
+    'concurrency',
+    new RegExp(`concurrency is ${concurrency}: write a whole number from 1 on`),
+  ]),
+  ['payloads of NaN bytes', { name: 'test', send: () => {}, maxPayloadBytes: Number.NaN }, 'maxPayloadBytes', /is NaN/],
+  ['payloads of no byte', { name: 'test', send: () => {}, maxPayloadBytes: 0 }, 'maxPayloadBytes', /whole number/],
+  [
+    'a window of NaN ms',
+    { name: 'test', send: () => {}, dedupeWindowMs: Number.NaN },
+    'dedupeWindowMs',
+    /milliseconds/,
+  ],
+  ['a window as text', { name: 'test', send: () => {}, dedupeWindowMs: '1h' }, 'dedupeWindowMs', /milliseconds/],
+])('is refused at construction: %s', (_, options, option, message) => {
+  expect(() => Reflect.apply(publisher, undefined, [options])).toThrow(
+    expect.objectContaining({ code: 'invalid-option', details: { option }, message: expect.stringMatching(message) }),
   )
 })
 

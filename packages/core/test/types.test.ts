@@ -3,11 +3,14 @@ import { compile } from './compile.ts'
 
 /** What each program begins with; `query` stands for a query builder that was not awaited, `row` for a row of a table. */
 const preamble = `
-import { type DomainEvent, type Enqueue, event, type Jsonable, type Outbox, OutboxError, type PayloadOf } from '@outbox/core'
+import { type DeadLetterFilter, type DomainEvent, type DueEntry, type Enqueue, event, type Inbox, type Jsonable, type Outbox, OutboxError, type PayloadOf, publisher, type SendPublisherOptions } from '@outbox/core'
 declare const outbox: Enqueue<unknown>
 declare const query: PromiseLike<{ id: number }[]> & { where(): unknown }
 declare const row: { id: number; createdAt: Date | null; balance: bigint }
 declare function given<T>(): T
+declare const producer: { send(record: { value: string }): Promise<{ offset: number }[]> }
+declare const inbox: Inbox<{ rollback(): never }>
+declare const tx: { rollback(): never }
 `
 
 interface Wrong {
@@ -90,6 +93,33 @@ const wrongEvents: readonly Wrong[] = [
     mistake: 'an event that was not awaited',
     code: "outbox.enqueue(null, Promise.resolve(event('a.b', { aggregateId: '1', payload: {} })))",
     says: "is not assignable to parameter of type 'OneOrMany<Enqueueable>'",
+  },
+  ...[
+    {
+      mistake: 'a send that returns the promise of an answer',
+      send: '(entry) => producer.send({ value: entry.payload })',
+    },
+    { mistake: 'a send that returns an answer', send: 'async (entry) => producer.send({ value: entry.payload })' },
+    {
+      mistake: 'a send that returns what fetch gives',
+      send: "(entry, { signal }) => fetch('https://example.org', { method: 'POST', body: entry.payload, signal })",
+    },
+    { mistake: 'a send that returns whether it went well', send: '(entry) => entry.payload.length > 0' },
+    { mistake: 'a send that returns what nobody knows', send: '() => given<Promise<unknown>>()' },
+  ].map(({ mistake, send }) => ({
+    mistake,
+    code: `publisher({ name: 'kafka', send: ${send} })`,
+    says: 'Invalid<"return nothing: look at the answer, and throw if it failed">',
+  })),
+  {
+    mistake: 'a misspelt option of a publisher',
+    code: "publisher({ name: 'kafka', send: () => {}, concurency: 1 })",
+    says: "but 'concurency' does not exist",
+  },
+  {
+    mistake: 'a misspelt filter of dead letters',
+    code: "given<(where: DeadLetterFilter) => void>()({ evntType: 'order.placed' })",
+    says: "but 'evntType' does not exist",
   },
   {
     mistake: 'headers that are no text',
@@ -210,6 +240,32 @@ const validPrograms: Readonly<Record<string, string>> = {
     const trait: Outbox<Transaction> = given<Outbox<unknown>>()
     // @ts-expect-error not the other way round
     const double: Enqueue<unknown> = given<Enqueue<Transaction>>()`,
+  'a send that returns nothing, in every way there is': `
+    const sends: readonly SendPublisherOptions['send'][] = [() => {}, async () => {}]
+    publisher({ name: 'x', send: (entry) => { const payload: string = entry.payload } })
+    publisher({ name: 'x', async send(entry, { signal }) { const payload: string = entry.payload; signal.throwIfAborted() } })
+    publisher({ name: 'x', send: async (entry) => { await producer.send({ value: entry.payload }) } })
+    publisher({ name: 'x', send: (entry) => new Promise((resolve) => setTimeout(resolve, entry.payload.length)) })
+    publisher({ name: 'x', send: (entry) => Promise.reject(new Error(entry.id)) })
+    publisher({ name: 'x', send: (entry) => { throw new Error(entry.id) } })
+    publisher({ name: 'x', send: async (entry) => { throw new Error(entry.id) } })
+    publisher({ name: 'x', send: (entry) => (entry.isLate ? undefined : given<Promise<void>>()) })
+    publisher({ name: 'x', send: () => given<PromiseLike<undefined>>() })
+    publisher({ name: 'x', send: given<(entry: DueEntry) => Promise<void>>() })
+    publisher({ name: 'x', send: given<() => any>() })
+    publisher({ name: 'x', send: () => given<Promise<any>>(), probe: async () => {} })
+    const options: SendPublisherOptions = { name: 'x', send: async (entry) => { const payload: string = entry.payload } }
+    publisher(options)`,
+  'a handler of an inbox that returns something, in every way there is': `
+    const service = given<{ handle(): Promise<{ id: string }>; count(): number }>()
+    inbox.once(tx, 'a', 'm', async () => service.handle())
+    inbox.once(tx, 'a', 'm', () => service.handle())
+    inbox.once(tx, 'a', 'm', () => service.count())
+    inbox.once(tx, 'a', 'm', () => query)
+    inbox.once(tx, 'a', 'm', () => {})
+    inbox.once(tx, 'a', 'm', async () => {})
+    // @ts-expect-error a handler is a function
+    inbox.once(tx, 'a', 'm', service.handle())`,
   'Jsonable is the type itself where nothing is lost': `
     type Placed = { a: string; b?: Date }
     const value: Jsonable<Placed> = given<Placed>()`,

@@ -167,7 +167,6 @@ describeWith('postgres', 'a log on a server that counts other transactions', () 
           await log.db.transaction((tx) => log.outbox.enqueue(tx, half.map(order)))
           await (await handRelay(log.outbox, { evicts: true })).drain()
         }
-        if (when === 'rotated before') expect(await log.outbox.purge({ olderThanMs: 0, limit: 0 })).toBe(0)
         if (when === 'rotated before')
           await log.db.$client.query(`select setval('outbox_log_slot', pg_current_xact_id()::text::bigint * 4)`)
         await log.db.transaction((tx) => log.outbox.enqueue(tx, order('owed')))

@@ -1,5 +1,5 @@
 import type { CallOptions, LeasedSource, OutboxEntry } from '@outbox/core'
-import { bulkDeadLetters } from '@outbox/core/adapter'
+import { bulkDeadLetters, checkedPurge } from '@outbox/core/adapter'
 import { discard, listDead, purge, requeue } from './dead-letters.ts'
 import { fetch } from './fetch.ts'
 import { acquire, join, poll, release } from './leases.ts'
@@ -25,7 +25,7 @@ export function leasedSource(state: State, subscribers: Subscribers): LeasedSour
     fetch: (request) => step(request, () => fetch(state, request)),
     settle: (request) => step(request, () => settle(state, request)),
     stats: (call) => step(call, () => stats(state)),
-    purge: (request) => step(request, () => purge(state, request)),
+    purge: (request) => step(request, () => purge(state, checkedPurge(request))),
     deadLetters: bulkDeadLetters({
       list: (page) => step(page, () => listDead(state, page)),
       requeue: (ids, call) =>

@@ -1,5 +1,5 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery, endedUnderHandler } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, endedUnderHandler, invalidOption, knownOptions } from '@outbox/core/adapter'
 import { markKey, purgeMarks } from './marks.ts'
 import { internals, type MemoryOutbox } from './memory-outbox.ts'
 import type { MemoryTransaction } from './transaction.ts'
@@ -14,7 +14,7 @@ export interface MemoryInbox extends InboxStore<MemoryTransaction> {
     tx: MemoryTransaction,
     consumer: string,
     messageId: string,
-    handler: () => Awaitable<void>,
+    handler: () => Awaitable<unknown>,
   ) => Promise<boolean>
 }
 
@@ -33,8 +33,11 @@ export interface MemoryInbox extends InboxStore<MemoryTransaction> {
  *   }),
  * )
  * ```
+ * @throws {OutboxError} `invalid-option`
  */
-export function memoryInbox({ outbox }: MemoryInboxOptions): MemoryInbox {
+export function memoryInbox(options: MemoryInboxOptions): MemoryInbox {
+  const { outbox } = knownOptions('memoryInbox', options, { outbox: true })
+  if (!outbox?.[internals]) throw invalidOption('memoryInbox', 'outbox', 'must be what memoryOutbox() returns')
   const { state, transactions } = outbox[internals]
   return {
     async once(tx, consumer, messageId, handler) {
@@ -57,8 +60,8 @@ export function memoryInbox({ outbox }: MemoryInboxOptions): MemoryInbox {
       options?.signal?.throwIfAborted()
     },
     async purge(request) {
-      request.signal?.throwIfAborted()
-      return purgeMarks(state, request)
+      request?.signal?.throwIfAborted()
+      return purgeMarks(state, checkedPurge(request))
     },
   }
 }

@@ -5,12 +5,12 @@ import {
   type IdSources,
   limits,
   type OneOrMany,
-  OutboxError,
   type OutboxStore,
   type Receipt,
   systemClock,
   uuidv7Generator,
 } from '@outbox/core'
+import { invalidOption, knownOptions, requireCount } from '@outbox/core/adapter'
 import { enqueue } from './enqueue.ts'
 import { leasedSource, newSubscribers } from './leased-source.ts'
 import { lockTable } from './locks.ts'
@@ -65,21 +65,12 @@ export interface MemoryOutbox extends OutboxStore<MemoryTransaction> {
  * ```
  */
 export function memoryOutbox(options: MemoryOutboxOptions = {}): MemoryOutbox {
-  const { clock = systemClock, ids = {}, maxPayloadBytes = limits.payloadBytes, onConflict = 'wait' } = options
-  if (!Number.isSafeInteger(maxPayloadBytes) || maxPayloadBytes < 1) {
-    throw new OutboxError(
-      'invalid-option',
-      'memoryOutbox: maxPayloadBytes must be a whole number of bytes from 1 on.',
-      {
-        option: 'maxPayloadBytes',
-      },
-    )
-  }
-  if (onConflict !== 'wait' && onConflict !== 'busy') {
-    throw new OutboxError('invalid-option', "memoryOutbox: onConflict must be 'wait' or 'busy'.", {
-      option: 'onConflict',
-    })
-  }
+  const of = 'memoryOutbox'
+  const given = knownOptions(of, options, { clock: true, ids: true, maxPayloadBytes: true, onConflict: true })
+  const { clock = systemClock, maxPayloadBytes = limits.payloadBytes, onConflict = 'wait' } = given
+  const ids = knownOptions(of, given.ids ?? {}, { now: true, random: true }, 'ids.')
+  requireCount(of, 'maxPayloadBytes', maxPayloadBytes)
+  if (onConflict !== 'wait' && onConflict !== 'busy') throw invalidOption(of, 'onConflict', "must be 'wait' or 'busy'")
   const now = ids.now ?? Date.now
   const newId = uuidv7Generator(ids)
   const state = emptyState({ clock, now, source: newId() })

@@ -9,7 +9,7 @@ import {
   systemClock,
   uuidv7Generator,
 } from '@outbox/core'
-import { entriesFrom } from '@outbox/core/adapter'
+import { entriesFrom, knownOptions } from '@outbox/core/adapter'
 import { stage } from './enqueue.ts'
 import { markPublished, outboxEntry } from './leased-source.ts'
 import { addRow, pendingRows } from './rows.ts'
@@ -32,6 +32,8 @@ export interface RecordingOutbox extends Outbox<unknown> {
  * Refuses what a store refuses (limits, lossy payloads, mixed and conflicting sequences) and hands out receipts. It
  * looks at no transaction: what is enqueued is kept, even if the transaction around it rolls back.
  *
+ * @throws {OutboxError} `invalid-option`
+ *
  * @example
  * ```ts
  * const outbox = recordingOutbox()
@@ -40,8 +42,9 @@ export interface RecordingOutbox extends Outbox<unknown> {
  * ```
  */
 export function recordingOutbox(ids: IdSources = {}): RecordingOutbox {
-  const newId = uuidv7Generator(ids)
-  const now = ids.now ?? Date.now
+  const given = knownOptions('recordingOutbox', ids, { now: true, random: true })
+  const newId = uuidv7Generator(given)
+  const now = given.now ?? Date.now
   const state = emptyState({ clock: systemClock, now, source: newId() })
   const events: DomainEvent[] = []
 

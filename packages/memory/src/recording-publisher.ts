@@ -1,5 +1,5 @@
 import type { Awaitable, DueEntry, Publisher, PublishOutcome } from '@outbox/core'
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, invalidOption, knownOptions, requireCount } from '@outbox/core/adapter'
 
 /**
  * What the script lets happen to an entry; nothing means published.
@@ -36,12 +36,18 @@ export interface RecordingPublisher extends Publisher {
  *
  * It holds the contract of `Publisher`: order, one outcome per entry, an aggregate stops at its first failure. The
  * script is asked for each entry, one after the other, and may wait. If it throws, `publish` rejects as a whole.
+ *
+ * @throws {OutboxError} `invalid-option`
  */
 export function recordingPublisher(
   script?: PublisherScript,
   options: RecordingPublisherOptions = {},
 ): RecordingPublisher {
-  const { name = 'recording', deduplicates = true, fences = false, maxPayloadBytes } = options
+  const of = 'recordingPublisher'
+  const given = knownOptions(of, options, { name: true, deduplicates: true, fences: true, maxPayloadBytes: true })
+  const { name = 'recording', deduplicates = true, fences = false, maxPayloadBytes } = given
+  if (script !== undefined && typeof script !== 'function') throw invalidOption(of, 'script', 'must be a function')
+  if (maxPayloadBytes !== undefined) requireCount(of, 'maxPayloadBytes', maxPayloadBytes)
   const published: DueEntry[] = []
   const sent: DueEntry[] = []
   const seen = new Set<string>()

@@ -76,7 +76,7 @@ describe('memoryOutbox', () => {
 
   it('refuses a limit that is no number of bytes, and says what to write', () => {
     expect(() => memoryOutbox({ maxPayloadBytes: 0 })).toThrow(
-      'memoryOutbox: maxPayloadBytes must be a whole number of bytes from 1 on.',
+      'memoryOutbox: maxPayloadBytes is 0: write a whole number from 1 on.',
     )
     expect(() => memoryOutbox({ maxPayloadBytes: Number.NaN })).toThrow(OutboxError)
   })

@@ -1,4 +1,4 @@
-import { type CallOptions, type DeadLetter, type DeadLetterFilter, isUuid, OutboxError } from '@outbox/core'
+import { type CallOptions, type DeadLetter, type DeadLetterFilter, isUuid } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import { putBack } from './aside.ts'
 import { type Context, under } from './context.ts'
@@ -45,10 +45,6 @@ async function placeBehind({ database, toUuid }: Context, after: string): Promis
 }
 
 function conditionsOf({ eventType, aggregateType, aggregateId, diedBefore }: DeadLetterFilter): Document {
-  // an invalid date must not be one that everything is before, or after
-  if (diedBefore !== undefined && Number.isNaN(diedBefore.getTime())) {
-    throw new OutboxError('invalid-option', 'The date diedBefore is invalid.', { option: 'diedBefore' })
-  }
   return {
     ...(eventType === undefined ? {} : { eventType }),
     ...(aggregateType === undefined ? {} : { 'aggregate.type': aggregateType }),

@@ -1,5 +1,5 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery, endedUnderHandler } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, endedUnderHandler, knownOptions } from '@outbox/core/adapter'
 import { check, type Subject } from './check.ts'
 import { databaseOf } from './database.ts'
 import type { MongoClient, MongoDatabase, MongoSession } from './driver.ts'
@@ -22,7 +22,7 @@ export interface MongoInbox extends InboxStore<MongoSession> {
     session: MongoSession,
     consumer: string,
     messageId: string,
-    handler: () => Awaitable<void>,
+    handler: () => Awaitable<unknown>,
   ) => Promise<boolean>
 }
 
@@ -47,13 +47,14 @@ export interface MongoInbox extends InboxStore<MongoSession> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function mongoInbox(options: MongoInboxOptions): MongoInbox {
-  const { db } = options
-  checkConnection(options)
-  const names = namesIn(options)
+  const given = knownOptions('mongoInbox', options, { client: true, db: true, prefix: true })
+  const { db } = given
+  checkConnection(given)
+  const names = namesIn(given)
   const database = databaseOf(db, names)
 
   return Object.freeze({
-    async once(session: MongoSession, consumer: string, messageId: string, handler: () => Awaitable<void>) {
+    async once(session: MongoSession, consumer: string, messageId: string, handler: () => Awaitable<unknown>) {
       checkDelivery(consumer, messageId, handler)
       const transaction = transactionOn(db, session, 'once')
       // a mark that is there stays as it is; the time is the server's
@@ -66,7 +67,7 @@ export function mongoInbox(options: MongoInboxOptions): MongoInbox {
       return true
     },
     check: (call) => check(db, database, subject(names), call),
-    purge: (request) => purge(database, { kind: 'inbox', time: 'handledAt' }, request),
+    purge: async (request) => purge(database, { kind: 'inbox', time: 'handledAt' }, checkedPurge(request)),
   } satisfies MongoInbox)
 }
 

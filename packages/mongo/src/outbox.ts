@@ -6,7 +6,7 @@ import {
   type Receipt,
   uuidv7Generator,
 } from '@outbox/core'
-import { bulkDeadLetters, entriesFrom } from '@outbox/core/adapter'
+import { bulkDeadLetters, checkedPurge, entriesFrom, knownOptions } from '@outbox/core/adapter'
 import { check, type Subject } from './check.ts'
 import { type Context, under } from './context.ts'
 import { collectionsOf, databaseOf } from './database.ts'
@@ -68,11 +68,13 @@ export interface MongoOutbox extends OutboxStore<MongoSession> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function mongoOutbox(options: MongoOutboxOptions): MongoOutbox {
-  const { client, db, watch = true, ids = uuidv7Generator() } = options
-  checkConnection(options)
+  const known = { client: true, db: true, prefix: true, maxPayloadBytes: true, ids: true, watch: true }
+  const given = knownOptions('mongoOutbox', options, known)
+  const { client, db, watch = true, ids = uuidv7Generator() } = given
+  checkConnection(given)
   if (typeof ids !== 'function') throw refused('ids', 'must be a function that returns a UUID.')
   if (typeof watch !== 'boolean') throw refused('watch', 'must be true or false.')
-  const names = namesIn(options)
+  const names = namesIn(given)
   const database = databaseOf(db, names)
   const context: Context = {
     names,
@@ -83,7 +85,7 @@ export function mongoOutbox(options: MongoOutboxOptions): MongoOutbox {
     full: new Map(),
     source: { name: undefined },
   }
-  const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(options.maxPayloadBytes) }
+  const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(given.maxPayloadBytes) }
   const enqueueOptions = { names, database, positionAt: newPositions() }
 
   return Object.freeze({
@@ -110,7 +112,7 @@ function relaySide(db: MongoDatabase, context: Context): LeasedSource {
     fetch: (request) => fetch(under(context, request), request),
     settle: (request) => settle(under(context, request), request),
     stats: (call) => stats(context, call),
-    purge: (request) => purge(context.database, { kind: 'entries', time: 'endedAt' }, request),
+    purge: async (request) => purge(context.database, { kind: 'entries', time: 'endedAt' }, checkedPurge(request)),
     deadLetters: bulkDeadLetters({
       list: (page) => listDead(context, page),
       requeue: (ids, call) => requeueDead(context, ids, call),

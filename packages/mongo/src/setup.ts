@@ -1,9 +1,10 @@
+import { knownOptions } from '@outbox/core/adapter'
 import { databaseOf } from './database.ts'
 import type { MongoDatabase } from './driver.ts'
 import { codeOf, translated } from './errors.ts'
 import { inboxVersion, indexes, layoutVersion } from './layout.ts'
 import { setOnce } from './meta.ts'
-import { type CollectionKind, namesIn, outboxKinds, type Place } from './names.ts'
+import { type CollectionKind, type Names, namesIn, outboxKinds, type Place } from './names.ts'
 
 /**
  * Makes the collections and indexes of an outbox that are missing; safe to call again, and from several processes at
@@ -14,8 +15,9 @@ import { type CollectionKind, namesIn, outboxKinds, type Place } from './names.t
  * @throws {OutboxError} `setup-required` when the privileges do not suffice · `unavailable`, `busy`
  */
 export async function setup(db: MongoDatabase, place: Place = {}): Promise<void> {
-  await make(db, place, outboxKinds)
-  await setOnce(databaseOf(db, namesIn(place)), 'version', layoutVersion)
+  const names = namesIn(knownOptions('setup', place, { prefix: true }))
+  await make(db, names, outboxKinds)
+  await setOnce(databaseOf(db, names), 'version', layoutVersion)
 }
 
 /**
@@ -24,12 +26,12 @@ export async function setup(db: MongoDatabase, place: Place = {}): Promise<void>
  * @throws {OutboxError} `setup-required` when the privileges do not suffice · `unavailable`, `busy`
  */
 export async function setupInbox(db: MongoDatabase, place: Place = {}): Promise<void> {
-  await make(db, place, ['inbox', 'meta'])
-  await setOnce(databaseOf(db, namesIn(place)), 'inbox-version', inboxVersion)
+  const names = namesIn(knownOptions('setupInbox', place, { prefix: true }))
+  await make(db, names, ['inbox', 'meta'])
+  await setOnce(databaseOf(db, names), 'inbox-version', inboxVersion)
 }
 
-async function make(db: MongoDatabase, place: Place, kinds: readonly CollectionKind[]): Promise<void> {
-  const names = namesIn(place)
+async function make(db: MongoDatabase, names: Names, kinds: readonly CollectionKind[]): Promise<void> {
   for (const kind of kinds) {
     try {
       await create(db, names[kind])

@@ -1,4 +1,5 @@
-import { type Clock, type DueEntry, OutboxError, systemClock } from '@outbox/core'
+import { type Clock, type DueEntry, type OutboxError, systemClock } from '@outbox/core'
+import { invalidOption, knownOptions } from '@outbox/core/adapter'
 import type { NatsConnectionLike } from './connection.ts'
 import type { NatsFormat } from './message.ts'
 import { type SubjectOption, type SubjectTemplate, subjectTemplate } from './subject.ts'
@@ -81,10 +82,21 @@ const defaults = Object.freeze({
 const formats: readonly NatsFormat[] = ['headers', 'cloudevents', 'cloudevents-structured']
 const maxTimeoutMs = 2 ** 31 - 1
 
+const of = 'natsPublisher'
+const known: Readonly<Record<keyof NatsPublisherOptions, unknown>> = {
+  ...defaults,
+  connection: true,
+  subject: true,
+  stream: true,
+  messageIdSuffix: true,
+  clock: true,
+}
+
 /** Checks the options and fills in the defaults. @throws {OutboxError} `invalid-option` */
 export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
-  const { connection, subject, stream, messageIdSuffix } = options
-  const { format = defaults.format, fence = defaults.fence, name = defaults.name, clock = systemClock } = options
+  const given = knownOptions(of, options, known)
+  const { connection, subject, stream, messageIdSuffix } = given
+  const { format = defaults.format, fence = defaults.fence, name = defaults.name, clock = systemClock } = given
   if (typeof connection?.publish !== 'function' || typeof connection.status !== 'function') {
     throw invalid(
       'connection',
@@ -94,7 +106,7 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
   if (typeof name !== 'string' || name === '') throw invalid('name', 'is no text')
   if (!formats.includes(format)) throw invalid('format', `is none of ${formats.join(', ')}`)
   if (fence !== 'none' && fence !== 'subject') throw invalid('fence', "is neither 'none' nor 'subject'")
-  const batch = options.batch ?? defaults.batch
+  const batch = given.batch ?? defaults.batch
   if (batch !== 'none' && batch !== 'atomic') throw invalid('batch', "is neither 'none' nor 'atomic'")
   if (batch === 'atomic' && stream === undefined) {
     throw invalid('batch', "needs option stream, since a batch is for one: write stream: 'EVENTS'")
@@ -127,11 +139,11 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
     messageIdSuffix,
     fence,
     batch,
-    maxInFlight: wholeNumber('maxInFlight', options.maxInFlight ?? defaults.maxInFlight, 100_000),
-    ackTimeoutMs: wholeNumber('ackTimeoutMs', options.ackTimeoutMs ?? defaults.ackTimeoutMs, maxTimeoutMs),
-    inboxPrefix: prefix('inboxPrefix', options.inboxPrefix ?? defaults.inboxPrefix),
-    apiPrefix: prefix('apiPrefix', options.apiPrefix ?? defaults.apiPrefix),
-    fenceCacheSize: wholeNumber('fenceCacheSize', options.fenceCacheSize ?? defaults.fenceCacheSize, 10_000_000),
+    maxInFlight: wholeNumber('maxInFlight', given.maxInFlight ?? defaults.maxInFlight, 100_000),
+    ackTimeoutMs: wholeNumber('ackTimeoutMs', given.ackTimeoutMs ?? defaults.ackTimeoutMs, maxTimeoutMs),
+    inboxPrefix: prefix('inboxPrefix', given.inboxPrefix ?? defaults.inboxPrefix),
+    apiPrefix: prefix('apiPrefix', given.apiPrefix ?? defaults.apiPrefix),
+    fenceCacheSize: wholeNumber('fenceCacheSize', given.fenceCacheSize ?? defaults.fenceCacheSize, 10_000_000),
     name,
     clock,
   }
@@ -156,5 +168,5 @@ function prefix(option: string, value: unknown): string {
 }
 
 function invalid(option: string, fault: string): OutboxError<'invalid-option'> {
-  return new OutboxError('invalid-option', `natsPublisher: ${option} ${fault}.`, { option })
+  return invalidOption(of, option, fault)
 }

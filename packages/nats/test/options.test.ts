@@ -37,6 +37,8 @@ it('an option that cannot work is refused at once, by name', () => {
     { messageIdSuffix: 'x'.repeat(65) },
     { messageIdSuffix: 5 },
     { name: '' },
+    { subjct: 'events' },
+    { conection: connection },
   ]
   for (const option of wrong) {
     const options: NatsPublisherOptions = Object.assign({ connection, subject: 'events.{aggregateId}' }, option)
@@ -45,6 +47,14 @@ it('an option that cannot work is refused at once, by name', () => {
       expect.toSatisfy((error) => OutboxError.is(error, 'invalid-option') && error.details.option === name),
     )
   }
+})
+
+it('no options at all are told as such, and a misspelt one with those that there are', () => {
+  expect(() => Reflect.apply(natsPublisher, undefined, [])).toThrow('connection is no NATS connection')
+  const misspelt = { connection, subject: 'events', maxInflight: 5 }
+  expect(() => Reflect.apply(natsPublisher, undefined, [misspelt])).toThrow(
+    /maxInflight is unknown; there are: .*maxInFlight/,
+  )
 })
 
 it('an option that is undefined counts as left out', () => {

@@ -1,4 +1,5 @@
-import { type DueEntry, OutboxError } from '@outbox/core'
+import type { DueEntry, OutboxError } from '@outbox/core'
+import { invalidOption, knownOptions } from '@outbox/core/adapter'
 import { connectionOptions, type RedisClient } from './client.ts'
 import { streamKeys } from './keys.ts'
 
@@ -49,16 +50,24 @@ export interface RedisSettings {
 }
 
 const defaults = Object.freeze({ format: 'fields', dedupeWindowMs: 3_600_000 } as const)
-const known = ['client', 'stream', 'name', 'format', 'dedupeWindowMs', 'maxLength', 'acknowledge']
+const known: Readonly<Record<keyof RedisPublisherOptions, true>> = {
+  client: true,
+  stream: true,
+  name: true,
+  format: true,
+  dedupeWindowMs: true,
+  maxLength: true,
+  acknowledge: true,
+}
 const formats: readonly string[] = ['fields', 'cloudevents', 'cloudevents-structured']
+
+const of = 'redisPublisher'
 
 /** @throws {OutboxError} `invalid-option`, saying what to write instead */
 export function settingsFrom(options: RedisPublisherOptions): RedisSettings {
-  for (const option of Object.keys(options)) {
-    if (!known.includes(option)) throw invalid(option, `is no option; there are: ${known.join(', ')}`)
-  }
-  const { client, stream, acknowledge, maxLength } = options
-  const { format = defaults.format, dedupeWindowMs = defaults.dedupeWindowMs } = options
+  const given = knownOptions(of, options, known)
+  const { client, stream, acknowledge, maxLength } = given
+  const { format = defaults.format, dedupeWindowMs = defaults.dedupeWindowMs } = given
   requireClient(client)
   if (typeof stream === 'string') streamKeys(stream, client.options.keyPrefix)
   else if (typeof stream !== 'function')
@@ -67,7 +76,7 @@ export function settingsFrom(options: RedisPublisherOptions): RedisSettings {
   requireCount('dedupeWindowMs', dedupeWindowMs, 'milliseconds')
   if (maxLength !== undefined) requireCount('maxLength', maxLength, 'entries')
   if (acknowledge !== undefined) requireAcknowledge(acknowledge, client)
-  const name = options.name ?? (typeof stream === 'string' ? `redis:${stream}` : 'redis')
+  const name = given.name ?? (typeof stream === 'string' ? `redis:${stream}` : 'redis')
   return Object.freeze({ client, stream, name, format, dedupeWindowMs, maxLength, acknowledge })
 }
 
@@ -84,7 +93,9 @@ function requireClient(client: unknown): void {
     throw invalid('client', "is no ioredis client: write `import { Redis } from 'ioredis'` and `new Redis()`")
 }
 
-function requireAcknowledge({ replicas, fsync, timeoutMs }: Acknowledge, client: RedisClient): void {
+function requireAcknowledge(acknowledge: Acknowledge, client: RedisClient): void {
+  const known = { replicas: true, fsync: true, timeoutMs: true }
+  const { replicas, fsync, timeoutMs } = knownOptions(of, acknowledge, known, 'acknowledge.')
   if (replicas === undefined && fsync === undefined) {
     throw invalid('acknowledge', 'asks for nothing: name replicas, or fsync, or leave it out')
   }
@@ -114,5 +125,5 @@ function requireCount(option: string, value: unknown, unit: string): void {
 }
 
 function invalid(option: string, problem: string): OutboxError<'invalid-option'> {
-  return new OutboxError('invalid-option', `redisPublisher: ${option} ${problem}.`, { option })
+  return invalidOption(of, option, problem)
 }

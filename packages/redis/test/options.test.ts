@@ -17,7 +17,12 @@ describe('a mistake in the options is refused with what to write instead', () =>
     ['a connection string', { client: 'redis://127.0.0.1', stream: 'orders' }, /client is no ioredis client/],
     ['no stream', { client }, /write a name like 'orders', or a function/],
     ['an empty stream', { client, stream: '' }, /it is empty/],
-    ['a misspelt option', { client, stream: 'orders', maxLen: 10 }, /maxLen is no option; there are: client, stream/],
+    ['a misspelt option', { client, stream: 'orders', maxLen: 10 }, /maxLen is unknown; there are: client, stream/],
+    [
+      'a misspelt option of the acknowledgement',
+      { client, stream: 'orders', acknowledge: { replica: 1, timeoutMs: 10 } },
+      /acknowledge.replica is unknown; there are: replicas, fsync, timeoutMs/,
+    ],
     ['an unknown format', { client, stream: 'orders', format: 'xml' }, /format is none of fields, cloudevents/],
     ['no window', { client, stream: 'orders', dedupeWindowMs: 0 }, /milliseconds, a whole number from 1 on/],
     ['a broken length', { client, stream: 'orders', maxLength: 1.5 }, /entries, a whole number from 1 on/],
@@ -45,6 +50,10 @@ describe('a mistake in the options is refused with what to write instead', () =>
     const make = () => untyped(options)
     expect(make).toThrow(message)
     expect(make).toThrow(OutboxError)
+  })
+
+  it('no options at all', () => {
+    expect(() => Reflect.apply(redisPublisher, undefined, [])).toThrow(/client is no ioredis client/)
   })
 
   it('a publisher is named after its stream, by default, and says how long it drops repeats', () => {

@@ -1,4 +1,5 @@
 import { type Clock, type DueEntry, systemClock } from '@outbox/core'
+import { knownOptions } from '@outbox/core/adapter'
 import { reasonOf } from './reason.ts'
 import { isRetryable } from './store-calls.ts'
 
@@ -85,7 +86,9 @@ export class Emitter {
     }
   }
 
+  /** @throws {OutboxError} `invalid-option` for an event that there is not: its listener would never be called */
   on<Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable {
+    knownOptions<RelayListeners>('createRelay', { [name]: listener }, relayEvents, 'on.')
     const listeners = this.#listeners.get(name) ?? new Set()
     this.#listeners.set(name, listeners.add(listener))
     return { [Symbol.dispose]: () => void listeners.delete(listener) }

@@ -1,4 +1,5 @@
 import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
+import { knownOptions } from '@outbox/core/adapter'
 import { notSent, outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
 
@@ -11,14 +12,17 @@ const maxRemembered = 10_000
  * Order holds at each destination. When one fails, the entry is tried again: destinations that have it are passed over
  * while this process remembers, and see a repeat after a restart. An entry that one destination refuses for ever
  * becomes a dead letter, though others may have it. One that is larger than the least `maxPayloadBytes` is sent to none.
+ *
+ * @throws {OutboxError} `invalid-option`, naming the option
  */
 export function fanOutPublisher(options: {
   readonly destinations: readonly Publisher[]
   /** default 'fan-out' */
   readonly name?: string
 }): Publisher {
-  const { destinations, name = 'fan-out' } = options
-  requireSome('fanOutPublisher', destinations)
+  const of = 'fanOutPublisher'
+  const { destinations = [], name = 'fan-out' } = knownOptions(of, options, { destinations: 0, name: 0 })
+  requireSome(of, destinations)
   const memory = new DeliveryMemory()
   // A destination without a probe would pass for one that answers: then the whole is tried again instead.
   const probes = destinations.every(({ probe }) => probe)

@@ -6,6 +6,7 @@ import {
   type StoreStats,
   systemClock,
 } from '@outbox/core'
+import { invalidOption, knownOptions, requireMs } from '@outbox/core/adapter'
 import { pause } from './pause.ts'
 import { nameOf } from './reason.ts'
 import type { Relay } from './relay.ts'
@@ -70,6 +71,9 @@ export interface HealthCheck {
   watch(options: { readonly everyMs?: number; readonly signal: AbortSignal }): Promise<void>
 }
 
+const of = 'relayHealth'
+const defaults = { stalledAfterMs: 60_000, stuckAfterMs: 60_000, timeoutMs: 3_000, clock: systemClock }
+
 /**
  * Watches a relay that was started, for as long as that lives: each check compares what it finds with the checks before.
  *
@@ -81,9 +85,17 @@ export interface HealthCheck {
  *
  * It has no timer of its own but that of `watch`: check a few times per `stalledAfterMs` at least. An outage of
  * database or broker leaves the relay live, since it goes on by itself.
+ *
+ * @throws {OutboxError} `invalid-option`, naming the option
  */
 export function relayHealth(options: HealthOptions): HealthCheck {
-  const { relay, stalledAfterMs = 60_000, stuckAfterMs = 60_000, onStalled, clock = systemClock } = options
+  const given = knownOptions(of, options, { ...defaults, relay: 0, store: 0, onStalled: 0 })
+  const settings = { ...defaults, ...given }
+  const { relay, stalledAfterMs, stuckAfterMs, onStalled, clock } = settings
+  if (!relay) throw invalidOption(of, 'relay', 'is missing')
+  requireMs(of, 'stalledAfterMs', stalledAfterMs)
+  requireMs(of, 'stuckAfterMs', stuckAfterMs)
+  requireMs(of, 'timeoutMs', settings.timeoutMs)
   const lookAt = stillnessOf(relay, clock, stalledAfterMs)
   let wellAt = clock.monotonic()
   /** of the last call of `onStalled` */
@@ -101,7 +113,7 @@ export function relayHealth(options: HealthOptions): HealthCheck {
   }
 
   const check = async (call?: CallOptions): Promise<RelayHealth> => {
-    const backlog = await backlogOf(options, clock, call?.signal)
+    const backlog = await backlogOf(settings, call?.signal)
     const now = clock.monotonic()
     const stats = relay.stats()
     const trouble = typeof backlog === 'string' ? backlog : stats.isStoreDown && isAway
@@ -153,8 +165,7 @@ const isAway = 'The database is away.'
 
 /** @returns what each partition has; a text: why that could not be read */
 async function backlogOf(
-  { store, timeoutMs = 3_000 }: HealthOptions,
-  clock: Clock,
+  { store, timeoutMs, clock }: Pick<HealthOptions, 'store'> & typeof defaults,
   abort: AbortSignal = never,
 ): Promise<readonly PartitionStats[] | string> {
   if (!store) return []

@@ -2,13 +2,13 @@ import {
   type Clock,
   type DueEntry,
   type LeasedSource,
-  OutboxError,
+  type OutboxError,
   type OutboxSource,
   type Publisher,
   systemClock,
 } from '@outbox/core'
-import { suspectAt } from '@outbox/core/adapter'
-import { type RelayListeners, relayEvents } from './events.ts'
+import { invalidOption, knownOptions, suspectAt } from '@outbox/core/adapter'
+import type { RelayListeners } from './events.ts'
 import type { RetryOptions } from './retry.ts'
 
 export interface RelayOptions {
@@ -98,15 +98,16 @@ const defaults: RelaySettings = Object.freeze({
   newHolder: () => crypto.randomUUID(),
 })
 
+const of = 'createRelay'
+
 /**
  * Fills in the defaults and refuses what cannot work.
  *
  * @throws {OutboxError} `invalid-option`, saying what to write instead
  */
 export function settingsFrom(options: RelayOptions): RelaySettings {
-  const { store, publisher, on = {}, retry = {}, ...rest } = options
-  requireKnown('', options, { ...defaults, store, publisher, on })
-  requireKnown('on.', on, relayEvents)
+  const known = { ...defaults, store: 0, publisher: 0, on: 0 }
+  const { store, publisher, on: _, retry, ...rest } = knownOptions(of, options, known)
   requireMembers('store', store, 'pass an outbox store, such as memoryOutbox()', 'fetchUnpublished')
   requireMembers(
     'publisher',
@@ -115,11 +116,10 @@ export function settingsFrom(options: RelayOptions): RelaySettings {
     'publish',
     'capabilities',
   )
-  const given = withoutUndefined(rest)
   const settings: RelaySettings = {
     ...defaults,
-    storeTimeoutMs: Math.min(defaults.storeTimeoutMs, given.leaseMs ?? defaults.leaseMs),
-    ...given,
+    storeTimeoutMs: Math.min(defaults.storeTimeoutMs, rest.leaseMs ?? defaults.leaseMs),
+    ...rest,
     retry: retryFrom(defaults.retry, retry),
   }
   requireNumbers('', settings, defaults)
@@ -147,8 +147,7 @@ function requireFit(settings: RelaySettings): void {
 
 /** What is given in the place of what would be so otherwise. @throws {OutboxError} `invalid-option` */
 export function retryFrom(otherwise: Required<RetryOptions>, given: RetryOptions = {}): Required<RetryOptions> {
-  requireKnown('retry.', given, defaults.retry)
-  const retry = { ...otherwise, ...withoutUndefined(given) }
+  const retry = { ...otherwise, ...knownOptions(of, given, defaults.retry, 'retry.') }
   requireNumbers('retry.', retry, defaults.retry)
   if (retry.maxDelayMs < retry.minDelayMs) {
     throw notValid('retry.maxDelayMs', retry.maxDelayMs, `${retry.minDelayMs} or more, as retry.minDelayMs`)
@@ -156,17 +155,10 @@ export function retryFrom(otherwise: Required<RetryOptions>, given: RetryOptions
   return retry
 }
 
-function requireKnown(prefix: string, options: object, known: object): void {
-  for (const name of Object.keys(options)) {
-    if (Object.hasOwn(known, name)) continue
-    throw invalid(prefix + name, `is not an option; there are: ${Object.keys(known).join(', ')}`)
-  }
-}
-
 /** What a user of JavaScript left out would otherwise come to light in the middle of a batch. */
 function requireMembers(name: string, value: unknown, instead: string, ...members: readonly string[]): void {
   for (const member of members) {
-    if (!Reflect.get(Object(value), member)) throw invalid(name, `has no ${member}: ${instead}`)
+    if (!Reflect.get(Object(value), member)) throw invalidOption(of, name, `has no ${member}: ${instead}`)
   }
 }
 
@@ -186,14 +178,6 @@ function requireNumbers(prefix: string, settings: object, byDefault: object): vo
   }
 }
 
-function withoutUndefined<Options extends object>(options: Options): Partial<Options> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<Options>
-}
-
 function notValid(option: string, value: unknown, instead: string): OutboxError<'invalid-option'> {
-  return invalid(option, `is ${String(value)}: write ${instead}`)
-}
-
-function invalid(option: string, problem: string): OutboxError<'invalid-option'> {
-  return new OutboxError('invalid-option', `createRelay: ${option} ${problem}.`, { option })
+  return invalidOption(of, option, `is ${String(value)}: write ${instead}`)
 }

@@ -1,5 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
-import { called } from '@outbox/core/adapter'
+import { called, invalidOption, knownOptions } from '@outbox/core/adapter'
 import type { RoutedPublisher } from './destinations.ts'
 import { outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
@@ -13,6 +13,8 @@ export type { RoutedPublisher }
  * that went. A destination that is away holds up only the aggregates that have something for it. An entry whose key
  * names no route becomes a dead letter that says so. A `route` function that throws is an `error` event, and its entry
  * is tried again, after ten seconds at the soonest, without an attempt being counted.
+ *
+ * @throws {OutboxError} `invalid-option`, naming the option
  *
  * @example
  * ```ts
@@ -28,9 +30,11 @@ export function routePublisher<const Destinations extends Readonly<Record<string
   /** default 'route' */
   readonly name?: string
 }): RoutedPublisher {
-  const { route, destinations, name = 'route' } = options
-  const publishers = [...new Set(Object.values(destinations))]
-  requireSome('routePublisher', publishers)
+  const of = 'routePublisher'
+  const { route, destinations, name = 'route' } = knownOptions(of, options, { route: 0, destinations: 0, name: 0 })
+  if (typeof route !== 'function') throw invalidOption(of, 'route', 'must be a function')
+  const publishers = [...new Set(Object.values(destinations ?? {}))]
+  requireSome(of, publishers)
   const destinationOf = (entry: DueEntry): Publisher => {
     const key = called('route of routePublisher', () => route(entry))
     if (Object.hasOwn(destinations, key)) return destinations[key] as Publisher

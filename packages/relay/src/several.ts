@@ -1,12 +1,10 @@
-import { OutboxError, type Publisher } from '@outbox/core'
+import type { Publisher } from '@outbox/core'
+import { invalidOption } from '@outbox/core/adapter'
 
 /** @throws {OutboxError} `invalid-option` for a factory that was given no destination, or what is none */
 export function requireSome(factory: string, destinations: readonly (Partial<Publisher> | undefined)[]): void {
   const isFine = destinations.length > 0 && destinations.every((each) => each?.publish && each.capabilities)
-  if (isFine) return
-  throw new OutboxError('invalid-option', `${factory}: destinations must be publishers; name one at least.`, {
-    option: 'destinations',
-  })
+  if (!isFine) throw invalidOption(factory, 'destinations', 'must be publishers; name one at least')
 }
 
 /** Looks at the set-up of all. @returns everybody's warnings */

@@ -19,8 +19,8 @@ const bundles: readonly Bundle[] = [
   { what: '@outbox/core', limitBytes: 5_000, source: `export * from '@outbox/core'`, external: [] },
   { what: '@outbox/relay', limitBytes: 10_150, source: `export * from '@outbox/relay'`, external: core },
   { what: '@outbox/relay/fan-out', limitBytes: 1_250, source: `export * from '@outbox/relay/fan-out'`, external: core },
-  { what: '@outbox/relay/health', limitBytes: 1_700, source: `export * from '@outbox/relay/health'`, external: core },
-  { what: '@outbox/relay/route', limitBytes: 950, source: `export * from '@outbox/relay/route'`, external: core },
+  { what: '@outbox/relay/health', limitBytes: 1_800, source: `export * from '@outbox/relay/health'`, external: core },
+  { what: '@outbox/relay/route', limitBytes: 970, source: `export * from '@outbox/relay/route'`, external: core },
   {
     what: 'createRelay, with core as it needs it',
     limitBytes: 10_400,
@@ -29,7 +29,7 @@ const bundles: readonly Bundle[] = [
   },
   {
     what: '@outbox/core + @outbox/relay',
-    limitBytes: 14_100,
+    limitBytes: 14_250,
     source: `export * from '@outbox/core'; export * from '@outbox/relay'`,
     external: [],
   },

@@ -1,4 +1,5 @@
-import { OutboxError } from '../errors.ts'
+import { describe, isDate, kindOf } from '../kind.ts'
+import { invalidOption, knownOptions } from '../options.ts'
 import type { CallOptions } from '../outbox.ts'
 import type { DeadLetter, DeadLetterFilter, DeadLetters } from '../store.ts'
 
@@ -9,11 +10,13 @@ const pageSize = 100
  * For stores: completes dead letters that can be listed, requeued and discarded by id with the calls that work by
  * filter, page by page.
  *
- * A page is listed before the one in front of it is changed, so what changes meanwhile moves no page.
+ * A page is listed before the one in front of it is changed, so what changes meanwhile moves no page. What a call is
+ * given is checked here: a filter that was misspelt, or holds nothing where something was meant, would mean every dead
+ * letter, and a discard cannot be undone.
  */
 export function bulkDeadLetters(byId: Pick<DeadLetters, 'list' | 'requeue' | 'discard'>): DeadLetters {
   const all = async (change: 'requeue' | 'discard', where: DeadLetterFilter, options: CallOptions): Promise<number> => {
-    checkFilter(where)
+    checkFilter(`${change}All`, where)
     let changed = 0
     const page = (after?: DeadLetter): Promise<readonly DeadLetter[]> =>
       byId.list({ ...options, where, limit: pageSize, ...(after && { after: after.entry.id }) })
@@ -29,20 +32,50 @@ export function bulkDeadLetters(byId: Pick<DeadLetters, 'list' | 'requeue' | 'di
   }
   return {
     list: async (page) => {
-      checkFilter(page.where)
+      checkPage(page)
       return byId.list(page)
     },
-    requeue: (ids, options) => byId.requeue(ids, options),
-    discard: (ids, options) => byId.discard(ids, options),
+    requeue: async (ids, options) => byId.requeue(checkedIds('requeue', ids), options),
+    discard: async (ids, options) => byId.discard(checkedIds('discard', ids), options),
     requeueAll: (where, options = {}) => all('requeue', where, options),
     discardAll: (where, options = {}) => all('discard', where, options),
   }
 }
 
-/** A database would take an invalid date for later than everything, or for a mistake in the tables. */
-function checkFilter(where: DeadLetterFilter | undefined): void {
-  if (where?.diedBefore === undefined || !Number.isNaN(where.diedBefore.getTime())) return
-  throw new OutboxError('invalid-option', 'The date diedBefore is invalid. Nothing was changed.', {
-    option: 'diedBefore',
-  })
+type Page = Parameters<DeadLetters['list']>[0]
+
+const pageKeys: Readonly<Record<keyof Page, true>> = { limit: true, after: true, where: true, signal: true }
+const filterKeys: Readonly<Record<keyof DeadLetterFilter, true>> = {
+  eventType: true,
+  aggregateType: true,
+  aggregateId: true,
+  diedBefore: true,
+}
+
+function checkPage(page: Page): void {
+  const { limit, where } = knownOptions('list', page, pageKeys)
+  if (typeof limit !== 'number') {
+    throw invalidOption('list', 'limit', `is ${describe(limit)}: write how many to list at most`)
+  }
+  if (where !== undefined) checkFilter('list', where)
+}
+
+/** Only `{}` means all: a list, a Map, or a promise that nobody awaited names nothing either. */
+function checkFilter(call: string, where: DeadLetterFilter): void {
+  const given: unknown = where // in JavaScript it may be anything
+  if (typeof given !== 'object' || given === null || kindOf(given) !== 'Object') {
+    throw invalidOption(call, 'where', `is ${describe(given)}: write {} to mean all`)
+  }
+  knownOptions(call, where, filterKeys, 'where.')
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) throw invalidOption(call, `where.${name}`, 'is undefined: leave it out to mean all')
+    if (name === 'diedBefore' ? isDate(value) && !Number.isNaN(value.getTime()) : typeof value === 'string') continue
+    const instead = name === 'diedBefore' ? 'a valid Date' : 'a string'
+    throw invalidOption(call, `where.${name}`, `is ${describe(value)}, and must be ${instead}`)
+  }
+}
+
+function checkedIds(call: string, ids: readonly string[]): readonly string[] {
+  if (Array.isArray(ids) && ids.every((id) => typeof id === 'string')) return ids
+  throw invalidOption(call, 'ids', 'must be a list of ids, even of one: [id]')
 }

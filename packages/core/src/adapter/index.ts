@@ -7,11 +7,13 @@ export {
   mixedSequences,
   sequenceConflict,
 } from '../new-entry.ts'
+export { invalidOption, knownOptions, requireCount, requireMs } from '../options.ts'
 export { entriesToWrite, receiptsFor, type Stored } from './batch.ts'
 export { bulkDeadLetters } from './bulk-dead-letters.ts'
 export { called } from './called.ts'
 export { deduplicationIdOf, requeuesOf } from './deduplication.ts'
 export { checkDelivery, endedUnderHandler } from './delivery.ts'
+export { checkedPurge } from './purge-request.ts'
 export { suspectAt } from './suspects.ts'
 export { Turns } from './turns.ts'
 export { untilAborted } from './until-aborted.ts'

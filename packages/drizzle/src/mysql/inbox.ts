@@ -1,10 +1,10 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, knownOptions } from '@outbox/core/adapter'
 import { check, inboxSubject } from './check.ts'
 import { translated } from './errors.ts'
 import { checkDatabase, checkTransaction, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
 import { textLiteral } from './literals.ts'
-import { type Names, namesIn, type Place } from './names.ts'
+import { type Names, namesIn, type Place, placeOptions } from './names.ts'
 import { writeWhileOpen } from './open-transaction.ts'
 import type { Purpose } from './privileges.ts'
 import { purgeInbox } from './purge.ts'
@@ -22,7 +22,7 @@ export interface MysqlInbox extends InboxStore<MysqlTransaction> {
     tx: MysqlTransaction,
     consumer: string,
     messageId: string,
-    handler: () => Awaitable<void>,
+    handler: () => Awaitable<unknown>,
   ) => Promise<boolean>
 }
 
@@ -48,15 +48,16 @@ export interface MysqlInbox extends InboxStore<MysqlTransaction> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function mysqlInbox(options: MysqlInboxOptions): MysqlInbox {
-  const { db } = options
+  const given = knownOptions('mysqlInbox', options, { ...placeOptions, db: true })
+  const { db } = given
   checkDatabase(db)
-  const names = namesIn(options)
+  const names = namesIn(given)
   const purpose: Purpose = { names, use: 'inbox' }
   const reading = sessionOn(db, purpose)
   const purging = sessionOn(db, { names, use: 'inboxPurge' })
 
   return Object.freeze({
-    async once(tx: MysqlTransaction, consumer: string, messageId: string, handler: () => Awaitable<void>) {
+    async once(tx: MysqlTransaction, consumer: string, messageId: string, handler: () => Awaitable<unknown>) {
       checkDelivery(consumer, messageId, handler)
       checkTransaction(tx, 'once')
       const watched = watch(tx, purpose)
@@ -74,7 +75,7 @@ export function mysqlInbox(options: MysqlInboxOptions): MysqlInbox {
       }
     },
     check: (call) => check(reading, inboxSubject(names), call),
-    purge: (request) => purgeInbox(purging, names, request),
+    purge: async (request) => purgeInbox(purging, names, checkedPurge(request)),
   } satisfies MysqlInbox)
 }
 

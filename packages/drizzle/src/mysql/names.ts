@@ -1,4 +1,5 @@
 import { OutboxError } from '@outbox/core'
+import { knownOptions } from '@outbox/core/adapter'
 import { defaultPrefix } from '../shared/set-up.ts'
 
 /** Where the tables of an outbox are. */
@@ -8,6 +9,9 @@ export interface Place {
   /** in front of every table's and index's name; default `outbox_` */
   readonly prefix?: string
 }
+
+/** Every option of a place, for those that it is among. */
+export const placeOptions: Readonly<Record<keyof Place, true>> = { schema: true, prefix: true }
 
 export const tableKinds = ['entries', 'sequences', 'aggregates', 'relays', 'leases', 'meta'] as const
 export type TableKind = (typeof tableKinds)[number]
@@ -54,6 +58,11 @@ export function namesIn(place: Place = {}): Names {
     meta: table('meta'),
     inbox: table('inbox'),
   })
+}
+
+/** As `namesIn`, of a place that is all that `of` was given. @throws {OutboxError} `invalid-option` for another option, too */
+export function namesFor(of: string, place: Place): Names {
+  return namesIn(knownOptions(of, place, placeOptions))
 }
 
 /** An identifier in SQL; the same under every `sql_mode`. */

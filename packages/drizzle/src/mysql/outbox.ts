@@ -8,7 +8,7 @@ import {
   uuidv7Generator,
   type Wake,
 } from '@outbox/core'
-import { bulkDeadLetters, entriesFrom } from '@outbox/core/adapter'
+import { bulkDeadLetters, checkedPurge, entriesFrom, knownOptions } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { check, outboxSubject } from './check.ts'
 import { commitsOf } from './commits.ts'
@@ -17,7 +17,7 @@ import { enqueue } from './enqueue.ts'
 import { fetch } from './fetch.ts'
 import { checkDatabase, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
 import { acquire, join, poll, release } from './leases.ts'
-import { type Names, namesIn, type Place } from './names.ts'
+import { type Names, namesIn, type Place, placeOptions } from './names.ts'
 import type { Use } from './privileges.ts'
 import { purge } from './purge.ts'
 import { type Session, sessionOn } from './session.ts'
@@ -58,13 +58,15 @@ export interface MysqlOutbox extends OutboxStore<MysqlTransaction> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function mysqlOutbox(options: MysqlOutboxOptions): MysqlOutbox {
-  const { db, ids = uuidv7Generator() } = options
+  const known = { ...placeOptions, db: true, maxPayloadBytes: true, ids: true }
+  const given = knownOptions('mysqlOutbox', options, known)
+  const { db, ids = uuidv7Generator() } = given
   checkDatabase(db)
   if (typeof ids !== 'function') {
     throw new OutboxError('invalid-option', 'The option ids must be a function that returns a UUID.', { option: 'ids' })
   }
-  const names = namesIn(options)
-  const maxPayloadBytes = checkMaxPayloadBytes(options.maxPayloadBytes)
+  const names = namesIn(given)
+  const maxPayloadBytes = checkMaxPayloadBytes(given.maxPayloadBytes)
   const commits = commitsOf(sessionOn(db, { names, use: 'relay' }), names)
 
   return Object.freeze({
@@ -97,7 +99,7 @@ function relaySide(db: MysqlDatabase, names: Names): LeasedSource {
     fetch: (request) => fetch(relay, names, request),
     settle: (request) => settle(relay, names, request),
     stats: (options) => stats(relay, names, options),
-    purge: (request) => purge(purging, names, request),
+    purge: async (request) => purge(purging, names, checkedPurge(request)),
     deadLetters: bulkDeadLetters({
       list: (page) => listDead(deadLetters, names, page),
       requeue: (ids, options) => requeueDead(deadLetters, names, ids, options),

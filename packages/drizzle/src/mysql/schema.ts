@@ -17,7 +17,7 @@ import {
   uniqueIndex,
   varbinary,
 } from 'drizzle-orm/mysql-core'
-import { namesIn, type Place, type TableKind } from './names.ts'
+import { namesFor, type Place, type TableKind } from './names.ts'
 
 /** The tables of an outbox, for drizzle-kit. */
 export type OutboxTables = Readonly<Record<TableKind, MySqlTable>>
@@ -47,7 +47,7 @@ function tableMaker(schema: string | undefined): TableMaker {
  * @throws {OutboxError} `invalid-option` for a prefix or schema that cannot work
  */
 export function outboxTables(place: Place = {}): OutboxTables {
-  const { schema, prefix } = namesIn(place)
+  const { schema, prefix } = namesFor('outboxTables', place)
   const table = tableMaker(schema)
   return Object.freeze({
     entries: table(
@@ -144,7 +144,7 @@ export function outboxTables(place: Place = {}): OutboxTables {
 
 /** The table of an inbox, in a database or with a prefix of your own. Give the same place to `mysqlInbox`. */
 export function inboxTable(place: Place = {}): MySqlTable {
-  const { schema, prefix } = namesIn(place)
+  const { schema, prefix } = namesFor('inboxTable', place)
   return tableMaker(schema)(
     `${prefix}inbox`,
     {

@@ -1,7 +1,7 @@
 import { inboxSubject, missingStructure, outboxSubject, type Subject, setupRequired } from './check.ts'
 import type { MysqlDatabase } from './handles.ts'
 import type { TableLayout } from './layout.ts'
-import { type Names, namesIn, type Place, quoted } from './names.ts'
+import { type Names, namesFor, type Place, quoted } from './names.ts'
 import { sessionOn } from './session.ts'
 
 /**
@@ -11,12 +11,12 @@ import { sessionOn } from './session.ts'
  * of `@outbox/drizzle/mysql/schema` make through drizzle-kit; the database itself is not created.
  */
 export function setupSql(place: Place = {}): string {
-  return textOf(statementsFor(outboxSubject(namesIn(place))))
+  return textOf(statementsFor(outboxSubject(namesFor('setupSql', place))))
 }
 
 /** As `setupSql`, for the table of an inbox. */
 export function setupInboxSql(place: Place = {}): string {
-  return textOf(statementsFor(inboxSubject(namesIn(place))))
+  return textOf(statementsFor(inboxSubject(namesFor('setupInboxSql', place))))
 }
 
 /**
@@ -30,12 +30,12 @@ export function setupInboxSql(place: Place = {}): string {
  *   version or not as they should be: that takes a migration · `unavailable`, `busy`
  */
 export async function setup(db: MysqlDatabase, place: Place = {}): Promise<void> {
-  await makeMissing(db, outboxSubject(namesIn(place)))
+  await makeMissing(db, outboxSubject(namesFor('setup', place)))
 }
 
 /** As `setup`, for an inbox: its table, and nothing of an outbox. */
 export async function setupInbox(db: MysqlDatabase, place: Place = {}): Promise<void> {
-  await makeMissing(db, inboxSubject(namesIn(place)))
+  await makeMissing(db, inboxSubject(namesFor('setupInbox', place)))
 }
 
 async function makeMissing(db: MysqlDatabase, subject: Subject): Promise<void> {

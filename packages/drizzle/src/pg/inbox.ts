@@ -1,9 +1,9 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, knownOptions } from '@outbox/core/adapter'
 import { check, inboxSubject } from './check.ts'
 import { checkDatabase, checkTransaction, type PgDatabase, type PgTransaction } from './handles.ts'
 import { sendsSimpleQueries } from './listen.ts'
-import { type Names, namesIn, type Place } from './names.ts'
+import { type Names, namesIn, type Place, placeOptions } from './names.ts'
 import { checkSameTransaction, type OpenCheck, runWhileOpen } from './open-check.ts'
 import { purge } from './purge.ts'
 import { numberIn, type Row, textOrNullIn } from './rows.ts'
@@ -21,7 +21,7 @@ export interface PgInbox extends InboxStore<PgTransaction> {
     tx: PgTransaction,
     consumer: string,
     messageId: string,
-    handler: () => Awaitable<void>,
+    handler: () => Awaitable<unknown>,
   ) => Promise<boolean>
 }
 
@@ -46,15 +46,16 @@ export interface PgInbox extends InboxStore<PgTransaction> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function pgInbox(options: PgInboxOptions): PgInbox {
-  const { db } = options
+  const given = knownOptions('pgInbox', options, { ...placeOptions, db: true })
+  const { db } = given
   checkDatabase(db)
-  const names = namesIn(options)
+  const names = namesIn(given)
   const openCheck: OpenCheck = sendsSimpleQueries(db.$client) ? 'clock' : 'setting'
   const reading = sessionOf(db, { names, use: 'inbox' })
   const purging = sessionOf(db, { names, use: 'inboxPurge' })
 
   return Object.freeze({
-    async once(tx: PgTransaction, consumer: string, messageId: string, handler: () => Awaitable<void>) {
+    async once(tx: PgTransaction, consumer: string, messageId: string, handler: () => Awaitable<unknown>) {
       checkDelivery(consumer, messageId, handler)
       checkTransaction(tx, 'once')
       const session = sessionOf(tx, { names, use: 'inbox' })
@@ -68,8 +69,12 @@ export function pgInbox(options: PgInboxOptions): PgInbox {
       return true
     },
     check: (call) => check(reading, inboxSubject(names), call),
-    purge: (request) =>
-      purge(purging, { table: names.inbox, key: ['consumer', 'message_id'], time: 'handled_at' }, request),
+    purge: async (request) =>
+      purge(
+        purging,
+        { table: names.inbox, key: ['consumer', 'message_id'], time: 'handled_at' },
+        checkedPurge(request),
+      ),
   } satisfies PgInbox)
 }
 

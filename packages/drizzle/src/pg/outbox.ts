@@ -8,7 +8,7 @@ import {
   uuidv7Generator,
   type Wake,
 } from '@outbox/core'
-import { entriesFrom } from '@outbox/core/adapter'
+import { checkedPurge, entriesFrom, knownOptions } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { check, outboxSubject } from './check.ts'
 import { commitsOf } from './commits.ts'
@@ -21,7 +21,7 @@ import { listenThrough, sendsSimpleQueries } from './listen.ts'
 import type { Engine } from './log/engine.ts'
 import { checkNoLog } from './log/server.ts'
 import { logSource } from './log/source.ts'
-import { type Names, namesIn, type Place } from './names.ts'
+import { type Names, namesIn, type Place, placeOptions } from './names.ts'
 import { preparedThrough } from './prepared.ts'
 import type { Use } from './privileges.ts'
 import { purge } from './purge.ts'
@@ -87,14 +87,15 @@ export interface PgOutbox extends OutboxStore<PgTransaction> {
  * @throws {OutboxError} `invalid-option`, naming the option and what to write instead
  */
 export function pgOutbox(options: PgOutboxOptions): PgOutbox {
-  const { db, engine = 'mark', notify = 'debounced', listen = true, prepare = true, ids = uuidv7Generator() } = options
-  checkOptions(options)
-  const names = namesIn(options)
+  const given = knownOptions('pgOutbox', options, known)
+  const { db, engine = 'mark', notify = 'debounced', listen = true, prepare = true, ids = uuidv7Generator() } = given
+  checkOptions(given)
+  const names = namesIn(given)
   const prepared = prepare ? preparedThrough(db.$client) : undefined
   const session = (use: Use): Session => sessionOf(db, { names, use }, prepared)
   const origin = newOrigin()
   const commits = commitsOf(session('relay'), origin, notify === 'debounced' ? names.channel : undefined)
-  const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(options.maxPayloadBytes) }
+  const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(given.maxPayloadBytes) }
   const enqueueOptions = {
     names,
     toLog: engine === 'log',
@@ -149,9 +150,20 @@ function markSource(sessionFor: (use: Use) => Session, names: Names): LeasedSour
     fetch: (request) => fetch(session, names, request),
     settle: (request) => settle(session, names, request),
     stats: (options) => stats(session, names, options),
-    purge: (request) => purge(purging, settled, request),
+    purge: async (request) => purge(purging, settled, checkedPurge(request)),
     deadLetters: deadLettersIn(sessionFor('deadLetters'), names),
   }
+}
+
+const known: Readonly<Record<keyof PgOutboxOptions, true>> = {
+  ...placeOptions,
+  db: true,
+  engine: true,
+  maxPayloadBytes: true,
+  ids: true,
+  notify: true,
+  listen: true,
+  prepare: true,
 }
 
 function checkOptions({ db, engine, notify, listen, prepare, ids }: PgOutboxOptions): void {

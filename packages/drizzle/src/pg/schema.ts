@@ -17,7 +17,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import { namesIn, type Place, type TableKind } from './names.ts'
+import { namesFor, type Place, type TableKind } from './names.ts'
 import { pendingStates, settledStates } from './states.ts'
 
 /** The tables of an outbox, for drizzle-kit. */
@@ -45,7 +45,7 @@ function tableMaker(schema: string | undefined): TableMaker {
  * @throws {OutboxError} `invalid-option` for a prefix or schema that cannot work
  */
 export function outboxTables(place: Place = {}): OutboxTables {
-  const { schema, prefix } = namesIn(place)
+  const { schema, prefix } = namesFor('outboxTables', place)
   const table = tableMaker(schema)
   return Object.freeze({
     entries: table(
@@ -135,7 +135,7 @@ export function outboxTables(place: Place = {}): OutboxTables {
 
 /** The table of an inbox, in a schema or with a prefix of your own. Give the same place to `pgInbox`. */
 export function inboxTable(place: Place = {}): PgTable {
-  const { schema, prefix } = namesIn(place)
+  const { schema, prefix } = namesFor('inboxTable', place)
   return tableMaker(schema)(
     `${prefix}inbox`,
     {

@@ -1,8 +1,9 @@
+import { knownOptions } from '@outbox/core/adapter'
 import { inboxSubject, logSubject, missingStructure, outboxSubject, type Subject, setupRequired } from './check.ts'
 import type { PgDatabase } from './handles.ts'
 import type { Engine } from './log/engine.ts'
 import { logStatements } from './log/tables.ts'
-import { type Names, namesIn, type Place, quoted } from './names.ts'
+import { type Names, namesFor, namesIn, type Place, placeOptions, quoted } from './names.ts'
 import { sessionOf } from './session.ts'
 import { literal } from './statement.ts'
 import { pendingStates, settledStates } from './states.ts'
@@ -19,12 +20,13 @@ export interface SetupOptions extends Place {
  * of `@outbox/drizzle/pg/schema` make through drizzle-kit; the schema itself is not created.
  */
 export function setupSql(options: SetupOptions = {}): string {
-  return textOf(statementsFor(namesIn(options), options))
+  const given = knownOptions('setupSql', options, known)
+  return textOf(statementsFor(namesIn(given), given))
 }
 
 /** As `setupSql`, for the table of an inbox. */
 export function setupInboxSql(place: Place = {}): string {
-  return textOf(inboxStatements(namesIn(place)))
+  return textOf(inboxStatements(namesFor('setupInboxSql', place)))
 }
 
 /**
@@ -38,10 +40,13 @@ export function setupInboxSql(place: Place = {}): string {
  *   version or lack a column: that takes a migration · `unavailable`, `busy`
  */
 export async function setup(db: PgDatabase, options: SetupOptions = {}): Promise<void> {
-  const names = namesIn(options)
-  const subject = options.engine === 'log' ? logSubject(names) : outboxSubject(names)
-  await makeMissing(db, subject, statementsFor(names, options))
+  const given = knownOptions('setup', options, known)
+  const names = namesIn(given)
+  const subject = given.engine === 'log' ? logSubject(names) : outboxSubject(names)
+  await makeMissing(db, subject, statementsFor(names, given))
 }
+
+const known: Readonly<Record<keyof SetupOptions, true>> = { ...placeOptions, engine: true }
 
 function statementsFor(names: Names, { engine }: SetupOptions): readonly string[] {
   return engine === 'log' ? [...outboxStatements(names), ...logStatements(names)] : outboxStatements(names)
@@ -49,7 +54,7 @@ function statementsFor(names: Names, { engine }: SetupOptions): readonly string[
 
 /** As `setup`, for an inbox: its table, and nothing of an outbox. */
 export async function setupInbox(db: PgDatabase, place: Place = {}): Promise<void> {
-  const names = namesIn(place)
+  const names = namesFor('setupInbox', place)
   await makeMissing(db, inboxSubject(names), inboxStatements(names))
 }
 

@@ -1,5 +1,5 @@
 import { type Awaitable, type InboxStore, type Invalid, OutboxError } from '@outbox/core'
-import { checkDelivery, endedUnderHandler } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, endedUnderHandler, knownOptions } from '@outbox/core/adapter'
 import { Connections, transactOn } from './better-sqlite3.ts'
 import { check } from './check.ts'
 import {
@@ -57,7 +57,7 @@ export interface LibsqlInbox extends InboxStore<SqliteAsyncTransaction> {
     tx: SqliteAsyncTransaction,
     consumer: string,
     messageId: string,
-    handler: () => Awaitable<void>,
+    handler: () => Awaitable<unknown>,
   ) => Promise<boolean>
 }
 
@@ -85,8 +85,9 @@ export function sqliteInbox<Database extends SqliteDatabase | LibsqlDatabase>(
   options: SqliteInboxOptions<Database>,
 ): Database extends LibsqlDatabase ? LibsqlInbox : SqliteInbox
 export function sqliteInbox(options: SqliteInboxOptions<SqliteDatabase | LibsqlDatabase>): SqliteInbox | LibsqlInbox {
-  const names = tableNames(options.prefix)
-  const driver = driverOf(options.db)
+  const given = knownOptions('sqliteInbox', options, { db: true, prefix: true })
+  const names = tableNames(given.prefix)
+  const driver = driverOf(given.db)
   return driver.kind === 'libsql' ? libsqlInbox(driver.client, names) : betterSqlite3Inbox(driver.client, names)
 }
 
@@ -126,10 +127,10 @@ function libsqlInbox(client: LibsqlClient, names: TableNames): LibsqlInbox {
 function upkeep(names: TableNames, transact: Transact): Pick<InboxStore<never>, 'check' | 'purge'> {
   return {
     check: (call) => check(transact, inboxSubject(names.prefix), lockOf(names), call),
-    purge: (request) =>
-      purgeInSteps(request.limit, (limit) =>
-        transact('write', () => purgeMarks(names, request.olderThanMs, limit), request),
-      ),
+    async purge(request) {
+      const { olderThanMs, limit } = checkedPurge(request)
+      return purgeInSteps(limit, (most) => transact('write', () => purgeMarks(names, olderThanMs, most), request))
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 import { OutboxError } from '@outbox/core'
+import { knownOptions } from '@outbox/core/adapter'
 
 /**
  * What the tables of one outbox, and of the inbox beside it, are called. They share a prefix, so that several outboxes
@@ -18,6 +19,17 @@ export interface TableNames {
 }
 
 export const defaultPrefix: string = 'outbox_'
+
+/** Where the tables are. */
+export interface Place {
+  /** what the names of the tables begin with, default `outbox_` */
+  readonly prefix?: string
+}
+
+/** The prefix in a place that is all that `of` was given. @throws {OutboxError} `invalid-option` for another option */
+export function prefixFor(of: string, place: Place): string | undefined {
+  return knownOptions(of, place, { prefix: true }).prefix
+}
 
 /**
  * The names of all tables under one prefix.

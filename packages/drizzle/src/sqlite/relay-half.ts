@@ -1,5 +1,5 @@
 import type { CallOptions, LeasedSource } from '@outbox/core'
-import { bulkDeadLetters } from '@outbox/core/adapter'
+import { bulkDeadLetters, checkedPurge } from '@outbox/core/adapter'
 import { check } from './check.ts'
 import { discard, listDead, requeue } from './dead-letters.ts'
 import { fetch } from './fetch.ts'
@@ -44,10 +44,10 @@ export function relayHalf(names: TableNames, transact: Transact, waker: Waker): 
       requeue: changeDead(requeue),
       discard: changeDead(discard),
     }),
-    purge: (request) =>
-      purgeInSteps(request.limit, (limit) =>
-        transact('write', () => purgeSome(names, request.olderThanMs, limit), request),
-      ),
+    async purge(request) {
+      const { olderThanMs, limit } = checkedPurge(request)
+      return purgeInSteps(limit, (most) => transact('write', () => purgeSome(names, olderThanMs, most), request))
+    },
     subscribe: async (wake) => waker.subscribe(wake),
   }
 }

@@ -9,7 +9,7 @@ import {
   text,
   uniqueIndex,
 } from 'drizzle-orm/sqlite-core'
-import { tableNames } from './names.ts'
+import { type Place, prefixFor, tableNames } from './names.ts'
 import { nowMs, payloadBytes } from './sql.ts'
 
 /**
@@ -40,8 +40,8 @@ export interface OutboxTables {
  * ```
  * @throws {OutboxError} `invalid-option` when the prefix will not do
  */
-export function outboxTables(options: { readonly prefix?: string } = {}): OutboxTables {
-  const names = tableNames(options.prefix)
+export function outboxTables(place: Place = {}): OutboxTables {
+  const names = tableNames(prefixFor('outboxTables', place))
   const { prefix } = names
   return {
     // The wide columns stand last: SQLite reads a row from its beginning, through overflow pages if it must.
@@ -168,8 +168,8 @@ export function outboxTables(options: { readonly prefix?: string } = {}): Outbox
  *
  * @throws {OutboxError} `invalid-option` when the prefix will not do
  */
-export function inboxTable(options: { readonly prefix?: string } = {}): SQLiteTable {
-  const { prefix, inbox } = tableNames(options.prefix)
+export function inboxTable(place: Place = {}): SQLiteTable {
+  const { prefix, inbox } = tableNames(prefixFor('inboxTable', place))
   return sqliteTable(
     inbox,
     {

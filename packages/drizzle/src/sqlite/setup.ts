@@ -3,16 +3,11 @@ import { missingParts } from './check.ts'
 import { setupRequired } from './errors.ts'
 import { driverOf, type LibsqlDatabase, type SqliteDatabase } from './handles.ts'
 import { makeInOneGo, runAlone, untilFree } from './libsql.ts'
-import { tableNames } from './names.ts'
+import { type Place, prefixFor, tableNames } from './names.ts'
 import { nowMs, payloadBytes } from './sql.ts'
 import { query, type Steps } from './steps.ts'
 import { inboxSubject, outboxSubject, type Subject } from './subjects.ts'
 import type { Access } from './transact.ts'
-
-interface SetupOptions {
-  /** what the names of the tables begin with, default `outbox_` */
-  readonly prefix?: string
-}
 
 /** How long another process's set-up is waited for on libsql, milliseconds. */
 const maxWaitMs = 5_000
@@ -29,29 +24,31 @@ const maxWaitMs = 5_000
  */
 export function setup<Database extends SqliteDatabase | LibsqlDatabase>(
   db: Database,
-  options?: SetupOptions,
+  place?: Place,
 ): Database extends LibsqlDatabase ? Promise<void> : void
-export function setup(db: SqliteDatabase | LibsqlDatabase, { prefix }: SetupOptions = {}): void | Promise<void> {
+export function setup(db: SqliteDatabase | LibsqlDatabase, place: Place = {}): void | Promise<void> {
+  const prefix = prefixFor('setup', place)
   return makeTables(db, outboxSubject(prefix), outboxStatements(prefix))
 }
 
 /** As `setup`, for an inbox: its table, and nothing of an outbox. */
 export function setupInbox<Database extends SqliteDatabase | LibsqlDatabase>(
   db: Database,
-  options?: SetupOptions,
+  place?: Place,
 ): Database extends LibsqlDatabase ? Promise<void> : void
-export function setupInbox(db: SqliteDatabase | LibsqlDatabase, { prefix }: SetupOptions = {}): void | Promise<void> {
+export function setupInbox(db: SqliteDatabase | LibsqlDatabase, place: Place = {}): void | Promise<void> {
+  const prefix = prefixFor('setupInbox', place)
   return makeTables(db, inboxSubject(prefix), inboxStatements(prefix))
 }
 
 /** The text that `setup` runs, for those who keep their schema as SQL. */
-export function setupSql({ prefix }: SetupOptions = {}): string {
-  return textOf(outboxStatements(prefix))
+export function setupSql(place: Place = {}): string {
+  return textOf(outboxStatements(prefixFor('setupSql', place)))
 }
 
 /** The text that `setupInbox` runs. */
-export function setupInboxSql({ prefix }: SetupOptions = {}): string {
-  return textOf(inboxStatements(prefix))
+export function setupInboxSql(place: Place = {}): string {
+  return textOf(inboxStatements(prefixFor('setupInboxSql', place)))
 }
 
 function makeTables(

@@ -8,7 +8,7 @@ import {
   type Receipt,
   uuidv7Generator,
 } from '@outbox/core'
-import { entriesFrom } from '@outbox/core/adapter'
+import { entriesFrom, invalidOption, knownOptions } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { Connections, transactOn } from './better-sqlite3.ts'
 import { enqueue } from './enqueue.ts'
@@ -94,14 +94,15 @@ export function sqliteOutbox<Database extends SqliteDatabase | LibsqlDatabase>(
 export function sqliteOutbox(
   options: SqliteOutboxOptions<SqliteDatabase | LibsqlDatabase>,
 ): SqliteOutbox | LibsqlOutbox {
-  const { prefix, maxWaitMs } = { ...sqliteDefaults, ...options }
-  const maxPayloadBytes = checkMaxPayloadBytes(options.maxPayloadBytes)
+  const given = knownOptions('sqliteOutbox', options, { ...sqliteDefaults, db: true, ids: true })
+  const { prefix, maxWaitMs, ids: newId = uuidv7Generator() } = { ...sqliteDefaults, ...given }
+  const maxPayloadBytes = checkMaxPayloadBytes(given.maxPayloadBytes)
   checkMaxWait(maxWaitMs)
-  const newId = options.ids ?? uuidv7Generator()
+  if (typeof newId !== 'function') throw invalidOption('sqliteOutbox', 'ids', 'must be a function that returns a UUID')
   const names = tableNames(prefix)
   const entriesOf = (events: OneOrMany<Enqueueable>): readonly NewEntry[] =>
     entriesFrom(events, { newId, now: Date.now, maxPayloadBytes })
-  const driver = driverOf(options.db)
+  const driver = driverOf(given.db)
   return driver.kind === 'libsql'
     ? libsqlOutbox(driver.client, names, maxWaitMs, entriesOf)
     : betterSqlite3Outbox(driver.client, names, maxWaitMs, entriesOf)

@@ -27,6 +27,30 @@ export const filterSaboteurs: readonly Saboteur[] = [
     caughtBy: ['dead-letters-by-filter.died-before'],
   },
   {
+    breaks: 'what a filter names wrongly, or by undefined, counts for nothing',
+    sabotage: (store) => {
+      const { deadLetters } = store
+      return {
+        deadLetters: {
+          ...deadLetters,
+          requeueAll: (where) => deadLetters.requeueAll(understood(where)),
+          discardAll: (where) => deadLetters.discardAll(understood(where)),
+        },
+      }
+    },
+    caughtBy: ['dead-letters-by-filter.refused'],
+  },
+  {
+    breaks: 'a page takes what a filter names wrongly for nothing',
+    sabotage: (store) => ({
+      deadLetters: {
+        ...store.deadLetters,
+        list: ({ where, ...page }) => store.deadLetters.list({ ...page, where: understood(where) }),
+      },
+    }),
+    caughtBy: ['dead-letters-by-filter.refused'],
+  },
+  {
     breaks: 'a filter folds case and trims blanks, as a collation does',
     sabotage: (store) =>
       listing(store, async ({ where = {}, limit, ...page }) => {
@@ -78,6 +102,16 @@ export const filterSaboteurs: readonly Saboteur[] = [
     caughtBy: ['dead-letters-by-filter.two-operators'],
   },
 ]
+
+/** All of a filter that a store can make sense of. */
+function understood(where: DeadLetterFilter | undefined): DeadLetterFilter {
+  const { eventType, aggregateType, aggregateId, diedBefore } = where ?? {}
+  const texts = { eventType, aggregateType, aggregateId }
+  return {
+    ...Object.fromEntries(Object.entries(texts).filter(([, text]) => typeof text === 'string')),
+    ...(Number.isNaN(new Date(diedBefore ?? Number.NaN).getTime()) ? {} : { diedBefore: new Date(diedBefore ?? 0) }),
+  }
+}
 
 /** Lists otherwise than the memory store, and requeues and discards by what is listed so. */
 function listing(store: MemoryOutbox, list: DeadLetters['list']): { readonly deadLetters: DeadLetters } {

@@ -105,6 +105,14 @@ export const inboxSaboteurs: readonly InboxSaboteur[] = [
     caughtBy: ['once.handler-ends-first', 'once.handler-throws'],
   },
   {
+    breaks: 'purges by an age and a limit that cannot be',
+    sabotage: (inbox) => ({
+      purge: async (request) =>
+        inbox.purge({ olderThanMs: Math.max(0, request?.olderThanMs || 0), limit: Math.ceil(request?.limit) || 1e6 }),
+    }),
+    caughtBy: ['inbox-upkeep.purge-refused'],
+  },
+  {
     breaks: 'forgets the consumer',
     sabotage: (inbox) => ({
       once: (tx, _consumer, messageId, handler) => inbox.once(tx, 'everybody', messageId, handler),
@@ -189,6 +197,6 @@ export const inboxSaboteurs: readonly InboxSaboteur[] = [
   },
 ]
 
-async function started(handler: () => Awaitable<void>): Promise<void> {
+async function started(handler: () => Awaitable<unknown>): Promise<void> {
   await handler()
 }

@@ -192,6 +192,14 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
     caughtBy: ['upkeep.purge-oldest-first'],
   },
   {
+    breaks: 'purge takes an age and a limit that cannot be for none',
+    sabotage: (store) => ({
+      purge: async (request) =>
+        store.purge({ olderThanMs: Math.max(0, request?.olderThanMs || 0), limit: Math.ceil(request?.limit) || 1e6 }),
+    }),
+    caughtBy: ['upkeep.purge-refused'],
+  },
+  {
     breaks: 'purge knows no limit',
     sabotage: (store) => ({ purge: ({ olderThanMs }) => store.purge({ olderThanMs, limit: 1e6 }) }),
     caughtBy: ['upkeep.purge-in-portions'],

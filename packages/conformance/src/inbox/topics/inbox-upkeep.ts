@@ -1,5 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { failure } from '../../failures.ts'
+import { purgesNotMeant } from '../../purges-not-meant.ts'
 import type { InboxTopic } from '../context.ts'
 
 const hourMs = 3600 * 1000
@@ -29,6 +31,18 @@ export const inboxUpkeep: InboxTopic = {
         expect(await isHandled('billing', 'm-1')).toBe(true)
         expect(await inbox.purge({ olderThanMs: 0, limit: 100 })).toBe(3)
         expect(await inbox.purge({ olderThanMs: 0, limit: 100 })).toBe(0)
+      },
+    },
+    {
+      id: 'inbox-upkeep.purge-refused',
+      promise:
+        'purge refuses an age or a limit that is missing, no number, or below what it can be, and forgets nothing',
+      async run({ inbox, deliver, isHandled }) {
+        await deliver('billing', 'm-1')
+        for (const request of purgesNotMeant) {
+          await failure('invalid-option', Reflect.apply(inbox.purge, inbox, [request]))
+        }
+        expect(await isHandled('billing', 'm-1')).toBe(true)
       },
     },
     {

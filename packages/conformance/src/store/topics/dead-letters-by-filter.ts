@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { DeadLetterFilter, DomainEvent, LeasedSource } from '@outbox/core'
 import { expect } from 'vitest'
+import { failure } from '../../failures.ts'
 import { order, orders } from '../../outbox/events.ts'
 import { sequencesOf, upTo } from '../../outbox/facts.ts'
 import { places } from '../../places.ts'
@@ -17,6 +18,20 @@ const variety: readonly DomainEvent[] = [
   order('A'),
   order('a '),
   { ...order('c'), type: 'Order.placed', aggregateType: 'order' },
+]
+
+/** What a program in JavaScript may hand over. The first two may be left out where there is a page. */
+const notMeant: readonly unknown[] = [
+  undefined,
+  null,
+  'order.placed',
+  [],
+  { eventType: undefined },
+  { eventType: 'order.placed', aggregateId: undefined },
+  { evntType: 'order.placed' },
+  { aggregateId: 7 },
+  { diedBefore: 1e12 },
+  { diedBefore: new Date(Number.NaN) },
 ]
 
 /** An operator names what died of one cause, and gives it another life or gives it up, all at once. */
@@ -58,6 +73,24 @@ export const deadLettersByFilter: StoreTopic = {
         expect(await ids(store, { diedBefore: between, aggregateId: 'late' })).toEqual([])
         expect(await ids(store, { diedBefore: new Date('2001-01-01T00:00:00Z') })).toEqual([])
         expect(await ids(store, { diedBefore: new Date('2999-01-01T00:00:00Z') })).toEqual(['early', 'early', 'late'])
+      },
+    },
+    {
+      id: 'dead-letters-by-filter.refused',
+      promise: 'a filter that is misspelt, or holds nothing where something was meant, is refused, and nothing changes',
+      async run(context) {
+        const { deadLetters, stats } = context.store
+        await bury(context, [order('a'), order('b')])
+        for (const where of notMeant) {
+          for (const call of [deadLetters.requeueAll, deadLetters.discardAll]) {
+            await failure('invalid-option', Reflect.apply(call, deadLetters, [where]))
+          }
+        }
+        for (const where of notMeant.slice(2)) {
+          await failure('invalid-option', Reflect.apply(deadLetters.list, deadLetters, [{ limit: 10, where }]))
+        }
+        expect(await Reflect.apply(stats, context.store, [])).toMatchObject({ pending: 0, dead: 2 })
+        expect(await deadLetters.discardAll({})).toBe(2)
       },
     },
     {

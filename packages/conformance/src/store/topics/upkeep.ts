@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { failure } from '../../failures.ts'
 import { order, orderIdsIn, orders } from '../../outbox/events.ts'
 import { places } from '../../places.ts'
+import { purgesNotMeant } from '../../purges-not-meant.ts'
 import type { StoreTopic } from '../store-check.ts'
 import { dead, farFuture, published, refused, startRelay } from '../test-relay.ts'
 
@@ -138,6 +140,19 @@ export const upkeep: StoreTopic = {
           purged += await store.purge({ olderThanMs: 0.5, limit: 100 })
         }
         expect(purged).toBe(3)
+      },
+    },
+    {
+      id: 'upkeep.purge-refused',
+      promise:
+        'purge refuses an age or a limit that is missing, no number, or below what it can be, and deletes nothing',
+      async run({ store, commit }) {
+        const [receipt] = await commit(order('a'))
+        await (await startRelay(store)).drain()
+        for (const request of purgesNotMeant) {
+          await failure('invalid-option', Reflect.apply(store.purge, store, [request]))
+        }
+        expect(await commit(order('a', { id: receipt?.id ?? '' }))).toMatchObject([{ duplicate: true }])
       },
     },
     {

@@ -1,6 +1,6 @@
 import { setupRequired } from '../check.ts'
 import { checkDatabase, type PgDatabase } from '../handles.ts'
-import { type Names, namesIn, type Place } from '../names.ts'
+import { type Names, namesFor, type Place } from '../names.ts'
 import { booleanIn } from '../rows.ts'
 import { sessionOf } from '../session.ts'
 import { literal } from '../statement.ts'
@@ -25,8 +25,8 @@ import { positionSequence } from './tables.ts'
  *   transactions are stricter than READ COMMITTED by default · `unavailable`, `busy`
  */
 export async function emptyLog(db: PgDatabase, place: Place = {}): Promise<void> {
+  const names = namesFor('emptyLog', place)
   checkDatabase(db)
-  const names = namesIn(place)
   const session = sessionOf(db, { names, use: 'logPurge' })
   const [row] = await session.run({ text: `select ${seesCommits} as sees_commits`, values: [] })
   if (row && !booleanIn(row, 'sees_commits')) {

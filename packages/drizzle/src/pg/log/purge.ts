@@ -26,7 +26,6 @@ const fewOwed = 1000
  */
 export async function purge(session: Session, names: Names, request: Request): Promise<number> {
   const ageMs = Math.min(Math.max(0, request.olderThanMs), longestAgeMs)
-  if (request.limit < 1) return 0
   await rotate(session, names, ageMs, request)
   let count = 0
   for (const slot of slots) count += await emptyLeaf(session, names, slot, ageMs, request)

@@ -1,4 +1,5 @@
 import type { LeasedSource } from '@outbox/core'
+import { checkedPurge } from '@outbox/core/adapter'
 import { check, logSubject } from '../check.ts'
 import { deadLettersIn } from '../dead-letters.ts'
 import type { Names } from '../names.ts'
@@ -32,7 +33,7 @@ export function logSource(sessionFor: (use: Use) => Session, names: Names): Leas
     fetch: (request) => fetch(session, names, request, mood),
     settle: (request) => settle(session, names, request),
     stats: (options) => stats(session, names, options),
-    purge: (request) => purge(purging, names, request),
+    purge: async (request) => purge(purging, names, checkedPurge(request)),
     deadLetters: deadLettersIn(sessionFor('deadLetters'), names),
   }
 }
