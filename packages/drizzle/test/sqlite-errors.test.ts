@@ -38,6 +38,7 @@ test.each([
   ['no such table: outbox_entries', 'table outbox_entries'],
   ['no such table: main.outbox_entries', 'table outbox_entries'],
   ['no such column: blocked_by', 'column blocked_by'],
+  ['no such index: outbox_pending_scan', 'index outbox_pending_scan'],
   ['table outbox_entries has no column named state', 'column state'],
 ])('"%s" asks for set-up, naming the %s', (message, missing) => {
   expect(outboxErrorFrom(driverError('SQLITE_ERROR', message))).toMatchObject({

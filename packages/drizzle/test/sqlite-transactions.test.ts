@@ -2,7 +2,14 @@ import { event, OutboxError } from '@outbox/core'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { asTransaction, type SqliteOutbox, type SqliteSyncTransaction, sqliteOutbox } from '../src/sqlite/index.ts'
+import {
+  asTransaction,
+  type SqliteOutbox,
+  type SqliteSyncTransaction,
+  setupInbox,
+  sqliteInbox,
+  sqliteOutbox,
+} from '../src/sqlite/index.ts'
 import { newFile, newOutboxFile, type TestTransaction } from './sqlite-files.ts'
 
 const orders = sqliteTable('orders', { id: integer('id').primaryKey(), customer: text('customer').notNull() })
@@ -181,6 +188,37 @@ test('a transaction that has read, and was overtaken by another writer, is told 
       outbox.enqueue(tx, placed)
     })
   expect(refusal(attempt)).toMatchObject({ code: 'busy', isRetryable: true, details: { system: 'sqlite' } })
+})
+
+test('enqueue and once between the rows of .iterate() are told what to do instead, and not to try again', async () => {
+  const { $client } = file.db
+  setupInbox(file.db)
+  const inbox = sqliteInbox({ db: file.db })
+  $client.exec("INSERT INTO orders (customer) VALUES ('ann'), ('bob')")
+  const calls = [
+    (tx: TestTransaction) => outbox.enqueue(tx, placed),
+    (tx: TestTransaction) => inbox.once(tx, 'billing', 'm-1', () => undefined),
+  ]
+  for (const call of calls) {
+    const error = refusal(() =>
+      file.db.transaction((tx) => {
+        for (const _ of $client.prepare('SELECT * FROM orders').iterate()) call(tx)
+      }),
+    )
+    expect(error).toMatchObject({ code: 'invalid-option', isRetryable: false, details: { option: 'tx' } })
+    expect(error).toMatchObject({ message: expect.stringContaining('read the rows with .all() first') })
+  }
+  expect(await outbox.fetchUnpublished(10)).toEqual([])
+})
+
+test("a call of the relay's half between the rows of .iterate() waits for their end", async () => {
+  const patient = sqliteOutbox({ db: file.db, maxWaitMs: 0 })
+  file.db.$client.exec("INSERT INTO orders (customer) VALUES ('ann')")
+  const rows = file.db.$client.prepare('SELECT * FROM orders').iterate()
+  rows.next()
+  await expect(patient.stats()).rejects.toMatchObject({ code: 'busy', isRetryable: true })
+  rows.return?.()
+  expect(await patient.stats()).toMatchObject({ pending: 0 })
 })
 
 test('a connection that was closed is unavailable', async () => {

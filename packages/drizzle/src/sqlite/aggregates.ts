@@ -25,7 +25,7 @@ export function aggregateList(aggregates: readonly AggregateName[]): string {
  * Parked entries are the aggregate's lowest, nearly always, so the order index shows one at once if there is one.
  */
 export function* dropIdleAggregates(
-  { aggregates, pending }: TableNames,
+  { aggregates, pending, pendingOrder }: TableNames,
   touched: readonly AggregateName[],
 ): Steps<void> {
   if (touched.length === 0) return
@@ -35,11 +35,11 @@ export function* dropIdleAggregates(
   yield* query(
     `DELETE FROM ${aggregates} AS a
      WHERE rowid IN (
-         SELECT r.rowid FROM json_each(?) t
-         CROSS JOIN ${aggregates} r ON r.aggregate_type = t.value ->> 0 AND r.aggregate_id = t.value ->> 1)
+         SELECT (SELECT rowid FROM ${aggregates} WHERE aggregate_type = t.value ->> 0 AND aggregate_id = t.value ->> 1)
+         FROM json_each(?) t)
        AND blocked_by = '[]'
        AND NOT EXISTS (
-         SELECT 1 FROM ${pending} p
+         SELECT 1 FROM ${pending} p INDEXED BY ${pendingOrder}
          WHERE p.partition = a.partition AND p.aggregate_type = a.aggregate_type AND p.aggregate_id = a.aggregate_id
            AND p.is_parked)`,
     aggregateList(touched),

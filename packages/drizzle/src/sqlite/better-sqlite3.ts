@@ -1,5 +1,5 @@
 import { OutboxError } from '@outbox/core'
-import { translated } from './errors.ts'
+import { translated, translatedInside } from './errors.ts'
 import type { SqliteClient, SqliteStatement } from './handles.ts'
 import { type Query, type Row, runSteps, type Steps } from './steps.ts'
 import { type Access, pauseMs, type Transact } from './transact.ts'
@@ -10,7 +10,7 @@ export class Connections {
 
   /** Runs the steps within the transaction that is open on `client`. What they wrote before they threw is undone. */
   runInside<Result>(client: SqliteClient, steps: Steps<Result>): Result {
-    return translated(() => {
+    return translatedInside(() => {
       this.#rows(client, savepoint)
       try {
         const result = runSteps((query) => this.#rows(client, query), steps)

@@ -1,6 +1,6 @@
 import type { DeadLetter, DeadLetterFilter } from '@outbox/core'
 import { type AggregateName, aggregateOf, dropIdleAggregates } from './aggregates.ts'
-import { contentColumns, lentContentOf } from './content.ts'
+import { contentColumns, entryAt, lentContentOf } from './content.ts'
 import type { TableNames } from './names.ts'
 import { becomePending } from './pending.ts'
 import { dateOf, integerOf, textOf } from './rows.ts'
@@ -16,14 +16,14 @@ export function* listDead(
   names: TableNames,
   page: { readonly after?: string; readonly limit: number; readonly where?: DeadLetterFilter },
 ): Steps<readonly DeadLetter[]> {
-  const { entries, settled } = names
+  const { entries, settled, settledDead } = names
   const conditions = conditionsOf(page.where ?? {})
   if (page.after !== undefined) {
     conditions.push([`s.position > (SELECT position FROM ${entries} WHERE id = ?)`, page.after.toLowerCase()])
   }
   const rows = yield* query(
-    `SELECT ${contentColumns}, s.refused, 0 AS crashes, s.reason, s.settled_at, s.settled_by
-     FROM ${settled} s CROSS JOIN ${entries} e ON e.position = s.position
+    `SELECT ${contentColumns}, s.refused, s.reason, s.settled_at, s.settled_by
+     FROM ${settled} s INDEXED BY ${settledDead} ${entryAt(names, 's.position')}
      WHERE ${["s.outcome = 'dead'", ...conditions.map(([condition]) => condition)].join(' AND ')}
      ORDER BY s.position LIMIT ?`,
     ...conditions.map(([, value]) => value),
@@ -44,7 +44,10 @@ function conditionsOf(where: DeadLetterFilter): (readonly [condition: string, va
 
 function deadLetter(row: Row): DeadLetter {
   return {
-    entry: { ...lentContentOf(row), partition: integerOf(row, 'partition') },
+    entry: {
+      ...lentContentOf(row, { refused: integerOf(row, 'refused'), crashes: 0 }),
+      partition: integerOf(row, 'partition'),
+    },
     reason: textOf(row, 'reason'),
     diedAt: dateOf(row, 'settled_at'),
     holder: textOf(row, 'settled_by'),
@@ -56,18 +59,20 @@ function deadLetter(row: Row): DeadLetter {
  * its old position puts it first in the scan.
  */
 export function* requeue(names: TableNames, ids: readonly string[]): Steps<number> {
-  const { entries, settled, aggregates } = names
+  const { entries, entriesById, settled, settledDead, aggregates } = names
   const dead = yield* deadAmong(names, ids)
-  const positions = JSON.stringify(dead.map(({ position }) => position))
-  yield* query(`DELETE FROM ${settled} WHERE position IN (SELECT value FROM json_each(?))`, positions)
+  const deadIds = dead.map(({ id }) => id)
   yield* query(
-    `UPDATE ${entries} SET requeues = requeues + 1 WHERE position IN (SELECT value FROM json_each(?))`,
-    positions,
+    `DELETE FROM ${settled} INDEXED BY ${settledDead}
+     WHERE outcome = 'dead' AND position IN (SELECT value FROM json_each(?))`,
+    JSON.stringify(dead.map(({ position }) => position)),
   )
-  yield becomePending(
-    names,
-    dead.map(({ id }) => id),
+  yield* query(
+    `UPDATE ${entries} INDEXED BY ${entriesById} SET requeues = requeues + 1
+     WHERE id IN (SELECT value FROM json_each(?))`,
+    idList(deadIds),
   )
+  yield becomePending(names, deadIds)
   for (const { id, aggregateType, aggregateId } of dead) {
     yield* query(
       `UPDATE ${aggregates} SET blocked_by = ${without}, waiting_until = 0 WHERE aggregate_type = ? AND aggregate_id = ?`,
@@ -86,8 +91,8 @@ export function* requeue(names: TableNames, ids: readonly string[]): Steps<numbe
 export function* discard(names: TableNames, ids: readonly string[]): Steps<number> {
   const dead = yield* deadAmong(names, ids)
   yield* query(
-    `UPDATE ${names.settled} SET outcome = 'discarded', settled_at = ${nowMs}
-     WHERE position IN (SELECT value FROM json_each(?))`,
+    `UPDATE ${names.settled} INDEXED BY ${names.settledDead} SET outcome = 'discarded', settled_at = ${nowMs}
+     WHERE outcome = 'dead' AND position IN (SELECT value FROM json_each(?))`,
     JSON.stringify(dead.map(({ position }) => position)),
   )
   for (const { id, aggregateType, aggregateId } of dead) {
@@ -110,11 +115,15 @@ interface DeadEntry extends AggregateName {
 }
 
 /** Those of the entries that are dead, each once. */
-function* deadAmong({ entries, settled }: TableNames, ids: readonly string[]): Steps<readonly DeadEntry[]> {
+function* deadAmong(
+  { entries, entriesById, settled }: TableNames,
+  ids: readonly string[],
+): Steps<readonly DeadEntry[]> {
   const rows = yield* query(
     `SELECT e.position, e.id, e.aggregate_type, e.aggregate_id
-     FROM ${entries} e CROSS JOIN ${settled} s ON s.position = e.position
-     WHERE e.id IN (SELECT value FROM json_each(?)) AND s.outcome = 'dead'`,
+     FROM ${entries} e INDEXED BY ${entriesById}
+     WHERE e.id IN (SELECT value FROM json_each(?))
+       AND (SELECT outcome FROM ${settled} WHERE position = e.position) = 'dead'`,
     idList(ids),
   )
   return rows.map((row) => ({ ...aggregateOf(row), id: textOf(row, 'id'), position: integerOf(row, 'position') }))

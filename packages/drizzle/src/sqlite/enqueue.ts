@@ -39,7 +39,7 @@ export function* enqueue(names: TableNames, entries: readonly NewEntry[]): Steps
 /** What is known of ids that are in the outbox already. */
 function* storedBefore(names: TableNames, entries: readonly NewEntry[]): Steps<Map<string, Stored>> {
   const rows = yield* query(
-    `SELECT id, sequence FROM ${names.entries} WHERE id IN (SELECT value FROM json_each(?))`,
+    `SELECT id, sequence FROM ${names.entries} INDEXED BY ${names.entriesById} WHERE id IN (SELECT value FROM json_each(?))`,
     JSON.stringify(entries.map(({ id }) => id)),
   )
   return new Map(rows.map((row) => [textOf(row, 'id'), { sequence: integerOf(row, 'sequence'), isNew: false }]))
@@ -51,8 +51,8 @@ function* newSequenceSources({ meta }: TableNames, entries: readonly NewEntry[])
     entries.map(({ aggregateType, sequence }) => [aggregateType, sequence === undefined ? 'store' : 'caller']),
   )
   const rows = yield* query(
-    `SELECT t.value AS aggregate_type, m.value AS source
-     FROM json_each(?) t LEFT JOIN ${meta} m ON m.key = 'sequence-source:' || t.value`,
+    `SELECT t.value AS aggregate_type, (SELECT value FROM ${meta} WHERE key = 'sequence-source:' || t.value) AS source
+     FROM json_each(?) t`,
     JSON.stringify([...sources.keys()]),
   )
   return rows.flatMap((row) => {
@@ -92,11 +92,13 @@ function* numberedFrom(names: TableNames, entries: readonly NewEntry[]): Steps<N
   return { numbered, sequences: advanced.size > 0 ? [{ text, values: [JSON.stringify([...advanced.values()])] }] : [] }
 }
 
+/** 0 for an aggregate without a counter. */
 function* lastSequencesOf(names: TableNames, entries: readonly NewEntry[]): Steps<Map<string, number>> {
   const rows = yield* query(
-    `SELECT s.aggregate_type, s.aggregate_id, s.last_sequence
-     FROM json_each(?) t CROSS JOIN ${names.sequences} s
-       ON s.aggregate_type = t.value ->> 0 AND s.aggregate_id = t.value ->> 1`,
+    `SELECT t.value ->> 0 AS aggregate_type, t.value ->> 1 AS aggregate_id, ifnull((
+         SELECT last_sequence FROM ${names.sequences}
+         WHERE aggregate_type = t.value ->> 0 AND aggregate_id = t.value ->> 1), 0) AS last_sequence
+     FROM json_each(?) t`,
     aggregateList(entries),
   )
   return new Map(rows.map((row) => [aggregateKey(aggregateOf(row)), integerOf(row, 'last_sequence')]))

@@ -29,14 +29,13 @@ const codes: readonly (readonly [stem: string, ...Meaning])[] = [
   ['SERVER_ERROR', 'unavailable', 'The libsql server answered with an error.'],
 ]
 
+/** What better-sqlite3 says of a statement while another one's `.iterate()` goes on. */
+const busyIterating = /busy executing a query/
+
 /** What the drivers say without a code, or with an empty one. */
 const messages: readonly (readonly [pattern: RegExp, ...Meaning])[] = [
   [/connection is not open/, 'unavailable', 'The database connection is closed.'],
-  [
-    /busy executing a query/,
-    'busy',
-    'The connection is in the middle of iterating over the rows of another statement.',
-  ],
+  [busyIterating, 'busy', 'The connection is in the middle of iterating over the rows of another statement.'],
   [/^ConnectionFailed\(/, 'unavailable', 'The database file, or a file beside it, cannot be opened.'],
   [/^fetch failed$/, 'unavailable', 'The libsql server cannot be reached.'],
 ]
@@ -62,7 +61,7 @@ export function outboxErrorFrom(error: unknown): unknown {
     if (pattern.test(message)) return new OutboxError(outboxCode, text, { system }, { cause: error })
   }
   const missing =
-    /no such (table|column): (?:main\.)?(\S+)/.exec(message) ?? /has no (column) named (\S+)/.exec(message)
+    /no such (table|column|index): (?:main\.)?(\S+)/.exec(message) ?? /has no (column) named (\S+)/.exec(message)
   if (!missing) return error
   // all that is known is the name: a missing column of the inbox is told as one of it where the statement names its table
   const title = /inbox\b/.test(message) ? 'inbox' : 'outbox'
@@ -76,6 +75,27 @@ export function translated<Result>(work: () => Result): Result {
   } catch (error) {
     throw outboxErrorFrom(error)
   }
+}
+
+/** As `translated`, for what a caller asked for in a transaction of theirs. */
+export function translatedInside<Result>(work: () => Result): Result {
+  return translated(() => {
+    try {
+      return work()
+    } catch (error) {
+      throw error instanceof Error && busyIterating.test(error.message) ? iterating({ cause: error }) : error
+    }
+  })
+}
+
+/** Not `busy`: it would be the same the next time. */
+function iterating(options: ErrorOptions): OutboxError<'invalid-option'> {
+  return new OutboxError(
+    'invalid-option',
+    'This connection is in the middle of .iterate(), and better-sqlite3 runs nothing else on it meanwhile: read the rows with .all() first. Nothing was written.',
+    { option: 'tx' },
+    options,
+  )
 }
 
 /** The error for tables, columns or indexes that are not there, with what to do. */

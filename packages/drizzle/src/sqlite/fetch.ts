@@ -1,13 +1,13 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { type Cuttable, cut } from '../shared/cut.ts'
-import { contentColumns, lentContentOf } from './content.ts'
+import { contentColumns, entryAt, lentContentOf, type Tries } from './content.ts'
 import { latePositions } from './late.ts'
 import { sourceOf, standing } from './leases.ts'
 import type { TableNames } from './names.ts'
 import { integerOf } from './rows.ts'
 import { type Candidate, findCandidates } from './scan.ts'
-import { nowMs, rowLimit } from './sql.ts'
+import { beyondAll, nowMs, rowLimit } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 export interface Batch {
@@ -36,31 +36,34 @@ export function* fetch(names: TableNames, given: FetchRequest): Steps<Batch> {
   }
   const { candidates, isComplete } = yield* findCandidates(names, partitions, request)
   const taken = cut(yield* prefixes(names, candidates, request), request)
-  const positions = taken.map(({ position }) => position)
-  return { entries: yield* lend(names, leases, positions), isComplete }
+  return { entries: yield* lend(names, leases, taken), isComplete }
 }
+
+/** An entry that may be lent. */
+interface Place extends Cuttable, Tries {}
 
 /**
  * The oldest entry that a relay may have died of, if it is the head of its aggregate and due: it is lent alone.
  *
  * Plan: the index of what has crashes is nearly always empty; its condition has to be there word for word.
  */
-function* oldestSuspect({ pending, aggregates }: TableNames, partitions: readonly number[]): Steps<number | undefined> {
+function* oldestSuspect(names: TableNames, partitions: readonly number[]): Steps<Place | undefined> {
+  const { pending, pendingOrder, pendingSuspect, aggregates } = names
   const [row] = yield* query(
-    `SELECT e.position FROM ${pending} e
+    `SELECT e.position, e.payload_bytes, e.refused, e.crashes FROM ${pending} e INDEXED BY ${pendingSuspect}
      WHERE e.crashes > 0 AND e.crashes >= ${suspectAt} AND e.partition IN (SELECT value FROM json_each(?))
        AND NOT EXISTS (
          SELECT 1 FROM ${aggregates} a
          WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id
            AND (a.blocked_by <> '[]' OR a.waiting_until > ${nowMs}))
        AND NOT EXISTS (
-         SELECT 1 FROM ${pending} h
+         SELECT 1 FROM ${pending} h INDEXED BY ${pendingOrder}
          WHERE h.partition = e.partition AND h.aggregate_type = e.aggregate_type AND h.aggregate_id = e.aggregate_id
            AND h.sequence < e.sequence)
      ORDER BY e.position LIMIT 1`,
     JSON.stringify(partitions),
   )
-  return row && integerOf(row, 'position')
+  return row && placeOf(row)
 }
 
 /** For each candidate, in order, the beginning of its pending entries by sequence: as much as the batch may need. */
@@ -68,7 +71,7 @@ function* prefixes(
   names: TableNames,
   candidates: readonly Candidate[],
   { limit, limitPerAggregate }: FetchRequest,
-): Steps<readonly (readonly Cuttable[])[]> {
+): Steps<readonly (readonly Place[])[]> {
   if (candidates.length === 0) return []
   let depth = Math.min(limitPerAggregate, Math.ceil(limit / candidates.length))
   for (;;) {
@@ -79,31 +82,38 @@ function* prefixes(
   }
 }
 
-/** Plan: per candidate one range of the order index, which ends after `depth` rows. */
+/** Plan: per candidate one range of the order index, up to the last of the first `depth`. */
 function* prefixesTo(
-  { pending }: TableNames,
+  { pending, pendingOrder }: TableNames,
   candidates: readonly Candidate[],
   depth: number,
-): Steps<readonly (readonly Cuttable[])[]> {
+): Steps<readonly (readonly Place[])[]> {
   const rows = yield* query(
-    `SELECT c.key AS candidate, e.position, e.payload_bytes, e.crashes
-     FROM json_each(?) c CROSS JOIN ${pending} h ON h.position = c.value CROSS JOIN ${pending} e ON e.position IN (
-       SELECT position FROM ${pending}
-       WHERE partition = h.partition AND aggregate_type = h.aggregate_type AND aggregate_id = h.aggregate_id
-       ORDER BY sequence LIMIT ?)
-     ORDER BY c.key, e.sequence`,
-    JSON.stringify(candidates.map(({ position }) => position)),
-    depth,
+    `WITH candidates (place, partition, type, id) AS MATERIALIZED (
+       SELECT key, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))
+     SELECT c.place AS candidate, e.position, e.payload_bytes, e.refused, e.crashes
+     FROM candidates c CROSS JOIN ${pending} e INDEXED BY ${pendingOrder}
+       ON e.partition = c.partition AND e.aggregate_type = c.type AND e.aggregate_id = c.id
+       AND e.sequence <= ifnull((
+         SELECT sequence FROM ${pending} INDEXED BY ${pendingOrder}
+         WHERE partition = c.partition AND aggregate_type = c.type AND aggregate_id = c.id
+         ORDER BY sequence LIMIT 1 OFFSET ?), ${beyondAll})
+     ORDER BY c.place, e.sequence`,
+    JSON.stringify(
+      candidates.map(({ partition, aggregateType, aggregateId }) => [partition, aggregateType, aggregateId]),
+    ),
+    depth - 1,
   )
-  const found: Cuttable[][] = candidates.map(() => [])
+  const found: Place[][] = candidates.map(() => [])
   for (const row of rows) found[integerOf(row, 'candidate')]?.push(placeOf(row))
   return found
 }
 
-function placeOf(row: Row): Cuttable {
+function placeOf(row: Row): Place {
   return {
     position: integerOf(row, 'position'),
     payloadBytes: integerOf(row, 'payload_bytes'),
+    refused: integerOf(row, 'refused'),
     crashes: integerOf(row, 'crashes'),
   }
 }
@@ -112,13 +122,11 @@ function placeOf(row: Row): Cuttable {
 function* lend(
   names: TableNames,
   leases: ReadonlyMap<number, Lease>,
-  positions: readonly number[],
+  places: readonly Place[],
 ): Steps<readonly DueEntry[]> {
   const rows = yield* query(
-    `SELECT ${contentColumns}, p.refused, p.crashes
-     FROM json_each(?) l CROSS JOIN ${names.pending} p ON p.position = l.value CROSS JOIN ${names.entries} e ON e.position = l.value
-     ORDER BY l.key`,
-    JSON.stringify(positions),
+    `SELECT l.key AS place, ${contentColumns} FROM json_each(?) l ${entryAt(names, 'l.value')} ORDER BY l.key`,
+    JSON.stringify(places.map(({ position }) => position)),
   )
   const inFlight = new Map<number, number[]>([...leases.keys()].map((partition) => [partition, []]))
   for (const row of rows) inFlight.get(integerOf(row, 'partition'))?.push(integerOf(row, 'position'))
@@ -132,6 +140,8 @@ function* lend(
   const late = yield* latePositions(names, rows)
   return rows.flatMap((row) => {
     const lease = leases.get(integerOf(row, 'partition'))
-    return lease ? [{ ...lentContentOf(row), lease, source, isLate: late.has(integerOf(row, 'position')) }] : []
+    const place = places[integerOf(row, 'place')]
+    if (!lease || !place) return []
+    return [{ ...lentContentOf(row, place), lease, source, isLate: late.has(place.position) }]
   })
 }

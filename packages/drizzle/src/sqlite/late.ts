@@ -2,6 +2,7 @@ import { aggregateKey } from '@outbox/core/adapter'
 import { type AggregateName, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { integerOf, textOf } from './rows.ts'
+import { beyondAll } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 /** How far above the lowest entry lent it looks. */
@@ -49,7 +50,8 @@ function* typesNumberedByCallers({ meta }: TableNames): Steps<ReadonlySet<string
  *
  * Plan: the window is read from the unique index alone; rows are looked up only where positions do not ascend.
  */
-function* publishedAbove({ entries, settled }: TableNames, lent: readonly Lent[]): Steps<ReadonlyMap<string, number>> {
+function* publishedAbove(names: TableNames, lent: readonly Lent[]): Steps<ReadonlyMap<string, number>> {
+  const { entries, entriesBySequence, settled } = names
   const heads = new Map<string, { readonly head: Lent; position: number }>()
   for (const entry of lent) {
     const known = heads.get(aggregateKey(entry))
@@ -64,16 +66,17 @@ function* publishedAbove({ entries, settled }: TableNames, lent: readonly Lent[]
   ])
   const rows = yield* query(
     `SELECT e.aggregate_type, e.aggregate_id, max(e.sequence) AS sequence
-     FROM json_each(?) w CROSS JOIN ${entries} e ON e.position IN (
-       SELECT position FROM (
-         SELECT position FROM ${entries}
+     FROM json_each(?) w CROSS JOIN ${entries} e INDEXED BY ${entriesBySequence}
+       ON e.aggregate_type = w.value ->> 0 AND e.aggregate_id = w.value ->> 1 AND e.sequence > w.value ->> 2
+       AND e.sequence <= ifnull((
+         SELECT sequence FROM ${entries} INDEXED BY ${entriesBySequence}
          WHERE aggregate_type = w.value ->> 0 AND aggregate_id = w.value ->> 1 AND sequence > w.value ->> 2
-         ORDER BY sequence LIMIT ?)
-       WHERE position < w.value ->> 3)
-     WHERE EXISTS (SELECT 1 FROM ${settled} s WHERE s.position = e.position AND s.outcome = 'published')
+         ORDER BY sequence LIMIT 1 OFFSET ?), ${beyondAll})
+     WHERE e.position < w.value ->> 3
+       AND (SELECT outcome FROM ${settled} WHERE position = e.position) = 'published'
      GROUP BY e.aggregate_type, e.aggregate_id`,
     JSON.stringify(windows),
-    window,
+    window - 1,
   )
   return new Map(rows.map((row) => [aggregateKey(aggregateOf(row)), integerOf(row, 'sequence')]))
 }

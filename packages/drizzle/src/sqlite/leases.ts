@@ -59,20 +59,20 @@ export function* poll(names: TableNames, holder: string): Steps<Poll> {
  * its entries are parked, so the window nearly always shows the rest. Where it shows nothing else, the partition is
  * named without looking further: then a fetch parks what stands in the way.
  */
-function duePartitions({ pending, aggregates, leases }: TableNames): string {
+function duePartitions({ pending, pendingScan, aggregates, aggregatesDue, leases }: TableNames): string {
   return `SELECT partition FROM ${leases} l
      WHERE EXISTS (
-         SELECT 1 FROM ${aggregates} a
+         SELECT 1 FROM ${aggregates} a INDEXED BY ${aggregatesDue}
          WHERE a.partition = l.partition AND a.blocked_by = '[]' AND a.waiting_until <= ${nowMs})
        OR EXISTS (
          SELECT 1 FROM (
-           SELECT p.aggregate_type, p.aggregate_id FROM ${pending} p
+           SELECT p.aggregate_type, p.aggregate_id FROM ${pending} p INDEXED BY ${pendingScan}
            WHERE p.partition = l.partition AND p.is_parked = 0 ORDER BY p.position LIMIT ?) front
          WHERE NOT EXISTS (
            SELECT 1 FROM ${aggregates} a
            WHERE a.aggregate_type = front.aggregate_type AND a.aggregate_id = front.aggregate_id))
        OR EXISTS (
-         SELECT 1 FROM ${pending} p
+         SELECT 1 FROM ${pending} p INDEXED BY ${pendingScan}
          WHERE p.partition = l.partition AND p.is_parked = 0 ORDER BY p.position LIMIT 1 OFFSET ?)
      ORDER BY partition`
 }
@@ -110,7 +110,11 @@ function* evict({ relays }: TableNames, beats: readonly RelayBeat[]): Steps<void
  * True if the lease still has the epoch and is free. Whoever had it before never said what became of the entries in
  * its hands: they count a crash. A lease that was given back has no notes.
  */
-function* takeOver({ pending, leases, relays }: TableNames, partition: number, epoch: number): Steps<boolean> {
+function* takeOver(
+  { pending, pendingScan, leases, relays }: TableNames,
+  partition: number,
+  epoch: number,
+): Steps<boolean> {
   const [free] = yield* query(
     `SELECT in_flight FROM ${leases}
      WHERE partition = ? AND epoch = ? AND (holder IS NULL OR holder NOT IN (SELECT holder FROM ${relays}))`,
@@ -119,16 +123,18 @@ function* takeOver({ pending, leases, relays }: TableNames, partition: number, e
   )
   if (!free) return false
   yield* query(
-    `UPDATE ${pending} SET crashes = crashes + 1 WHERE position IN (SELECT value FROM json_each(?))`,
+    `UPDATE ${pending} INDEXED BY ${pendingScan} SET crashes = crashes + 1
+     WHERE partition = ? AND is_parked IN (0, 1) AND position IN (SELECT value FROM json_each(?))`,
+    partition,
     textOf(free, 'in_flight'),
   )
   return true
 }
 
 /** Plan: the index of what has crashes is nearly always empty; its condition has to be there word for word. */
-function* hasSuspects({ pending }: TableNames, partition: number): Steps<boolean> {
+function* hasSuspects({ pending, pendingSuspect }: TableNames, partition: number): Steps<boolean> {
   const [suspect] = yield* query(
-    `SELECT position FROM ${pending} WHERE crashes > 0 AND crashes >= ${suspectAt} AND partition = ? LIMIT 1`,
+    `SELECT position FROM ${pending} INDEXED BY ${pendingSuspect} WHERE crashes > 0 AND crashes >= ${suspectAt} AND partition = ? LIMIT 1`,
     partition,
   )
   return suspect !== undefined

@@ -1,4 +1,5 @@
 import type { TableNames } from './names.ts'
+import { integerOf } from './rows.ts'
 import { nowMs, wholeAge } from './sql.ts'
 import { query, type Steps } from './steps.ts'
 import { writeLock } from './transact.ts'
@@ -18,14 +19,21 @@ export function* mark({ inbox }: TableNames, consumer: string, messageId: string
   return rows.length > 0
 }
 
-/** One step of `InboxStore.purge`. Plan: the index by time. */
-export function* purgeMarks({ inbox }: TableNames, olderThanMs: number, limit: number): Steps<number> {
+/** One step of `InboxStore.purge`. Plan: the index by time, up to the last found. */
+export function* purgeMarks({ inbox, inboxHandled }: TableNames, olderThanMs: number, limit: number): Steps<number> {
   const rows = yield* query(
-    `DELETE FROM ${inbox} WHERE rowid IN (
-       SELECT rowid FROM ${inbox} WHERE handled_at <= ${nowMs} - ? ORDER BY handled_at LIMIT ?)
-     RETURNING 1`,
+    `SELECT rowid AS place, handled_at FROM ${inbox} INDEXED BY ${inboxHandled}
+     WHERE handled_at <= ${nowMs} - ? ORDER BY handled_at LIMIT ?`,
     wholeAge(olderThanMs),
     limit,
+  )
+  const last = rows.at(-1)
+  if (!last) return 0
+  yield* query(
+    `DELETE FROM ${inbox} INDEXED BY ${inboxHandled}
+     WHERE handled_at <= ? AND +rowid IN (SELECT value FROM json_each(?))`,
+    integerOf(last, 'handled_at'),
+    JSON.stringify(rows.map((row) => integerOf(row, 'place'))),
   )
   return rows.length
 }

@@ -4,6 +4,10 @@ import { knownOptions } from '@outbox/core/adapter'
 /**
  * What the tables of one outbox, and of the inbox beside it, are called. They share a prefix, so that several outboxes
  * fit into one file.
+ *
+ * So are the indexes that statements name (`INDEXED BY`). Without that SQLite goes by what ANALYZE has counted: once it
+ * has met a table nearly empty, it reads that table from end to end, however much there is in it by then. For the same
+ * reason a row is looked up by its position in a subquery of its own, which no count can turn into a scan, not in a join.
  */
 export interface TableNames {
   readonly prefix: string
@@ -16,6 +20,15 @@ export interface TableNames {
   readonly leases: string
   readonly meta: string
   readonly inbox: string
+  readonly entriesById: string
+  readonly entriesBySequence: string
+  readonly pendingScan: string
+  readonly pendingOrder: string
+  readonly pendingSuspect: string
+  readonly settledDead: string
+  readonly settledTime: string
+  readonly aggregatesDue: string
+  readonly inboxHandled: string
 }
 
 export const defaultPrefix: string = 'outbox_'
@@ -55,5 +68,14 @@ export function tableNames(prefix: string = defaultPrefix): TableNames {
     leases: `${prefix}leases`,
     meta: `${prefix}meta`,
     inbox: `${prefix}inbox`,
+    entriesById: `${prefix}entries_id`,
+    entriesBySequence: `${prefix}entries_sequence`,
+    pendingScan: `${prefix}pending_scan`,
+    pendingOrder: `${prefix}pending_order`,
+    pendingSuspect: `${prefix}pending_suspect`,
+    settledDead: `${prefix}settled_dead`,
+    settledTime: `${prefix}settled_time`,
+    aggregatesDue: `${prefix}aggregates_due`,
+    inboxHandled: `${prefix}inbox_handled`,
   }
 }

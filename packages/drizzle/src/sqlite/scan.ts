@@ -3,7 +3,7 @@ import { aggregateKey } from '@outbox/core/adapter'
 import { type AggregateName, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { booleanOf, integerOf } from './rows.ts'
-import { nowMs } from './sql.ts'
+import { beyondAll, nowMs } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
 /** An aggregate that has something due. */
@@ -42,9 +42,10 @@ export function* findCandidates(names: TableNames, partitions: readonly number[]
   const represented = yield* dueAggregates(names, partitions, limits)
   const walks = partitions.map(startWalk)
   const isComplete = yield* walkPending(names, walks, limits)
-  const inTheWay = walks.flatMap((walk) => walk.represented)
-  for (const walk of walks) inTheWay.push(...(yield* represent(names, walk, limits)))
-  yield* park(names, inTheWay)
+  for (const walk of walks) {
+    const behindRows = yield* represent(names, walk, limits)
+    yield* park(names, walk, [...walk.represented, ...behindRows])
+  }
   const pending = walks.flatMap((walk) => [...walk.aggregates.values()].map(({ candidate }) => candidate))
   return { candidates: inTurns(pending, represented).slice(0, limits.limit), isComplete }
 }
@@ -66,18 +67,20 @@ function inTurns(...sources: readonly (readonly Candidate[])[]): readonly Candid
   return ranked.map(({ candidate }) => candidate)
 }
 
+/** Plan: of each partition one range of the index of what is due; it comes as a list, since many are due at one time. */
 function* dueAggregates(names: TableNames, partitions: readonly number[], limits: Limits): Steps<readonly Candidate[]> {
-  const { aggregates, pending } = names
+  const { aggregates, aggregatesDue, pending, pendingOrder } = names
   const rows = yield* query(
-    `SELECT a.partition, a.aggregate_type, a.aggregate_id, (
-         SELECT e.position FROM ${pending} e
-         WHERE e.partition = a.partition AND e.aggregate_type = a.aggregate_type AND e.aggregate_id = a.aggregate_id
-         ORDER BY e.sequence LIMIT 1) AS position
-     FROM json_each(?) p JOIN ${aggregates} a ON a.rowid IN (
-       SELECT rowid FROM ${aggregates}
-       WHERE partition = p.value AND blocked_by = '[]' AND waiting_until <= ${nowMs}
-       ORDER BY waiting_until LIMIT ?)
-     ORDER BY a.waiting_until, position`,
+    `SELECT p.value AS partition, a.value ->> 0 AS aggregate_type, a.value ->> 1 AS aggregate_id, (
+         SELECT position FROM ${pending} INDEXED BY ${pendingOrder}
+         WHERE partition = p.value AND aggregate_type = a.value ->> 0 AND aggregate_id = a.value ->> 1
+         ORDER BY sequence LIMIT 1) AS position
+     FROM json_each(?) p CROSS JOIN json_each((
+       SELECT json_group_array(json_array(aggregate_type, aggregate_id, waiting_until)) FROM (
+         SELECT aggregate_type, aggregate_id, waiting_until FROM ${aggregates} INDEXED BY ${aggregatesDue}
+         WHERE partition = p.value AND blocked_by = '[]' AND waiting_until <= ${nowMs}
+         ORDER BY waiting_until LIMIT ?))) a
+     ORDER BY a.value ->> 2, position`,
     JSON.stringify(partitions),
     limits.limit,
   )
@@ -128,19 +131,22 @@ function isFilled(walks: readonly Walk[], { limit, limitPerAggregate }: Limits):
   return capacity >= limit
 }
 
-/** Plan: the positions of each page come from the scan index alone, the rows by their key. */
-function* nextPage({ pending, aggregates }: TableNames, walks: readonly Walk[], size: number): Steps<number> {
+/** Plan: per partition one range of the scan index, up to the last of the page. */
+function* nextPage(names: TableNames, walks: readonly Walk[], size: number): Steps<number> {
+  const { pending, pendingScan, aggregates } = names
   const rows = yield* query(
     `SELECT e.partition, e.position, e.aggregate_type, e.aggregate_id, EXISTS (
          SELECT 1 FROM ${aggregates} a
          WHERE a.aggregate_type = e.aggregate_type AND a.aggregate_id = e.aggregate_id) AS is_represented
-     FROM json_each(?) p CROSS JOIN ${pending} e ON e.position IN (
-       SELECT position FROM ${pending}
-       WHERE partition = p.value ->> 0 AND is_parked = 0 AND position > p.value ->> 1
-       ORDER BY position LIMIT ?)
+     FROM json_each(?) p CROSS JOIN ${pending} e INDEXED BY ${pendingScan}
+       ON e.partition = p.value ->> 0 AND e.is_parked = 0 AND e.position > p.value ->> 1
+       AND e.position <= ifnull((
+         SELECT position FROM ${pending} INDEXED BY ${pendingScan}
+         WHERE partition = p.value ->> 0 AND is_parked = 0 AND position > p.value ->> 1
+         ORDER BY position LIMIT 1 OFFSET ?), ${beyondAll})
      ORDER BY e.position`,
     JSON.stringify(walks.map(({ partition, after }) => [partition, after])),
-    size,
+    size - 1,
   )
   const met = new Map<number, Row[]>(walks.map(({ partition }) => [partition, []]))
   for (const row of rows) met.get(integerOf(row, 'partition'))?.push(row)
@@ -190,10 +196,14 @@ function* represent({ aggregates }: TableNames, walk: Walk, limits: Limits): Ste
   return inTheWay
 }
 
-function* park({ pending }: TableNames, positions: readonly number[]): Steps<void> {
+/** Plan: what was walked through of the scan index, once more. */
+function* park({ pending, pendingScan }: TableNames, walk: Walk, positions: readonly number[]): Steps<void> {
   if (positions.length === 0) return
   yield* query(
-    `UPDATE ${pending} SET is_parked = 1 WHERE position IN (SELECT value FROM json_each(?))`,
+    `UPDATE ${pending} INDEXED BY ${pendingScan} SET is_parked = 1
+     WHERE partition = ? AND is_parked = 0 AND position <= ? AND +position IN (SELECT value FROM json_each(?))`,
+    walk.partition,
+    walk.after,
     JSON.stringify(positions),
   )
 }

@@ -20,13 +20,13 @@ interface Place {
  *
  * @throws {OutboxError} `sequence-conflict`, naming the first
  */
-export function* refuseConflicts({ entries }: TableNames, fresh: readonly NewEntry[]): Steps<void> {
+export function* refuseConflicts({ entries, entriesBySequence }: TableNames, fresh: readonly NewEntry[]): Steps<void> {
   const places = fresh.flatMap(({ id, aggregateType, aggregateId, sequence }) =>
     sequence === undefined ? [] : [{ id, aggregateType, aggregateId, sequence }],
   )
   if (places.length === 0) return
   const [taken] = yield* query(
-    `SELECT t.key AS place FROM json_each(?) t CROSS JOIN ${entries} e
+    `SELECT t.key AS place FROM json_each(?) t CROSS JOIN ${entries} e INDEXED BY ${entriesBySequence}
        ON e.aggregate_type = t.value ->> 0 AND e.aggregate_id = t.value ->> 1 AND e.sequence = t.value ->> 2
      ORDER BY t.key LIMIT 1`,
     JSON.stringify(places.map(({ aggregateType, aggregateId, sequence }) => [aggregateType, aggregateId, sequence])),

@@ -1,4 +1,4 @@
-import type { Lease, Settlement, SettleRequest } from '@outbox/core'
+import type { DueEntry, Lease, Settlement, SettleRequest } from '@outbox/core'
 import { requeuesOf } from '@outbox/core/adapter'
 import { dropIdleAggregates } from './aggregates.ts'
 import { standing } from './leases.ts'
@@ -42,27 +42,28 @@ function isPublished(settlement: Settlement): settlement is Published {
   return settlement.outcome === 'published'
 }
 
-/** All of a batch at once, since this is what nearly always happens. Plan: by the unique index of ids, without rows. */
+/**
+ * All of a batch at once, since this is what nearly always happens. Plan: by the unique index of ids, without rows; then
+ * by position.
+ */
 function* markPublished(names: TableNames, settlements: readonly Published[]): Steps<void> {
   if (settlements.length === 0) return
   const rows = yield* query(
-    `SELECT s.key AS place, p.position, p.partition, p.refused, p.requeues FROM json_each(?) s
-     CROSS JOIN ${names.entries} e ON e.id = s.value
-     CROSS JOIN ${names.pending} p ON p.position = e.position`,
+    `SELECT s.key AS place, e.position, (
+         SELECT json_array(partition, refused, requeues) FROM ${names.pending} WHERE position = e.position) AS tried
+     FROM json_each(?) s CROSS JOIN ${names.entries} e INDEXED BY ${names.entriesById} ON e.id = s.value`,
     JSON.stringify(settlements.map(({ entry }) => entry.id)),
   )
-  const asLent = rows.filter((row) => {
+  const asLent = new Set<number>()
+  for (const row of rows) {
     const entry = settlements[integerOf(row, 'place')]?.entry
-    return (
-      integerOf(row, 'partition') === entry?.lease.partition &&
-      integerOf(row, 'refused') + 1 === entry.attempt &&
-      integerOf(row, 'requeues') === requeuesOf(entry)
-    )
-  })
-  yield* becomePublished(
-    names,
-    asLent.map((row) => integerOf(row, 'position')),
-  )
+    if (entry && row['tried'] === triedWhenLent(entry)) asLent.add(integerOf(row, 'position'))
+  }
+  yield* becomePublished(names, [...asLent])
+}
+
+function triedWhenLent(entry: DueEntry): string {
+  return `[${entry.lease.partition},${entry.attempt - 1},${requeuesOf(entry)}]`
 }
 
 /** Which row of `pending` is meant: the entry's, of the lease's partition, at the same try. */

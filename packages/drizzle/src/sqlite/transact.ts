@@ -17,8 +17,10 @@ export const pauseMs = 5
 /**
  * The write lock of the file. SQLite has one writer: what is read under it holds until the transaction ends.
  *
- * @param column - a column of type text that no row has empty
+ * Plan: by a number of a row that there is not, whatever statistics say of the table.
+ *
+ * @param column - any column of it
  */
 export function writeLock(table: string, column: string): Query {
-  return { text: `UPDATE ${table} SET ${column} = ${column} WHERE ${column} = ''`, values: [], takesLock: true }
+  return { text: `UPDATE ${table} SET ${column} = ${column} WHERE rowid = -1`, values: [], takesLock: true }
 }
