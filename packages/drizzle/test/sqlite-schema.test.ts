@@ -192,6 +192,44 @@ test('without tables enqueue, once and the calls of a relay say what is missing'
   await expect(sqliteOutbox({ db: libsql }).poll({ holder: 'h' })).rejects.toMatchObject(error)
 })
 
+test("an outbox in a file that was attached is another one: check and setup look at the connection's own", async () => {
+  const attached = newFile()
+  setup(attached.connect())
+  const db = file.connect()
+  db.run(`ATTACH '${attached.path}' AS other`)
+  const outbox = sqliteOutbox({ db })
+  await expect(outbox.check()).rejects.toMatchObject({
+    code: 'setup-required',
+    details: { missing: expect.arrayContaining(['table outbox_entries', 'table outbox_meta']) },
+  })
+  setup(db)
+  await outbox.check()
+  db.transaction((tx) => outbox.enqueue(tx, placed))
+  const count = (schema: string) => db.all(`SELECT count(*) AS entries FROM ${schema}.outbox_entries`)
+  expect([count('main'), count('other')]).toEqual([[{ entries: 1 }], [{ entries: 0 }]])
+  attached.remove()
+})
+
+test('check names a temporary table that hides one of the outbox', async () => {
+  const db = file.connect()
+  setup(db)
+  db.run('CREATE TEMP TABLE outbox_pending AS SELECT * FROM outbox_pending')
+  await expect(sqliteOutbox({ db }).check()).rejects.toMatchObject({
+    code: 'setup-required',
+    details: { missing: ['table outbox_pending (a temporary one of that name hides it)'] },
+  })
+})
+
+test('an index that was dropped is named by the call that misses it', async () => {
+  const db = file.connect()
+  setup(db)
+  db.run('DROP INDEX outbox_pending_scan')
+  await expect(sqliteOutbox({ db }).stats()).rejects.toMatchObject({
+    code: 'setup-required',
+    details: { missing: ['index outbox_pending_scan'] },
+  })
+})
+
 test('two outboxes under different prefixes share a file and nothing else', async () => {
   const db = file.connect()
   for (const prefix of ['mail_', 'audit_']) setup(db, { prefix })

@@ -41,6 +41,7 @@ export function* missingParts(subject: Subject): Steps<readonly string[]> {
   if (isTooOld(version)) missing.push(`SQLite ${oldestVersion.join('.')} or newer (this is ${version})`)
   for (const table of subject.tables) {
     const { name, columns, indexes } = getTableConfig(table)
+    if ((yield* columnsOf(name, 'temp')).size > 0) missing.push(`table ${name} (a temporary one of that name hides it)`)
     const found = yield* columnsOf(name)
     if (found.size === 0) {
       missing.push(`table ${name}`)
@@ -63,13 +64,18 @@ function* versionFaults({ names: { meta }, versionKey, version: known }: Subject
   return [`a newer @outbox/drizzle (the tables are version ${version}, this package knows ${known})`]
 }
 
-/** xinfo, because table_info hides generated columns */
-function* columnsOf(table: string): Steps<ReadonlySet<string>> {
-  const rows = yield* query('SELECT name FROM pragma_table_xinfo(?)', table)
+/**
+ * xinfo, because table_info hides generated columns.
+ *
+ * A name in a statement stands for a temporary table, then for one of the database's own file, then for one of a file that
+ * was attached: an outbox there is another one.
+ */
+function* columnsOf(table: string, schema: 'main' | 'temp' = 'main'): Steps<ReadonlySet<string>> {
+  const rows = yield* query('SELECT name FROM pragma_table_xinfo(?, ?)', table, schema)
   return new Set(rows.map((row) => textOf(row, 'name')))
 }
 
-const indexesOfTable = 'SELECT name FROM pragma_index_list(?)'
+const indexesOfTable = "SELECT name FROM pragma_index_list(?, 'main')"
 
 function isTooOld(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number)
