@@ -134,6 +134,26 @@ test('what fails in the middle of the writing is undone up to its beginning', as
   ])
 })
 
+test('a batch that fails leaves nothing, wherever a commit that did not wait for it comes in between', async () => {
+  await file.db.run(`CREATE TRIGGER refuse BEFORE INSERT ON outbox_pending BEGIN SELECT raise(ABORT, 'no room'); END`)
+  const ends = new Set<string>()
+  for (let turns = 0; turns <= 40; turns++) {
+    let forgotten: Promise<unknown> = Promise.resolve()
+    await file.db.transaction(async (tx) => {
+      await tx.insert(orders).values({ customer: 'ann' })
+      forgotten = outbox.enqueue(tx, many).catch((error: unknown) => ends.add(String(error)))
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+    })
+    await forgotten
+    for (const table of ['entries', 'pending', 'sequences']) {
+      expect(await file.db.all(`SELECT * FROM outbox_${table}`), `${table} after ${turns} turns`).toEqual([])
+    }
+  }
+  // the commit came before the batch, and after it
+  expect([...ends].toSorted()).toEqual([expect.stringContaining('no room'), expect.stringContaining('is over')])
+  expect(await file.db.all('SELECT count(*) AS orders FROM orders')).toEqual([{ orders: 41 }])
+})
+
 test('db, a transaction of better-sqlite3 and one of another outbox driver are refused by name at run time', async () => {
   const db = await refusal(outbox.enqueue(asIfTransaction(file.db), placed))
   expect(db.details).toEqual({ reason: 'no-transaction' })

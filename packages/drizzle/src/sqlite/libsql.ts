@@ -143,14 +143,12 @@ function runnerOf(transaction: LibsqlTransaction): AsyncRunner {
       return rows.filter(isRow)
     },
     async inOneGo(queries) {
-      try {
-        // one call, so that not even the commit of a caller who forgot to await comes in between
-        await transaction.batch([savepoint, ...queries.map(statementOf), releaseSavepoint])
-      } catch (error) {
-        // some failures, such as a full disk, have ended the transaction already
-        if (!transaction.closed) await transaction.batch([rollbackToSavepoint, releaseSavepoint])
-        throw error
-      }
+      // Both calls at once, so that not even the commit of a caller who forgot to await comes in between. The second goes
+      // back to the savepoint that stands: the one before a batch that failed, or the empty one after a batch that did not.
+      await Promise.all([
+        transaction.batch([savepoint, ...queries.map(statementOf), releaseSavepoint, savepoint]),
+        transaction.batch([rollbackToSavepoint, releaseSavepoint]),
+      ])
     },
   }
 }
