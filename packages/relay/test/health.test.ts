@@ -329,7 +329,7 @@ describe('a backlog', () => {
     missing: ['role'],
   })
 
-  test.each([
+  const failures: readonly (readonly [string, unknown, string])[] = [
     ['is away', storeAway(), 'The database is away.'],
     ['refuses it', refusedRole, 'The backlog cannot be read: PostgreSQL refuses the connection: no such role.'],
     // of what a driver says nobody knows what it quotes
@@ -340,15 +340,19 @@ describe('a backlog', () => {
       'The backlog cannot be read: Error (42601)',
     ],
     ['fails with what is no error', undefined, 'The backlog cannot be read: undefined'],
-  ])('that is not read, since the database %s, is an answer, and leaves the relay live', async (_, error, reason) => {
-    const world = new World()
-    const { relay } = world.relay(recordingPublisher())
-    await relay.start()
-    await world.clock.advance(2_000)
-    const health = relayHealth({ relay, clock: world.clock, store: { stats: () => Promise.reject(error) } })
-    expect(await health.check()).toEqual({ ...well, isReady: false, reasons: [reason] })
-    await relay.stop()
-  })
+  ]
+  test.each(failures)(
+    'that is not read, since the database %s, is an answer, and leaves the relay live',
+    async (_, error, reason) => {
+      const world = new World()
+      const { relay } = world.relay(recordingPublisher())
+      await relay.start()
+      await world.clock.advance(2_000)
+      const health = relayHealth({ relay, clock: world.clock, store: { stats: () => Promise.reject(error) } })
+      expect(await health.check()).toEqual({ ...well, isReady: false, reasons: [reason] })
+      await relay.stop()
+    },
+  )
 
   test('that a store gives in no list is an answer, too', async () => {
     const { relay, world } = await started()
