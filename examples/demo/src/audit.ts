@@ -1,15 +1,30 @@
 import type { Delivery } from './brokers/broker.ts'
-import type { Change } from './stores/store.ts'
+import type { WrittenChange } from './stores/store.ts'
+
+/** What the producers say of their work. */
+export interface Told {
+  /** how many events they were to commit */
+  readonly asked: number
+  /** ids of the changes whose transactions ended well, as far as they know */
+  readonly committed: ReadonlySet<string>
+}
 
 export interface Audit {
+  readonly asked: number
   readonly committed: number
   readonly delivered: number
+  /** told as committed, and not in the database */
+  readonly vanished: readonly string[]
+  /** in the database, and never told as committed: rolled back on purpose, or nobody's */
+  readonly unasked: readonly string[]
   /** committed, and not in the broker */
   readonly lost: readonly string[]
-  /** first deliveries that came after a higher sequence of their order */
+  /** first deliveries that came after a higher sequence, or a later revision, of their order */
   readonly outOfOrder: readonly string[]
   /** in the broker, and never committed */
   readonly leaked: readonly string[]
+  /** in the broker under the name of one change, and with the content or the order of another */
+  readonly altered: readonly string[]
   readonly repeats: number
   /** repeats that nothing accounts for */
   readonly unexplained: readonly string[]
@@ -19,34 +34,75 @@ export interface Audit {
 export type Interrupted = ReadonlySet<string>
 
 /**
- * Holds what the broker has against what the database has.
+ * Holds what the broker has against what the database has, and that against what the producers say.
  *
  * A repeat is explained when one of the two deliveries came under an older epoch, by a relay that was interrupted: killed
  * after it had sent, or so late with its write that its heir came first. Brokers that do not keep the relay's name vouch
  * by the epochs alone, if any relay was interrupted.
  */
-export function audit(committed: readonly Change[], deliveries: readonly Delivery[], interrupted: Interrupted): Audit {
-  const expected = new Set(committed.map(({ eventId }) => eventId))
+export function audit(
+  told: Told,
+  committed: readonly WrittenChange[],
+  deliveries: readonly Delivery[],
+  interrupted: Interrupted,
+): Audit {
+  const expected = new Map(committed.map((change) => [change.eventId, change]))
   const last = new Map<string, Delivery>()
-  const highest = new Map<string, number>()
+  const highest = new Map<string, { readonly sequence: number; readonly revision: number }>()
   const outOfOrder: string[] = []
   const leaked: string[] = []
+  const altered = new Set<string>()
   const unexplained: string[] = []
   let repeats = 0
   for (const delivery of deliveries) {
-    const { id, orderId, sequence } = delivery
+    const { id, sequence } = delivery
     const before = last.get(id)
     last.set(id, delivery)
-    if (!expected.has(id)) leaked.push(id)
-    else if (before) {
+    const change = expected.get(id)
+    if (change === undefined) {
+      leaked.push(id)
+      continue
+    }
+    if (!tellsOf(delivery, change)) altered.add(id)
+    if (before) {
       repeats += 1
       if (!isExplained(before, delivery, interrupted)) unexplained.push(id)
-    } else if (sequence <= (highest.get(orderId) ?? 0)) outOfOrder.push(id)
-    else highest.set(orderId, sequence)
+      continue
+    }
+    const { orderId, revision } = change
+    const { sequence: ofSequence, revision: ofRevision } = highest.get(orderId) ?? { sequence: 0, revision: 0 }
+    if (sequence <= ofSequence || revision <= ofRevision) outOfOrder.push(id)
+    else highest.set(orderId, { sequence, revision })
   }
-  const lost = [...expected].filter((id) => !last.has(id))
-  const delivered = expected.size - lost.length
-  return { committed: expected.size, delivered, lost, outOfOrder, leaked, repeats, unexplained }
+  const lost = [...expected.keys()].filter((id) => !last.has(id))
+  return {
+    asked: told.asked,
+    committed: expected.size,
+    delivered: expected.size - lost.length,
+    vanished: [...told.committed].filter((id) => !expected.has(id)),
+    unasked: [...expected.keys()].filter((id) => !told.committed.has(id)),
+    lost,
+    outOfOrder,
+    leaked,
+    altered: [...altered],
+    repeats,
+    unexplained,
+  }
+}
+
+/** Whether envelope and payload say what the database says. */
+function tellsOf({ orderId, payload }: Delivery, change: WrittenChange): boolean {
+  const said = isRecord(payload) ? payload : {}
+  return (
+    orderId === change.orderId &&
+    said['eventId'] === change.eventId &&
+    said['orderId'] === change.orderId &&
+    said['revision'] === change.revision
+  )
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }
 
 function isExplained(before: Delivery, repeat: Delivery, interrupted: Interrupted): boolean {
@@ -55,31 +111,37 @@ function isExplained(before: Delivery, repeat: Delivery, interrupted: Interrupte
   return relay === undefined ? interrupted.size > 0 : interrupted.has(relay)
 }
 
-export function isClean({ lost, outOfOrder, leaked, unexplained }: Audit): boolean {
-  return lost.length + outOfOrder.length + leaked.length + unexplained.length === 0
+export function isClean(result: Audit): boolean {
+  return result.committed === result.asked && offendersIn(result).length === 0
 }
 
-/** The audit in a line, and the offending entries below it where there are any. */
+/** The audit in a line, and what offends below it where anything does. */
 export function formatAudit(result: Audit): string {
+  const { asked, committed } = result
   const explained = result.unexplained.length === 0 ? 'each explained' : `${result.unexplained.length} NOT explained`
   const line = [
-    `committed ${result.committed}`,
+    `committed ${committed}${committed === asked ? '' : ` of ${asked} ASKED FOR`}`,
     `delivered ${result.delivered}`,
     `lost ${result.lost.length}`,
     `out of order ${result.outOfOrder.length}`,
     `leaked from rollbacks ${result.leaked.length}`,
+    ...(result.altered.length === 0 ? [] : [`ALTERED ${result.altered.length}`]),
     `repeats ${result.repeats} (${explained})`,
   ].join(' · ')
-  const offenders = Object.entries({
+  return [line, ...offendersIn(result).map(([what, ids]) => `  ${what}: ${firstOf(ids)}`)].join('\n')
+}
+
+function offendersIn(result: Audit): readonly (readonly [what: string, ids: readonly string[]])[] {
+  const all = {
+    'told as committed, not in the database': result.vanished,
+    'in the database, never told as committed': result.unasked,
     lost: result.lost,
     'out of order': result.outOfOrder,
     leaked: result.leaked,
+    'with the content of another': result.altered,
     'not explained': result.unexplained,
-  })
-  return [
-    line,
-    ...offenders.filter(([, ids]) => ids.length > 0).map(([what, ids]) => `  ${what}: ${firstOf(ids)}`),
-  ].join('\n')
+  }
+  return Object.entries(all).filter(([, ids]) => ids.length > 0)
 }
 
 const shown = 20

@@ -1,10 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { audit, formatAudit, isClean } from './audit.ts'
-import { type DemoOptions, help, parseOptions } from './options.ts'
-import { RelayProcesses, runProducers } from './processes.ts'
+import { keepCompiled } from './compile-cache.ts'
+import { type DemoOptions, help, parseOptions, UsageError } from './options.ts'
+import { ProducerProcesses, RelayProcesses } from './processes.ts'
 import { ProgressDisplay } from './progress.ts'
 import { seededRandom } from './random.ts'
 import { brokerUrl, createDatabase } from './servers.ts'
@@ -12,15 +13,21 @@ import type { DemoStore } from './stores/store.ts'
 import { openBroker, openStore, type World } from './world.ts'
 
 const lookEveryMs = 100
-/** between two kills, milliseconds, at random */
-const killGap = { least: 1_200, spread: 1_600 }
+/** from the moment when a relay is at work until one is killed, milliseconds, at random */
+const killGap = { least: 300, spread: 1_400 }
+/** with the start of the relay that takes its place, which has to wait for the leases of the dead */
+const msForAKill = 2_000
+const paceMsOf = ({ kills }: DemoOptions): number => Math.max(4_000, kills * msForAKill)
 
-/** @returns whether nothing was lost, nothing came out of order, nothing leaked, and every repeat is explained */
-async function demo(options: DemoOptions): Promise<boolean> {
+/** @returns whether all was committed, nothing lost, out of order, leaked or altered, and every repeat is explained */
+async function demo(options: DemoOptions, quit: AbortSignal): Promise<boolean> {
   const run = `${process.pid}_${options.seed}`
   const directory = await mkdtemp(join(tmpdir(), 'outbox-demo-'))
+  let isEvidence = false
   await using resources = new AsyncDisposableStack()
-  resources.defer(() => rm(directory, { recursive: true, force: true }))
+  resources.defer(async () => {
+    if (!isEvidence) await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  })
   const database = resources.use(await createDatabase(options.store, directory, run))
   const world: World = {
     options,
@@ -31,66 +38,93 @@ async function demo(options: DemoOptions): Promise<boolean> {
   }
   const store = await openStore(world)
   resources.defer(() => store.close())
-  await store.setUp()
+  await store.setUp(Array.from({ length: options.aggregates }, (_, index) => `order-${index}`))
   const broker = await openBroker(world, 'audit')
   resources.defer(() => broker.close())
   await broker.setUp()
   resources.defer(() => broker.cleanUp())
+  quit.throwIfAborted()
 
   console.log(
     `${options.store} → ${options.broker}: ${options.events} events over ${options.aggregates} orders, ${options.kills} kills, seed ${options.seed}`,
   )
-  using relays = new RelayProcesses(world)
-  await underFire(world, relays, store)
+  const relays = resources.use(new RelayProcesses(world))
+  const producers = resources.use(new ProducerProcesses(world, paceMsOf(options)))
+  await underFire(options, { relays, producers, store, quit })
   await relays.stop()
-  const result = audit(await store.committed(), await broker.readBack(), relays.interrupted)
+  quit.throwIfAborted()
+  const committed = await store.committed()
+  const deliveries = await broker.readBack()
+  const told = { asked: options.events, committed: producers.committed }
+  const result = audit(told, committed, deliveries, relays.interrupted)
+  if (options.kills > 0) console.log(killLine(options, relays))
   console.log(formatAudit(result))
-  return isClean(result)
+  if (isClean(result)) return true
+  isEvidence = true
+  await writeFile(join(directory, 'committed.json'), JSON.stringify(committed, null, 1))
+  await writeFile(join(directory, 'delivered.json'), JSON.stringify(deliveries, null, 1))
+  console.log(`what was committed and what was delivered is kept: ${directory}`)
+  return false
 }
 
-/** Producer and relays at work, kills among them; resolves when everything committed is published. */
-async function underFire(world: World, relays: RelayProcesses, store: DemoStore): Promise<void> {
-  const { events, kills, seed } = world.options
-  const wanted = world.options.relays
+interface System {
+  readonly relays: RelayProcesses
+  readonly producers: ProducerProcesses
+  readonly store: DemoStore
+  readonly quit: AbortSignal
+}
+
+/** Producers and relays at work, kills among them; resolves when everything committed is published. */
+async function underFire(options: DemoOptions, { relays, producers, store, quit }: System): Promise<void> {
+  const { events, kills, seed, relays: wanted } = options
   const random = seededRandom(seed + 1)
   const display = new ProgressDisplay(process.stdout)
-  const durationMs = Math.max(4_000, kills * (killGap.least + killGap.spread / 2))
   for (let started = 0; started < Math.max(1, wanted - 1); started++) relays.add()
-  let isProducing = true
-  let failure: Error | undefined
-  const producers = runProducers(world, durationMs)
-    .catch((error: unknown) => {
-      failure = error instanceof Error ? error : new Error(String(error))
-    })
-    .finally(() => {
-      isProducing = false
-    })
-  const nextKill = (): number => performance.now() + killGap.least + killGap.spread * random()
-  for (let killAt = nextKill(); ; await pause(lookEveryMs)) {
+  const killsEndAt = performance.now() + 2 * paceMsOf(options)
+  let killAt: number | undefined
+  for (;;) {
+    const isProducing = producers.areAtWork
     const committed = await store.count()
     const { pending } = await store.outbox.stats()
     const progress = { committed, pending, events, relays: relays.size, kills: relays.kills }
-    if (relays.failure) throw relays.failure
+    quit.throwIfAborted()
+    const failure = relays.failure ?? producers.failure
+    if (failure) throw failure
+    if (!isProducing && pending === 0) return display.end(progress)
     if (relays.size < wanted && committed * 2 >= events) relays.add() // the last relay joins half-way
-    if (relays.kills < kills && performance.now() >= killAt) {
-      await relays.killOne(random)
-      killAt = nextKill()
-    }
-    if (!isProducing && pending === 0 && relays.kills === kills) {
-      display.end(progress)
-      break
+    if (relays.kills === kills) producers.hurry()
+    else if (relays.atWork.length > 0 && (isProducing || performance.now() < killsEndAt)) {
+      killAt ??= performance.now() + killGap.least + killGap.spread * random()
+      if (performance.now() >= killAt) {
+        await relays.killOne(random)
+        killAt = undefined
+      }
     }
     display.show(progress)
+    await pause(lookEveryMs, undefined, { signal: quit })
   }
-  await producers
-  if (failure) throw failure
 }
 
+/** A kill that strikes nobody in the middle of anything would show nothing. */
+function killLine({ kills: wanted }: DemoOptions, { kills, strikes }: RelayProcesses): string {
+  const line = `kills ${kills} of ${wanted} · struck relays at work ${strikes}`
+  return kills === wanted ? line : `${line} · all was published before the others were due`
+}
+
+keepCompiled()
+const quit = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => quit.abort())
 try {
   const options = parseOptions(process.argv.slice(2))
   if (options === 'help') console.log(help)
-  else process.exitCode = (await demo(options)) ? 0 : 1
+  else process.exitCode = (await demo(options, quit.signal)) ? 0 : 1
 } catch (error) {
-  console.error(error instanceof Error && error.name !== 'TypeError' ? error.message : error)
-  process.exitCode = 1
+  if (quit.signal.aborted) process.exitCode = 130
+  else if (error instanceof UsageError) {
+    console.error(`${error.message}\n\n${help}`)
+    process.exitCode = 2
+  } else {
+    console.error(error instanceof Error && error.name !== 'TypeError' ? error.message : error)
+    process.exitCode = 1
+  }
 }

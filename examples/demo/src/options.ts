@@ -33,22 +33,12 @@ export const help = `npm run demo -- [flags]
 postgres is found by DATABASE_URL, mysql by MYSQL_URL, mariadb by MARIADB_URL, mongo by MONGODB_URI, redis by
 REDIS_URL, nats by NATS_URL; else on their standard ports.`
 
-/** @throws {Error} whose message tells what to write instead */
+/** Flags that cannot be; the message tells what to write instead. */
+export class UsageError extends Error {}
+
+/** @throws {UsageError} */
 export function parseOptions(args: readonly string[]): DemoOptions | 'help' {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      events: { type: 'string', default: '10000' },
-      aggregates: { type: 'string', default: '200' },
-      kills: { type: 'string', default: '5' },
-      producers: { type: 'string', default: '1' },
-      relays: { type: 'string', default: '2' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      store: { type: 'string', default: 'sqlite' },
-      broker: { type: 'string', default: 'file' },
-      help: { type: 'boolean', default: false },
-    },
-  })
+  const values = parsed(args)
   if (values.help) return 'help'
   return {
     events: wholeNumber('events', values.events, 1),
@@ -62,15 +52,37 @@ export function parseOptions(args: readonly string[]): DemoOptions | 'help' {
   }
 }
 
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        events: { type: 'string', default: '10000' },
+        aggregates: { type: 'string', default: '200' },
+        kills: { type: 'string', default: '5' },
+        producers: { type: 'string', default: '1' },
+        relays: { type: 'string', default: '2' },
+        seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+        store: { type: 'string', default: 'sqlite' },
+        broker: { type: 'string', default: 'file' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values
+  } catch (error) {
+    const isMistyped = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_')
+    throw isMistyped ? new UsageError(error.message) : error
+  }
+}
+
 function wholeNumber(flag: string, text: string, least: number): number {
   const number = Number(text)
   if (!Number.isSafeInteger(number) || number < least)
-    throw new Error(`--${flag} ${text}: write a whole number from ${least} on`)
+    throw new UsageError(`--${flag} ${text}: write a whole number from ${least} on`)
   return number
 }
 
 function oneOf<const Name extends string>(flag: string, text: string, names: readonly Name[]): Name {
   const name = names.find((each) => each === text)
-  if (name === undefined) throw new Error(`--${flag} ${text}: there are ${names.join(', ')}`)
+  if (name === undefined) throw new UsageError(`--${flag} ${text}: there are ${names.join(', ')}`)
   return name
 }

@@ -1,35 +1,90 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { compiledSoFar } from './compile-cache.ts'
+import type { FromProducer, FromRelay, ToProducer, ToRelay } from './messages.ts'
 import type { World } from './world.ts'
 
-/** Starts another process of the demo; it ends when this one does. */
-function start(file: string, args: readonly unknown[]): ChildProcess {
-  return fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(args)], {
-    execArgv: [...process.execArgv, '--disable-warning=ExperimentalWarning'],
-  })
+interface Started {
+  readonly child: ChildProcess
+  /** when it has ended, and all that it had to say is heard */
+  readonly gone: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
 }
 
-/** Resolves when all producers are through. @throws {Error} when one fails */
-export async function runProducers(world: World, durationMs: number): Promise<void> {
-  const indexes = Array.from({ length: world.options.producers }, (_, index) => index)
-  await Promise.all(
-    indexes.map(async (index) => {
-      const [code] = await once(start('./producer.ts', [world, index, durationMs]), 'exit')
-      if (code !== 0) throw new Error(`producer ${index + 1} ended with code ${code}`)
-    }),
-  )
+/** Starts another process of the demo; it ends when this one does. */
+function start(file: string, args: readonly unknown[]): Started {
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(args)], {
+    execArgv: [...process.execArgv, '--disable-warning=ExperimentalWarning'],
+    env: { ...process.env, ...compiledSoFar() },
+  })
+  const gone = Promise.all([once(child, 'exit'), once(child, 'disconnect')])
+  return { child, gone: gone.then(([[code, signal]]) => ({ code, signal })) }
+}
+
+/** A process that has just died hears nothing more: how it ended is told by its end. */
+function tell(child: ChildProcess, message: ToProducer | ToRelay): void {
+  if (child.connected) child.send(message, () => undefined)
+}
+
+async function kill(processes: readonly Started[]): Promise<void> {
+  for (const { child } of processes) child.kill('SIGKILL')
+  await Promise.all(processes.map(({ gone }) => gone))
+}
+
+/** The producer processes. */
+export class ProducerProcesses implements AsyncDisposable {
+  readonly #all: readonly Started[]
+  /** ids of the changes whose transactions ended well */
+  readonly committed = new Set<string>()
+  /** why a producer ended early, which none should */
+  failure: Error | undefined
+  #working: number
+  #isHurried = false
+
+  constructor(world: World, paceMs: number) {
+    this.#working = world.options.producers
+    this.#all = Array.from({ length: world.options.producers }, (_, index) => {
+      const started = start('./producer.ts', [world, index, paceMs])
+      started.child.on('message', (ids: FromProducer) => {
+        for (const id of ids) this.committed.add(id)
+      })
+      void started.gone.then(({ code, signal }) => {
+        this.#working -= 1
+        if (code !== 0 && signal !== 'SIGINT')
+          this.failure = new Error(`producer ${index + 1} ended with ${signal ?? `code ${code}`}`)
+      })
+      return started
+    })
+  }
+
+  get areAtWork(): boolean {
+    return this.#working > 0
+  }
+
+  /** Nothing waits for what they hold back any more. */
+  hurry(): void {
+    if (this.#isHurried) return
+    this.#isHurried = true
+    for (const { child } of this.#all) tell(child, 'hurry')
+  }
+
+  /** Ends those that are left when the demo fails. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return kill(this.#all)
+  }
 }
 
 /** The relay processes: some of them are killed, each is replaced at once under a new name. */
-export class RelayProcesses implements Disposable {
+export class RelayProcesses implements AsyncDisposable {
   readonly #world: World
-  readonly #alive = new Map<string, ChildProcess>()
-  /** relays that know what to do on SIGTERM; one that is still being loaded just ends, with nothing in hand */
-  readonly #listening = new Set<string>()
+  readonly #alive = new Map<string, Started>()
+  /** relays that have published something */
+  readonly #atWork = new Set<string>()
   /** relays that ended with batches in hand */
   readonly interrupted = new Set<string>()
   kills = 0
+  /** of the kills, those that struck a relay that had published something */
+  strikes = 0
   /** why a relay ended by itself, which none should */
   failure: Error | undefined
   #started = 0
@@ -43,47 +98,53 @@ export class RelayProcesses implements Disposable {
     return this.#alive.size
   }
 
-  add(): void {
-    const name = `relay-${++this.#started}`
-    const child = start('./relay.ts', [this.#world, name])
-    child.on('message', (message) => (message === 'listening' ? this.#listening : this.interrupted).add(name))
-    child.on('exit', (code) => {
-      if (this.#alive.get(name) === child && !this.#isStopping)
-        this.failure = new Error(`${name} ended with code ${code}`)
-    })
-    this.#alive.set(name, child)
+  /** names of those that live and have published something */
+  get atWork(): readonly string[] {
+    return [...this.#alive.keys()].filter((name) => this.#atWork.has(name))
   }
 
-  /** SIGKILL for one of them, and a new one in its place. */
+  add(): void {
+    const name = `relay-${++this.#started}`
+    const started = start('./relay.ts', [this.#world, name])
+    started.child.on('message', (message: FromRelay) =>
+      (message === 'working' ? this.#atWork : this.interrupted).add(name),
+    )
+    void started.gone.then(({ code, signal }) => {
+      if (this.#alive.get(name) === started && !this.#isStopping && signal !== 'SIGINT')
+        this.failure = new Error(`${name} ended with ${signal ?? `code ${code}`}`)
+    })
+    this.#alive.set(name, started)
+  }
+
+  /** SIGKILL for one that is at work, and a new one in its place. */
   async killOne(random: () => number): Promise<void> {
-    const [name, child] = [...this.#alive][Math.floor(random() * this.#alive.size)] ?? []
-    if (name === undefined || child === undefined) return
+    const name = this.atWork[Math.floor(random() * this.atWork.length)]
+    const victim = name === undefined ? undefined : this.#alive.get(name)
+    if (name === undefined || victim === undefined) return
     this.#alive.delete(name)
     this.interrupted.add(name)
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
+    if (this.#atWork.has(name)) this.strikes += 1
+    await kill([victim])
     this.kills += 1
     this.add()
   }
 
-  /** Ends those that are left when the demo fails. */
-  [Symbol.dispose](): void {
-    for (const child of this.#alive.values()) child.kill('SIGKILL')
-  }
-
-  /** SIGTERM for all; each finishes what it has in hand. @throws {Error} when one does not end well */
+  /** Tells all to stop; each finishes what it has in hand. @throws {Error} when one does not end well */
   async stop(): Promise<void> {
     this.#isStopping = true
-    await Promise.all([...this.#alive].map(([name, child]) => this.#stopOne(name, child)))
+    await Promise.all(
+      [...this.#alive].map(async ([name, { child, gone }]) => {
+        tell(child, 'stop')
+        const { code, signal } = await gone
+        if (code !== 0) throw new Error(`${name} ended with ${signal ?? `code ${code}`}`)
+      }),
+    )
     this.#alive.clear()
   }
 
-  async #stopOne(name: string, child: ChildProcess): Promise<void> {
-    const gone = once(child, 'exit')
-    child.kill('SIGTERM')
-    const [code, signal] = await gone
-    const wasLoading = signal === 'SIGTERM' && !this.#listening.has(name)
-    if (code !== 0 && !wasLoading) throw new Error(`${name} ended with ${signal ?? `code ${code}`}`)
+  /** Ends those that are left when the demo fails. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopping = true
+    await kill([...this.#alive.values()])
   }
 }

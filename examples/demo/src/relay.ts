@@ -1,12 +1,19 @@
 import { createRelay } from '@outbox/relay'
+import type { FromRelay, ToRelay } from './messages.ts'
 import { openBroker, openStore, type World } from './world.ts'
 
-/** A relay process: works until SIGTERM, or until it is killed. */
+const tell = (message: FromRelay): void => void process.send?.(message)
+
+/** A relay process: works until it is told to stop, or killed. */
 async function relay(world: World, name: string): Promise<void> {
   const stop = new AbortController()
+  process.on('message', (message: ToRelay) => {
+    if (message === 'stop') stop.abort()
+  })
   process.once('SIGTERM', () => stop.abort())
   process.once('disconnect', () => stop.abort()) // the demo itself is gone
-  process.send?.('listening')
+  process.on('SIGINT', () => undefined) // Ctrl-C reaches every process; the demo answers for all
+  let hasPublished = false
   const store = await openStore(world)
   const broker = await openBroker(world, name)
   const worker = createRelay({
@@ -18,7 +25,11 @@ async function relay(world: World, name: string): Promise<void> {
     pollIntervalMs: 150,
     publishTimeoutMs: 700,
     on: {
-      leasesLost: () => process.send?.('interrupted'),
+      published() {
+        if (!hasPublished) tell('working')
+        hasPublished = true
+      },
+      leasesLost: () => tell('interrupted'),
       dead: ({ entry, reason }) => console.error(`${name}: dead letter ${entry.id}: ${reason}`),
       error: ({ error, during }) => console.error(`${name}: ${during}:`, error),
     },

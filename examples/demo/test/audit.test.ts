@@ -1,11 +1,23 @@
 import { describe, expect, test } from 'vitest'
-import { audit, formatAudit, isClean } from '../src/audit.ts'
+import { type Audit, audit as auditWith, formatAudit, type Interrupted, isClean } from '../src/audit.ts'
 import type { Delivery } from '../src/brokers/broker.ts'
+import type { WrittenChange } from '../src/stores/store.ts'
 
-const committed = [1, 2, 3].map((n) => ({ eventId: `event-${n}`, orderId: 'order-1' }))
+const committed = [1, 2, 3].map(change)
+
+function change(n: number): WrittenChange {
+  return { eventId: `event-${n}`, orderId: 'order-1', revision: n }
+}
 
 function delivery(n: number, from: Partial<Delivery> = {}): Delivery {
-  return { id: `event-${n}`, orderId: 'order-1', sequence: n, epoch: 1, relay: 'relay-1', ...from }
+  const payload = { ...change(n) }
+  return { id: `event-${n}`, orderId: 'order-1', sequence: n, epoch: 1, relay: 'relay-1', payload, ...from }
+}
+
+/** As the producers would tell of it. */
+function audit(written: readonly WrittenChange[], deliveries: readonly Delivery[], interrupted: Interrupted): Audit {
+  const told = { asked: 3, committed: new Set(committed.map(({ eventId }) => eventId)) }
+  return auditWith(told, written, deliveries, interrupted)
 }
 
 const killed = new Set(['relay-1'])
@@ -45,6 +57,43 @@ describe('the audit', () => {
     )
     expect(result.leaked).toEqual(['event-4'])
     expect(isClean(result)).toBe(false)
+  })
+
+  test('names what was delivered with the content of another', () => {
+    const { payload } = delivery(3)
+    const result = audit(committed, [delivery(1), delivery(2, { payload }), delivery(3)], nobody)
+    expect(result.altered).toEqual(['event-2'])
+    expect(isClean(result)).toBe(false)
+    expect(formatAudit(result)).toContain('\n  with the content of another: event-2')
+  })
+
+  test('names what was delivered to another order', () => {
+    const result = audit(committed, [delivery(1), delivery(2, { orderId: 'order-2' }), delivery(3)], nobody)
+    expect(result.altered).toEqual(['event-2'])
+  })
+
+  test('goes by the count of the application, whatever sequences the messages claim', () => {
+    const claims = [delivery(2, { sequence: 1 }), delivery(1, { sequence: 2 }), delivery(3)]
+    expect(audit(committed, claims, nobody).outOfOrder).toEqual(['event-1'])
+  })
+
+  test('names commits that never happened, and those that nobody asked for', () => {
+    const written = [change(1), change(2), change(4)]
+    const result = audit(
+      written,
+      [1, 2, 4].map((n) => delivery(n)),
+      nobody,
+    )
+    expect(result).toMatchObject({ vanished: ['event-3'], unasked: ['event-4'], lost: [], leaked: [] })
+    expect(isClean(result)).toBe(false)
+  })
+
+  test('is not clean when the producers committed less than they were asked to', () => {
+    const few = committed.slice(0, 2)
+    const told = { asked: 3, committed: new Set(['event-1', 'event-2']) }
+    const result = auditWith(told, few, [delivery(1), delivery(2)], nobody)
+    expect(isClean(result)).toBe(false)
+    expect(formatAudit(result)).toContain('committed 2 of 3 ASKED FOR')
   })
 
   test('explains a repeat under a later epoch by the relay that was killed', () => {

@@ -6,6 +6,8 @@ export interface Delivery {
   readonly orderId: string
   readonly sequence: number
   readonly epoch: number
+  /** parsed, and not looked at yet */
+  readonly payload: unknown
   /** which relay process wrote it, where the broker keeps that */
   readonly relay?: string
 }

@@ -20,8 +20,8 @@ export async function natsBroker(url: string, run: string): Promise<DemoBroker> 
       if (state.messages === 0) return all
       const consumer = await jetstream(connection).consumers.get(name, { deliver_policy: DeliverPolicy.All })
       for await (const message of await consumer.consume()) {
-        const { id, aggregateId: orderId, sequence, epoch } = decodeNatsMessage(message)
-        all.push({ id, orderId, sequence, epoch })
+        const { id, aggregateId: orderId, sequence, epoch, payload } = decodeNatsMessage(message)
+        all.push({ id, orderId, sequence, epoch, payload })
         if (all.length === state.messages) break
       }
       return all

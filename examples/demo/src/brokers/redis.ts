@@ -22,8 +22,8 @@ export function redisBroker(url: string, run: string): DemoBroker {
       for (let from = '-'; ; ) {
         const page = await client.xrange(stream, from, '+', 'COUNT', pageSize)
         for (const message of page) {
-          const { id, aggregateId: orderId, sequence, epoch } = decodeRedisEntry(message)
-          all.push({ id, orderId, sequence, epoch })
+          const { id, aggregateId: orderId, sequence, epoch, payload } = decodeRedisEntry(message)
+          all.push({ id, orderId, sequence, epoch, payload })
         }
         const last = page.at(-1)
         if (!last || page.length < pageSize) return all

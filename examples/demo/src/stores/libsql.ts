@@ -1,15 +1,10 @@
 import { join } from 'node:path'
 import { createClient } from '@libsql/client'
-import { event } from '@outbox/core'
 import { setup, sqliteOutbox } from '@outbox/drizzle/sqlite'
+import { eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/libsql'
-import { sqliteTable, text } from 'drizzle-orm/sqlite-core'
-import { type Change, ChangedMind, type DemoStore } from './store.ts'
-
-const changes = sqliteTable('changes', {
-  eventId: text('event_id').primaryKey(),
-  orderId: text('order_id').notNull(),
-})
+import { changes, createTables, orders } from './sqlite-tables.ts'
+import { batchesOfOrders, type Change, ChangedMind, type DemoStore, eventOf } from './store.ts'
 
 /** Each process writes one transaction after the other: two at once within it would wait for each other. */
 export function libsqlStore(directory: string): DemoStore {
@@ -19,16 +14,24 @@ export function libsqlStore(directory: string): DemoStore {
   let last: Promise<unknown> = Promise.resolve()
   return {
     outbox,
-    async setUp() {
+    async setUp(orderIds) {
       await db.run('pragma journal_mode = wal')
-      await db.run('create table changes (event_id text primary key, order_id text not null)')
+      for (const statement of createTables) await db.run(statement)
+      for (const batch of batchesOfOrders(orderIds)) await db.insert(orders).values(batch)
       await setup(db)
     },
     async change({ eventId, orderId }: Change, rollBack: boolean) {
       const next = last.then(() =>
         db.transaction(async (tx) => {
-          await tx.insert(changes).values({ eventId, orderId })
-          await outbox.enqueue(tx, event('order.changed', { id: eventId, aggregateId: orderId, payload: { orderId } }))
+          const order = await tx
+            .update(orders)
+            .set({ changes: sql`changes + 1` })
+            .where(eq(orders.id, orderId))
+            .returning()
+            .get()
+          const written = { eventId, orderId, revision: order.changes }
+          await tx.insert(changes).values(written)
+          await outbox.enqueue(tx, eventOf(written))
           if (rollBack) throw new ChangedMind()
         }),
       )

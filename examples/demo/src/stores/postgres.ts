@@ -1,14 +1,19 @@
-import { event } from '@outbox/core'
 import { pgOutbox, setup } from '@outbox/drizzle/pg'
-import { sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
-import { pgTable, text, uuid } from 'drizzle-orm/pg-core'
+import { integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import pg from 'pg'
-import { type Change, ChangedMind, type DemoStore } from './store.ts'
+import { batchesOfOrders, type Change, ChangedMind, type DemoStore, eventOf } from './store.ts'
+
+const orders = pgTable('orders', {
+  id: text('id').primaryKey(),
+  changes: integer('changes').notNull(),
+})
 
 const changes = pgTable('changes', {
   eventId: uuid('event_id').primaryKey(),
   orderId: text('order_id').notNull(),
+  revision: integer('revision').notNull(),
 })
 
 /**
@@ -23,14 +28,25 @@ export function postgresStore(url: string, { isEmbedded }: { readonly isEmbedded
   const outbox = pgOutbox({ db, ...(isEmbedded ? { listen: false, notify: 'off' } : {}) })
   return {
     outbox,
-    async setUp() {
-      await db.execute(sql`create table changes (event_id uuid primary key, order_id text not null)`)
+    async setUp(orderIds) {
+      await db.execute(sql`create table orders (id text primary key, changes integer not null)`)
+      await db.execute(
+        sql`create table changes (event_id uuid primary key, order_id text not null, revision integer not null)`,
+      )
+      for (const batch of batchesOfOrders(orderIds)) await db.insert(orders).values(batch)
       await setup(db)
     },
     async change({ eventId, orderId }: Change, rollBack: boolean) {
       await db.transaction(async (tx) => {
-        await tx.insert(changes).values({ eventId, orderId })
-        await outbox.enqueue(tx, event('order.changed', { id: eventId, aggregateId: orderId, payload: { orderId } }))
+        const [order] = await tx
+          .update(orders)
+          .set({ changes: sql`${orders.changes} + 1` })
+          .where(eq(orders.id, orderId))
+          .returning()
+        if (!order) throw new Error(`there is no ${orderId}`)
+        const written = { eventId, orderId, revision: order.changes }
+        await tx.insert(changes).values(written)
+        await outbox.enqueue(tx, eventOf(written))
         if (rollBack) throw new ChangedMind()
       })
     },

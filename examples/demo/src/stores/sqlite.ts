@@ -1,16 +1,10 @@
 import { join } from 'node:path'
-import { event } from '@outbox/core'
 import { setup, sqliteOutbox } from '@outbox/drizzle/sqlite'
 import Database from 'better-sqlite3'
-import { sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
-import { sqliteTable, text } from 'drizzle-orm/sqlite-core'
-import { type Change, ChangedMind, type DemoStore } from './store.ts'
-
-const changes = sqliteTable('changes', {
-  eventId: text('event_id').primaryKey(),
-  orderId: text('order_id').notNull(),
-})
+import { changes, createTables, orders } from './sqlite-tables.ts'
+import { batchesOfOrders, type Change, ChangedMind, type DemoStore, eventOf } from './store.ts'
 
 export function sqliteStore(directory: string): DemoStore {
   const client = new Database(join(directory, 'shop.db'), { timeout: 5_000 })
@@ -20,15 +14,23 @@ export function sqliteStore(directory: string): DemoStore {
   const outbox = sqliteOutbox({ db })
   return {
     outbox,
-    async setUp() {
-      db.run(sql`create table changes (event_id text primary key, order_id text not null)`)
+    async setUp(orderIds) {
+      for (const statement of createTables) db.run(sql.raw(statement))
+      for (const batch of batchesOfOrders(orderIds)) db.insert(orders).values(batch).run()
       setup(db)
     },
     async change({ eventId, orderId }: Change, rollBack: boolean) {
       db.transaction(
         (tx) => {
-          tx.insert(changes).values({ eventId, orderId }).run()
-          outbox.enqueue(tx, event('order.changed', { id: eventId, aggregateId: orderId, payload: { orderId } }))
+          const order = tx
+            .update(orders)
+            .set({ changes: sql`changes + 1` })
+            .where(eq(orders.id, orderId))
+            .returning()
+            .get()
+          const written = { eventId, orderId, revision: order.changes }
+          tx.insert(changes).values(written).run()
+          outbox.enqueue(tx, eventOf(written))
           if (rollBack) throw new ChangedMind()
         },
         { behavior: 'immediate' },
