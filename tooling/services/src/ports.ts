@@ -7,11 +7,18 @@ import getPort, { portNumbers } from 'get-port'
 const lowest = 20_000
 const highest = 31_999
 
-/** One file for each port that a process has, named by the port: processes that run beside this one look there. */
-const claims = join(tmpdir(), 'outbox-test-ports')
+/**
+ * One file for each port that a process has, named by the port: processes that run beside this one look there. Each user
+ * has a folder, as nobody may write into, or tidy up, what belongs to another.
+ */
+const claims = join(tmpdir(), `outbox-test-ports-${process.getuid?.() ?? 'all'}`)
 const claimed: number[] = []
 
-/** A free TCP port of 127.0.0.1, given to nobody else before this process ends, whether or not a server listens there. */
+/**
+ * A free TCP port of 127.0.0.1, given to nobody else before this process ends, whether or not a server listens there.
+ *
+ * @throws {Error} of the file system, when the folder of the claims is not this user's to write to
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
     const start = lowest + Math.floor(Math.random() * (highest - lowest))
@@ -21,14 +28,15 @@ export async function freePort(): Promise<number> {
 }
 
 function claim(port: number): boolean {
-  mkdirSync(claims, { recursive: true, mode: 0o777 })
+  mkdirSync(claims, { recursive: true, mode: 0o700 })
   const file = join(claims, String(port))
   if (isRunning(ownerOf(file))) return false
   try {
     rmSync(file, { force: true })
     writeFileSync(file, String(process.pid), { flag: 'wx' })
-  } catch {
-    return false // somebody was faster, or it is another user's
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    return false // somebody was faster
   }
   if (claimed.length === 0) process.once('exit', () => claimed.forEach(giveUp))
   claimed.push(port)
