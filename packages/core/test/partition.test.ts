@@ -84,7 +84,8 @@ const python = await promisify(execFile)('python3', ['--version']).then(
   () => false,
 )
 
-test.skipIf(!python)('the Python of the documentation gives the test vectors', async () => {
+// Where it is missing, CI fails, and elsewhere the test is left out.
+test.skipIf(!python && process.env['CI'] !== 'true')('the Python of the documentation gives the test vectors', async () => {
   const source = /```python\n(?<source>[\s\S]*?)```/.exec(document)?.groups?.['source']
   const program = `${source}
 import json, sys
