@@ -1,4 +1,4 @@
-import { event } from '@outbox/core'
+import { eventWriter } from './content.ts'
 import { openStore, type StoreAddress } from './stores.ts'
 
 /** What a producer process is told, as JSON in its first argument. */
@@ -16,11 +16,12 @@ const tell = (message: object): void => void process.stdout.write(`${JSON.string
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ProducerProcessOptions
 const application = await openStore(options.store)
+const change = eventWriter()
 const turns = process.stdin[Symbol.asyncIterator]()
 
 for (let turn = 0; turn < options.transactions; turn++) {
   if (options.isStepped) await turns.next()
-  const events = options.aggregates.map((aggregateId) => event('order.changed', { aggregateId, payload: { turn } }))
+  const events = options.aggregates.map((aggregateId) => change(aggregateId))
   if (options.hangsInTransaction) {
     await application.write(events, () => {
       tell({ kind: 'enqueued' })

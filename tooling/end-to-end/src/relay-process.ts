@@ -14,8 +14,11 @@ export interface RelayProcessOptions {
   readonly fault?: Fault
   /** tells what the process holds, so many milliseconds apart, after collecting garbage where `--expose-gc` allows it */
   readonly sampleEveryMs?: number
-  /** tells what was published, and when by the machine's monotonic clock, which no process has for itself */
-  readonly tellsPublished?: boolean
+  /**
+   * tells of each entry when it is handed to the broker, what the broker answers, and when the store knows it, by the
+   * machine's monotonic clock, which no process has for itself
+   */
+  readonly tellsEntries?: boolean
 }
 
 /**
@@ -70,6 +73,30 @@ async function publishAllBut(
   })
 }
 
+/**
+ * Tells of every attempt before it begins, and of what the broker answered in time: what a killed process had in hand,
+ * and what nobody answered, is known by it. It does not go by what the relay makes of the answers.
+ */
+function telling(publisher: Publisher): Publisher {
+  return {
+    ...publisher,
+    async publish(entries, call) {
+      tell({ kind: 'tried', ids: entries.map(({ id }) => id) })
+      const outcomes = await publisher.publish(entries, call)
+      const idsOf = (isMeant: (outcome: PublishOutcome) => boolean): readonly string[] =>
+        entries.flatMap(({ id }, index) => (outcomes[index] && isMeant(outcomes[index]) ? [id] : []))
+      tell({
+        kind: 'answered',
+        stored: call.signal.aborted ? [] : idsOf(({ status }) => status === 'published'),
+        dropped: idsOf((outcome) => outcome.status === 'published' && outcome.duplicate === true),
+        // by this attempt nothing of them is in the broker
+        kept: idsOf(({ status }) => status === 'notSent' || status === 'fenced'),
+      })
+      return outcomes
+    },
+  }
+}
+
 const tell = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
 
 function tellWhatIsHeld(): void {
@@ -90,13 +117,14 @@ tell({ kind: 'began', by: 'relay', clock: Date.now() })
 
 const application = await openStore(options.store)
 const broker = await openPublisher(options.broker)
+const faulted = faulty(broker.publisher, options.fault)
 const relay = createRelay({
   ...options.relay,
   store: application.outbox,
-  publisher: faulty(broker.publisher, options.fault),
+  publisher: options.tellsEntries ? telling(faulted) : faulted,
   on: {
     published({ entries }) {
-      if (options.tellsPublished) tell({ kind: 'published', ids: entries.map(({ id }) => id), atMs: machineMs() })
+      if (options.tellsEntries) tell({ kind: 'published', ids: entries.map(({ id }) => id), atMs: machineMs() })
     },
     partitions: ({ held }) => tell({ kind: 'partitions', held: held.length, partitions: held, atMs: machineMs() }),
     dead: ({ entry, reason }) => tell({ kind: 'dead', id: entry.id, reason }),

@@ -29,8 +29,8 @@ const matrix = new Map<string, Map<BrokerKind, string>>()
 
 /** Judges what arrived, and notes it for the table below. */
 function judge(store: string, broker: BrokerKind, found: Findings): void {
-  const { lost, leaked, outOfOrder, repeats } = found
-  const isGood = lost.length + leaked.length + outOfOrder.length === 0
+  const { lost, leaked, outOfOrder, altered, repeats } = found
+  const isGood = [lost, leaked, outOfOrder, altered].every(({ length }) => length === 0)
   const row = matrix.get(store) ?? new Map<BrokerKind, string>()
   matrix.set(store, row.set(broker, isGood ? `${turns * entriesPerTurn} ok, ${repeats.length} repeats` : 'BROKEN'))
   // a file drops no repeats: after a kill there may be some

@@ -1,4 +1,3 @@
-import { event } from '@outbox/core'
 import { carryCounters } from '@outbox/example-moving/carry-counters'
 import { describeWith, spawnNode, waitFor } from '@outbox/services'
 import Database from 'better-sqlite3'
@@ -9,6 +8,7 @@ import { expect, test } from 'vitest'
 import type { Application } from '../src/application.ts'
 import { type BrokerAddress, readStream } from '../src/brokers.ts'
 import { clean, type Findings, findings } from '../src/check.ts'
+import { eventWriter } from '../src/content.ts'
 import { places } from '../src/places.ts'
 import { type StoreName, stores } from '../src/stores.ts'
 import { brisk, brokerAddress, isDrained, ofKind, programOf } from '../src/system.ts'
@@ -64,14 +64,13 @@ class Writers implements AsyncDisposable {
   constructor(target: Application) {
     this.#target = target
     this.#mayWrite.resolve()
-    this.#done = Promise.all(Array.from({ length: 4 }, () => this.#write()))
+    this.#done = Promise.all(Array.from({ length: 4 }, () => this.#write(eventWriter())))
   }
 
-  async #write(): Promise<void> {
+  async #write(change: ReturnType<typeof eventWriter>): Promise<void> {
     while (!this.#isOver) {
       await this.#mayWrite.promise
-      const change = event('order.changed', { aggregateId: `order-${this.count++ % 10}`, payload: {} })
-      const writing = this.#target.commit(change)
+      const writing = this.#target.commit(change(`order-${this.count++ % 10}`))
       this.#underWay.add(writing)
       await writing
       this.#underWay.delete(writing)
@@ -139,10 +138,10 @@ describeWith(['postgres', 'redis'], 'moving from SQLite to PostgreSQL', () => {
   }, async () => {
     await using move = await prepareMove()
     const { from, to } = move
-    const change = event('order.changed', { aggregateId: 'order-1', payload: {} })
-    await from.application.commit(change)
+    const change = eventWriter()
+    await from.application.commit(change('order-1'))
     await carry(from, to)
-    await to.application.commit(change)
+    await to.application.commit(change('order-1'))
     to.startRelay()
     await waitFor(() => isDrained(to.application), { what: 'the new store to be drained first' })
     from.startRelay()
@@ -153,11 +152,11 @@ describeWith(['postgres', 'redis'], 'moving from SQLite to PostgreSQL', () => {
   test('without the counters, the audit finds the order broken', { timeout: 300_000 }, async () => {
     await using move = await prepareMove()
     const { from, to } = move
-    const change = event('order.changed', { aggregateId: 'order-1', payload: {} })
-    await from.application.commit(change)
+    const change = eventWriter()
+    await from.application.commit(change('order-1'))
     from.startRelay()
     await waitFor(() => isDrained(from.application), { what: 'the old store to be drained' })
-    await to.application.commit(change)
+    await to.application.commit(change('order-1'))
     to.startRelay()
     await waitFor(() => isDrained(to.application), { what: 'the new store to be drained' })
     expect((await move.audit()).outOfOrder).toHaveLength(1)

@@ -1,13 +1,13 @@
-import { event } from '@outbox/core'
 import { describeWith, waitFor } from '@outbox/services'
 import { describe, expect, test } from 'vitest'
 import { readStream } from '../src/brokers.ts'
 import { clean, findings } from '../src/check.ts'
+import { eventWriter } from '../src/content.ts'
 import { storeNames, stores } from '../src/stores.ts'
 import { brisk, createSystem, isDrained, ofKind } from '../src/system.ts'
 
-const change = (aggregateId: string) => event('order.changed', { aggregateId, payload: {} })
-const poison = event('order.poisoned', { aggregateId: 'bad', payload: {} })
+const change = eventWriter()
+const poison = eventWriter()('bad', 'order.poisoned')
 const retry = { maxAttempts: 3, minDelayMs: 5, maxDelayMs: 20 }
 const refuse = { kind: 'refuse', eventType: poison.type } as const
 
@@ -79,7 +79,7 @@ for (const store of storeNames) {
       expect(letter).toMatchObject({ entry: { id: receipts[250]?.id }, reason: expect.stringContaining('crash') })
       const { lost, ...rest } = findings(await shop.committed(), await readStream(broker))
       expect(lost).toEqual([receipts[250]?.id])
-      expect(rest).toMatchObject({ leaked: [], outOfOrder: [] })
+      expect(rest).toMatchObject({ leaked: [], outOfOrder: [], altered: [] })
     })
   })
 }

@@ -1,15 +1,13 @@
-import { event } from '@outbox/core'
 import { describeWith, waitFor } from '@outbox/services'
 import { expect, test } from 'vitest'
 import { forgetSeenIds, readStream } from '../src/brokers.ts'
 import { clean, findings } from '../src/check.ts'
+import { eventWriter } from '../src/content.ts'
 import { brokersForFaults, storeNames, stores } from '../src/stores.ts'
 import { createSystem, isDrained, ofKind } from '../src/system.ts'
 
-const changes = (count: number) =>
-  Array.from({ length: count }, (_, turn) =>
-    event('order.changed', { aggregateId: `order-${turn % 40}`, payload: { turn } }),
-  )
+const change = eventWriter()
+const changes = (count: number) => Array.from({ length: count }, (_, turn) => change(`order-${turn % 40}`))
 
 for (const store of storeNames) {
   const { title, needs } = stores[store]
