@@ -1,4 +1,5 @@
 import type { ReceivedEntry } from '@outbox/core/wire'
+import { ContentCheck } from '@outbox/end-to-end/content'
 
 /** What the broker holds, held against what the application has committed. */
 export interface Audit {
@@ -6,6 +7,8 @@ export interface Audit {
   readonly lost: readonly string[]
   readonly leaked: readonly string[]
   readonly outOfOrder: readonly string[]
+  /** have the content of others; not there in runs that did not look */
+  readonly altered?: readonly string[]
   readonly dead: number
   readonly repeats: Repeats
 }
@@ -37,8 +40,12 @@ export function audit(
   const highestEpoch = new Map<string, number>()
   const leaked: string[] = []
   const outOfOrder: string[] = []
+  const contents = new ContentCheck()
+  const altered = new Set<string>()
   const repeats: Repeats = { stepBack: 0, echo: 0, unanswered: 0 }
-  for (const { id, aggregateType, aggregateId, sequence, epoch } of stream) {
+  for (const entry of stream) {
+    const { id, aggregateType, aggregateId, sequence, epoch } = entry
+    if (!contents.isOwn(entry)) altered.add(id)
     const aggregate = `${aggregateType} ${aggregateId}`
     const newest = Math.max(epoch, highestEpoch.get(aggregate) ?? 0)
     highestEpoch.set(aggregate, newest)
@@ -54,14 +61,16 @@ export function audit(
       if (!excused.has(id)) leaked.push(id)
       continue
     }
-    if (sequence <= (highestSequence.get(aggregate) ?? 0)) outOfOrder.push(id)
-    else highestSequence.set(aggregate, sequence)
+    const isInOrder = contents.ascends(entry) && sequence > (highestSequence.get(aggregate) ?? 0)
+    if (isInOrder) highestSequence.set(aggregate, sequence)
+    else outOfOrder.push(id)
   }
   return {
     entries: expected.size,
     lost: [...expected].filter((id) => !firstEpoch.has(id) && !dead.has(id)),
     leaked,
     outOfOrder,
+    altered: [...altered],
     dead: dead.size,
     repeats,
   }

@@ -50,10 +50,7 @@ export class Fleet {
 
   /** One of those that are wanted, by chance. */
   any(): NodeChild {
-    const { wanted } = this
-    const child = wanted[randomInt(Math.max(1, wanted.length))]
-    if (!child) throw new Error(`there is no ${this.#kind}`)
-    return child
+    return oneOf(this.wanted, this.#kind)
   }
 
   add(): void {
@@ -96,6 +93,13 @@ export class Fleet {
       place.child = this.#start(index)
     }
   }
+}
+
+/** One of these, by chance. */
+export function oneOf(children: readonly NodeChild[], kind: string): NodeChild {
+  const child = children[randomInt(Math.max(1, children.length))]
+  if (!child) throw new Error(`there is no ${kind}`)
+  return child
 }
 
 function deathOf(child: NodeChild, end: ChildExit): Death {

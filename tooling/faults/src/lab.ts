@@ -17,10 +17,10 @@ import {
   waitFor,
 } from '@outbox/services'
 import { type DatabaseServer, startDatabase } from './databases.ts'
-import { type Death, Fleet } from './fleet.ts'
+import { type Death, Fleet, oneOf } from './fleet.ts'
 import type { LoadProcessOptions } from './load-process.ts'
 import { whenThere } from './notes.ts'
-import { heldAgainAt, isAtWork, type Message, publishedAt, toldBy } from './told.ts'
+import { hasPublished, heldAgainAt, isAtWork, type Message, publishedAt, toldBy } from './told.ts'
 
 /** Short times, so that many faults fit into a run. What a relay that died leaves behind is taken over within the first two. */
 export const timing = Object.freeze({
@@ -139,6 +139,11 @@ export class Lab implements AsyncDisposable {
     }
   }
 
+  /** all relays that there have ever been */
+  get everyRelay(): readonly NodeChild[] {
+    return this.#relays.everybody
+  }
+
   get relays(): readonly NodeChild[] {
     return this.#relays.wanted
   }
@@ -147,8 +152,16 @@ export class Lab implements AsyncDisposable {
     return this.#producers.wanted
   }
 
-  aRelay(): NodeChild {
-    return this.#relays.any()
+  /** One by chance of those that have published something: what happens to it strikes it at its work. */
+  async aRelay(): Promise<NodeChild> {
+    const atWork = await waitFor(
+      () => {
+        const those = this.relays.filter(hasPublished)
+        return those.length > 0 && those
+      },
+      { what: 'a relay to publish', timeoutMs: 60_000 },
+    )
+    return oneOf(atWork, 'relay')
   }
 
   aProducer(): NodeChild {
@@ -243,7 +256,7 @@ export class Lab implements AsyncDisposable {
       store: this.#address,
       broker,
       relay: this.times,
-      tellsPublished: true,
+      tellsEntries: true,
       ...(fault && { fault }),
     }
     return spawnNode(this.#programs.relay, [JSON.stringify(options)], {

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { event, OutboxError } from '@outbox/core'
+import { OutboxError } from '@outbox/core'
+import { eventWriter } from '@outbox/end-to-end/content'
 import { openStore, type StoreAddress } from '@outbox/end-to-end/stores'
 
 /** What a producer process is told, as JSON in its first argument. */
@@ -22,12 +23,12 @@ process.once('SIGTERM', () => {
 process.stdin.once('end', () => process.exit(1)).resume() // whoever started it is gone
 
 const anAggregate = (): string => `order-${Math.floor(Math.random() * options.aggregates)}`
-const change = () => event('order.changed', { aggregateId: anAggregate(), payload: { note: 'x'.repeat(200) } })
+const write = eventWriter()
+const change = () => write(anAggregate(), 'order.changed', { note: 'x'.repeat(200) })
 
 if (options.special) {
   const { type, payloadBytes } = options.special
-  const payload = { note: 'x'.repeat(payloadBytes) }
-  await application.commit(event(type, { aggregateType: 'order', aggregateId: anAggregate(), payload }))
+  await application.commit(write(anAggregate(), type, { note: 'x'.repeat(payloadBytes) }))
 }
 let next = performance.now()
 while (!isOver) {

@@ -46,9 +46,7 @@ const minutes = Number(values.minutes)
 const file = values.resume ?? values.json
 const before = values.resume === undefined ? [] : await readResults(values.resume)
 const possible = casesOf(values).filter(({ fault: { isPossible = true } }) => isPossible)
-const impossible = faults.filter(
-  ({ name, isPossible = true }) => !isPossible && (values.fault?.includes(name) ?? true),
-)
+const impossible = faults.filter(({ name, isPossible = true }) => !isPossible && (values.fault?.includes(name) ?? true))
 const wanted = values.slice ? sliceOf(possible) : possible
 if (wanted.length === 0 || positionals.length > 0 || !Number.isSafeInteger(rounds) || rounds < 1 || !(minutes > 0)) {
   process.stderr.write(`nothing to do\n${usage}\n`)

@@ -1,14 +1,12 @@
 import { cpus, release, totalmem, type } from 'node:os'
-import type { ReceivedEntry } from '@outbox/core/wire'
 import type { BrokerKind } from '@outbox/end-to-end/brokers'
 import { readStream } from '@outbox/end-to-end/brokers'
 import type { StoreName } from '@outbox/end-to-end/stores'
-import type { RelayStats } from '@outbox/relay'
 import { type Audit, audit } from './audit.ts'
 import type { Fault } from './faults.ts'
-import type { Death } from './fleet.ts'
 import { Lab } from './lab.ts'
 import { Notes } from './notes.ts'
+import { isOfDriver, slowestStopMs, sumOf, wrongIn } from './wrong.ts'
 
 /** One row of the table. */
 export interface Result extends Audit {
@@ -68,7 +66,7 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
   const letters = await lab.shop.outbox.deadLetters.list({ limit: 1_000 })
   const stream = [...lab.lostByBroker, ...(await readStream(lab.stream))]
   const found = audit(committed, stream, new Set(letters.map(({ entry }) => entry.id)), notes.excused)
-  const dropped = sumOf(lab, 'duplicates')
+  const dropped = sumOf(lab.everyRelay, 'duplicates')
   const { recoveriesMs, takeOversMs, catchUpsMs } = notes
   const { leaseMs, pollIntervalMs } = lab.times
   const isInTime = (ms: number): boolean => ms <= leaseMs + pollIntervalMs
@@ -95,10 +93,10 @@ export async function runFault(store: StoreName, publisher: BrokerKind, fault: F
     worstTakeOverMs: Math.max(0, ...takeOversMs),
     medianCatchUpMs: medianOf(catchUpsMs),
     worstCatchUpMs: Math.max(0, ...catchUpsMs),
-    slowestStopMs: slowestStopMs(lab),
+    slowestStopMs: slowestStopMs(lab.everyRelay),
     seconds: (performance.now() - began) / 1_000,
     driverDeaths: lab.deaths.filter((death) => isOfDriver(store, death)).length,
-    wrong: wrongIn({ found, dropped, fault, lab, stream, kills: notes.kills }),
+    wrong: wrongIn({ found, dropped, fault, lab, relays: lab.everyRelay, stream, excused: notes.excused }),
   }
 }
 
@@ -132,82 +130,8 @@ function medianOf(times: readonly number[]): number {
   return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0
 }
 
-/** Over all relays that ended in an orderly way. */
-function sumOf(lab: Lab, counter: 'duplicates' | 'settlesRefused'): number {
-  // as: written by `relay-process.ts`
-  const all = lab.told('stopped').map(({ stats }) => stats as RelayStats)
-  return all.reduce((sum, stats) => sum + stats[counter], 0)
-}
-
 function machine(): string {
   const [processor] = cpus()
   const gigabytes = (totalmem() / 1e9).toFixed(0)
   return `${cpus().length} × ${processor?.model.trim() ?? 'processor'}, ${gigabytes} GB, ${type()} ${release()}, Node ${process.versions.node}`
-}
-
-/** A process that is slow to hear of its own timer is not a relay that misses its deadline. */
-const stopGraceMs = 1_000
-
-function slowestStopMs(lab: Lab): number {
-  return Math.max(0, ...lab.told('stopped').map(({ afterMs }) => Number(afterMs)))
-}
-
-interface Findings {
-  readonly found: Audit
-  readonly dropped: number
-  readonly fault: Fault
-  readonly lab: Lab
-  readonly stream: readonly ReceivedEntry[]
-  readonly kills: number
-}
-
-function wrongIn(findings: Findings): readonly string[] {
-  const { found, fault, lab, stream } = findings
-  const { lost, leaked, outOfOrder, dead } = found
-  const errors = lab.told('error')
-  const stopMs = slowestStopMs(lab)
-  const deadLetters = fault.deadLetters ?? 0
-  const refusals = lab.told('retry').filter(({ isRefusal, error }) => isRefusal === true && !isUnanswered(error))
-  const deaths = lab.deaths.filter(
-    (death) => !(fault.isDeadly && death.end.signal === 'SIGKILL') && !isOfDriver(lab.options.store, death),
-  )
-  return [
-    lost.length > 0 && `${lost.length} lost: ${lost.slice(0, 3).join(', ')}`,
-    leaked.length > 0 && `${leaked.length} leaked: ${leaked.slice(0, 3).join(', ')}`,
-    outOfOrder.length > 0 && `${outOfOrder.length} out of order: ${outOfOrder.slice(0, 3).join(', ')}`,
-    dead !== deadLetters && `${dead} dead letters instead of ${deadLetters}`,
-    deadLetters === 0 &&
-      refusals.length > 0 &&
-      `${refusals.length} attempts counted, though the broker refused nothing: ${JSON.stringify(refusals[0])}`,
-    deaths[0] && `${deaths.length} processes ended by themselves (${JSON.stringify(deaths[0])})`,
-    stopMs > lab.times.drainMs + stopGraceMs && `a relay took ${Math.round(stopMs)} ms to end`,
-    errors.length > 0 && `a relay told of a defect: ${JSON.stringify(errors[0])}`,
-    fault.struck?.(lab, stream) === false && 'nothing shows that the fault struck',
-    ...repeatsIn(findings),
-  ].filter((text): text is string => typeof text === 'string')
-}
-
-/** postgres.js throws where nobody can catch it, when its server dies while it writes. */
-function isOfDriver(store: StoreName, { said }: Death): boolean {
-  return store === 'postgres-js' && /Cannot read properties of null \(reading 'write'\)/.test(said)
-}
-
-/** A publish that nobody answered, of a broker that answers otherwise, counts as an attempt: a slow machine has such. */
-function isUnanswered(error: unknown): boolean {
-  return /before the broker answered|got no answer/.test(String(error))
-}
-
-/** What relays tell of, whenever an entry may have to be published again. */
-const causes = ['leasesLost', 'settleRefused', 'storeDown', 'destinationDown', 'retry']
-
-function repeatsIn({ found: { repeats }, dropped, fault, lab, kills }: Findings): readonly (string | false)[] {
-  const stored = repeats.echo + repeats.stepBack + repeats.unanswered
-  const hasCause = kills > 0 || fault.isDeadly === true || causes.some((kind) => lab.told(kind).length > 0)
-  const refused = sumOf(lab, 'settlesRefused')
-  return [
-    stored + dropped > 0 && !hasCause && `${stored} repeats stored and ${dropped} dropped, without a cause`,
-    fault.isClean === true &&
-      stored + dropped + refused > 0 &&
-      `${stored} repeats stored, ${dropped} dropped and ${refused} settles refused, though nothing broke`,
-  ]
 }

@@ -7,6 +7,9 @@ import type { NodeChild } from '@outbox/services'
 
 export type Message = Readonly<Record<string, unknown>>
 
+/** Whoever tells something. */
+export type Teller = Pick<NodeChild, 'messages'>
+
 /** What a relay process tells of its leases. */
 interface PartitionsNote {
   readonly partitions: readonly number[]
@@ -20,7 +23,7 @@ interface PublishedNote {
 }
 
 /** Everything of one kind that these have told. */
-export function toldBy(children: readonly NodeChild[], kind: string): readonly Message[] {
+export function toldBy(children: readonly Teller[], kind: string): readonly Message[] {
   return children.flatMap(({ messages }) =>
     messages.filter((message): message is Message => isRecord(message) && message['kind'] === kind),
   )
@@ -29,6 +32,11 @@ export function toldBy(children: readonly NodeChild[], kind: string): readonly M
 /** Whether a relay has passed its checks, and holds partitions or has held some. */
 export function isAtWork(relay: NodeChild): boolean {
   return toldBy([relay], 'partitions').length > 0
+}
+
+/** Whether a relay has published something that the store knows of. */
+export function hasPublished(relay: NodeChild): boolean {
+  return toldBy([relay], 'published').length > 0
 }
 
 /** When every partition was, or had been since `from`, one of these relays', by the machine's clock; undefined: not yet. */

@@ -5,6 +5,7 @@ import { audit } from '../src/audit.ts'
 const none: ReadonlySet<string> = new Set()
 
 function message(id: string, sequence: number, epoch = 1): ReceivedEntry {
+  const payload = { id, aggregateId: '7', writer: 'producer', count: sequence }
   return {
     id,
     sequence,
@@ -14,14 +15,14 @@ function message(id: string, sequence: number, epoch = 1): ReceivedEntry {
     aggregateId: '7',
     occurredAt: new Date(0),
     headers: {},
-    payload: {},
-    payloadText: '{}',
+    payload,
+    payloadText: JSON.stringify(payload),
   }
 }
 
 it('finds nothing where nothing is wrong', () => {
   const found = audit(['a', 'b'], [message('a', 1), message('b', 2)], none)
-  expect(found).toMatchObject({ entries: 2, lost: [], leaked: [], outOfOrder: [], dead: 0 })
+  expect(found).toMatchObject({ entries: 2, lost: [], leaked: [], outOfOrder: [], altered: [], dead: 0 })
 })
 
 it('finds what was lost, what leaked and what overtook', () => {
@@ -39,4 +40,18 @@ it('tells repeats apart by their epochs', () => {
   const { repeats, outOfOrder } = audit(['a', 'b'], stream, none)
   expect(repeats).toEqual({ unanswered: 1, stepBack: 1, echo: 1 })
   expect(outOfOrder).toEqual([])
+})
+
+it('finds the content of another, and of nobody', () => {
+  const { payload } = message('b', 2)
+  const stream = [message('a', 1), { ...message('c', 2), payload }, { ...message('b', 3), payload: {} }]
+  expect(audit(['a', 'b', 'c'], stream, none).altered).toEqual(['c', 'b'])
+})
+
+it('goes by what the producer counted, whatever sequences the messages claim', () => {
+  const stream = [
+    { ...message('b', 2), sequence: 1 },
+    { ...message('a', 1), sequence: 2 },
+  ]
+  expect(audit(['a', 'b'], stream, none).outOfOrder).toEqual(['a'])
 })

@@ -121,7 +121,7 @@ export const brokerFaults: readonly Fault[] = [
     what: 'one payload is larger than the broker takes',
     suits: (_store, publisher) => publisher === 'nats',
     because: 'it takes 512 MB',
-    lab: () => ({ special: { type: 'order.large', payloadBytes: 1_048_400 } }),
+    lab: () => ({ special: { type: 'order.large', payloadBytes: 1_048_200 } }),
     deadLetters: 1,
     inflict: (lab, notes) => notes.recovery(lab),
   },

@@ -47,7 +47,7 @@ export const clockFaults: readonly Fault[] = [
       for (let round = 0; round < rounds; round++) {
         setJumping(offsetOf(round))
         await wait(500)
-        await notes.kill(lab, lab.aRelay())
+        await notes.kill(lab, await lab.aRelay())
         await notes.recovery(lab)
       }
     },
@@ -69,7 +69,7 @@ export const clockFaults: readonly Fault[] = [
         setJumping(offset)
         const what = `the database's clock to jump to ${offset} s`
         await waitFor(async () => Math.abs((await databaseAheadMs(lab)) - Number(offset) * 1_000) < 60_000, { what })
-        await notes.kill(lab, lab.aRelay())
+        await notes.kill(lab, await lab.aRelay())
         await notes.recoveryAsRead(lab)
       }
     },

@@ -11,7 +11,7 @@ export const processFaults: readonly Fault[] = [
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < 2 * rounds; round++) {
         await wait(200 + 600 * Math.random())
-        await notes.kill(lab, lab.aRelay())
+        await notes.kill(lab, await lab.aRelay())
         await notes.recovery(lab)
       }
     },
@@ -23,7 +23,7 @@ export const processFaults: readonly Fault[] = [
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
         await wait(500 + 1_000 * Math.random())
-        await notes.kill(lab, lab.aRelay())
+        await notes.kill(lab, await lab.aRelay())
         await notes.recovery(lab)
       }
     },
@@ -34,7 +34,7 @@ export const processFaults: readonly Fault[] = [
     struck: tells('leasesLost'),
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
-        const relay = lab.aRelay()
+        const relay = await lab.aRelay()
         relay.pause()
         await wait(2 * timing.leaseMs)
         relay.continue()
