@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { chartOf, growthPerHour, pageOf } from './page.ts'
+import { growthPerHour } from './growth.ts'
+import { chartOf, pageOf } from './page.ts'
 import { soak } from './soak.ts'
 
 const usage = `pnpm soak [--minutes N] [--store postgres|sqlite] [--publisher redis|nats] [--entries-per-second N] [--out FOLDER]

@@ -1,24 +1,8 @@
 import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { chart } from './chart.ts'
-import { type Measured, pointsOf, type Sample, slopeOf } from './sample.ts'
+import { growthPerHour, MB, mostGrowthPerHour, settledFromMs } from './growth.ts'
+import { type Measured, pointsOf } from './sample.ts'
 import type { SoakResult } from './soak.ts'
-
-const MB = 1_000_000
-/** what a process needs to have everything loaded, compiled and cached */
-const warmUpMs = 180_000
-
-/** Where the judgement of memory begins: after the warm-up, or half-way through a run that is too short for one. */
-function settledFromMs(samples: readonly Sample[]): number {
-  const lastMs = samples.at(-1)?.atMs ?? 0
-  return lastMs >= warmUpMs + 60_000 ? warmUpMs : lastMs / 2
-}
-
-/** Megabytes an hour, by least squares; undefined for too few samples. */
-export function growthPerHour(samples: readonly Sample[], what: Measured): number | undefined {
-  const fromMs = settledFromMs(samples)
-  const slope = slopeOf(pointsOf(samples, what).filter(([atMs]) => atMs >= fromMs))
-  return slope === undefined ? undefined : (slope * 3_600_000) / MB
-}
 
 export function chartOf({ samples, marks, options }: SoakResult): string {
   const line = (name: string, color: string, what: Measured, unit: number) => ({
@@ -87,7 +71,7 @@ ${tableOf(rows)}
 
 The processes run compiled, with drizzle-orm bundled. Where a broker drops repeats, the stream shows none.
 
-Garbage is collected before each sample, ${seconds(options.sampleEveryMs)} apart, so the figures are what the process holds. The slopes are straight lines by least squares. The shorter the run, the less a slope means: a cache that fills, or a page that the system has not taken back, weighs a lot when minutes are stretched to an hour. PostgreSQL's table grows until vacuum keeps pace with the purge, which takes longer than a short run.
+Garbage is collected before each sample, ${seconds(options.sampleEveryMs)} apart, so the figures are what the process holds. The slopes are straight lines by least squares. The shorter the run, the less a slope means: a cache that fills, or a page that the system has not taken back, weighs a lot when minutes are stretched to an hour. A run that is longer than its warm-up is wrong where the relay's RSS grows by more than ${mostGrowthPerHour} MB an hour, ten times what such a page has shown, and by more than stretched noise. PostgreSQL's table grows until vacuum keeps pace with the purge, which takes longer than a short run.
 `
 }
 

@@ -6,7 +6,9 @@ import { programOf } from '@outbox/end-to-end/system'
 import { type Audit, audit } from '@outbox/faults/audit'
 import { Lab, timing } from '@outbox/faults/lab'
 import { Notes } from '@outbox/faults/notes'
+import { sumOf, wrongIn } from '@outbox/faults/wrong'
 import { type NodeChild, spawnNode } from '@outbox/services'
+import { outgrown } from './growth.ts'
 import type { Sample } from './sample.ts'
 import { inflictOne } from './troubles.ts'
 import { look } from './watch.ts'
@@ -66,7 +68,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const troubling = async (): Promise<void> => {
     for (await wait(options.calmMs); !isOver(); await wait(options.calmMs)) {
       const atMs = since()
-      marks.push({ atMs, name: await inflictOne(lab) })
+      marks.push({ atMs, name: await inflictOne(lab, notes) })
       await notes.recovery(lab)
     }
   }
@@ -78,7 +80,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   await lab.stopRelays()
   const committed = await lab.shop.committed()
   const letters = await lab.shop.outbox.deadLetters.list({ limit: 1_000 })
-  const found = audit(committed, await readStream(lab.stream), new Set(letters.map(({ entry }) => entry.id)))
+  const stream = await readStream(lab.stream)
+  const found = audit(committed, stream, new Set(letters.map(({ entry }) => entry.id)))
+  const relays = [...lab.everyRelay, steady]
   const recoveries = notes.recoveriesMs.toSorted((a, b) => a - b)
   const { database, broker } = lab
   return {
@@ -93,12 +97,10 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       ({ title, version }) => `${title} ${version}`,
     ),
     faults: [
-      ...wrongIn(found),
-      ...[...lab.told('error'), ...steady.messages.filter(isDefect)].map(
-        (message) => `a relay told of a defect: ${JSON.stringify(message)}`,
-      ),
+      ...wrongIn({ found, dropped: sumOf(relays, 'duplicates'), fault: {}, lab, relays, stream, excused: new Set() }),
       ...(end.code === 0 ? [] : [`the untouched relay ended with ${end.code ?? end.signal}:\n${steady.output()}`]),
       ...(purged === 0 ? ['nothing was purged'] : []),
+      ...outgrown(samples),
     ],
   }
 }
@@ -109,6 +111,7 @@ async function startSteadyRelay(lab: Lab, { sampleEveryMs }: SoakOptions): Promi
     store: { kind: lab.options.store, url: databaseProxy?.through(database.url) ?? database.url },
     broker: { ...stream, url: brokerProxy.through(stream.url) },
     relay: timing,
+    tellsEntries: true,
     sampleEveryMs,
   }
   return spawnNode(await programOf('relay'), [JSON.stringify(options)], { nodeArguments: ['--expose-gc'] })
@@ -126,18 +129,4 @@ async function purging({ shop }: Lab, keepMs: number, isOver: () => boolean): Pr
     await wait(1_000)
   }
   return purged
-}
-
-function isDefect(message: unknown): boolean {
-  return typeof message === 'object' && message !== null && 'kind' in message && message.kind === 'error'
-}
-
-function wrongIn({ lost, leaked, outOfOrder, dead }: Audit): readonly string[] {
-  const found = { lost, leaked, 'out of order': outOfOrder }
-  return [
-    ...Object.entries(found).flatMap(([name, ids]) =>
-      ids.length === 0 ? [] : [`${ids.length} ${name}: ${ids.slice(0, 3).join(', ')}`],
-    ),
-    ...(dead === 0 ? [] : [`${dead} dead letters`]),
-  ]
 }

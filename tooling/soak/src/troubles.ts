@@ -1,25 +1,26 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Lab, timing } from '@outbox/faults/lab'
+import type { Notes } from '@outbox/faults/notes'
 import { waitFor } from '@outbox/services'
 
 /** One thing that goes wrong in a production some day. */
 interface Trouble {
   readonly name: string
   readonly suits: (lab: Lab) => boolean
-  readonly inflict: (lab: Lab) => Promise<void>
+  readonly inflict: (lab: Lab, notes: Notes) => Promise<void>
 }
 
 const always = (): boolean => true
 const hasServer = ({ database }: Lab): boolean => database.server !== undefined
 
 const troubles: readonly Trouble[] = [
-  { name: 'relay SIGKILL', suits: always, inflict: async (lab) => void (await lab.kill(lab.aRelay())) },
+  { name: 'relay SIGKILL', suits: always, inflict: async (lab, notes) => notes.kill(lab, await lab.aRelay()) },
   {
     name: 'relay SIGSTOP',
     suits: always,
     async inflict(lab) {
-      const relay = lab.aRelay()
+      const relay = await lab.aRelay()
       relay.pause()
       await wait(2 * timing.leaseMs)
       relay.continue()
@@ -35,14 +36,14 @@ const troubles: readonly Trouble[] = [
       await lab.removeRelay()
     },
   },
-  { name: 'producer SIGKILL', suits: always, inflict: async (lab) => void (await lab.kill(lab.aProducer())) },
+  { name: 'producer SIGKILL', suits: always, inflict: (lab, notes) => notes.kill(lab, lab.aProducer()) },
   { name: 'broker restart', suits: always, inflict: (lab) => lab.broker.restart() },
   {
     name: 'broker SIGKILL',
     suits: always,
-    async inflict({ broker }) {
-      await broker.kill()
-      await broker.restart()
+    async inflict(lab, notes) {
+      await notes.kill(lab, lab.broker)
+      await lab.broker.restart()
     },
   },
   { name: 'broker connections cut', suits: always, inflict: async ({ brokerProxy }) => brokerProxy.reset() },
@@ -50,9 +51,11 @@ const troubles: readonly Trouble[] = [
   {
     name: 'database SIGKILL',
     suits: hasServer,
-    async inflict({ database }) {
-      await database.server?.kill()
-      await database.server?.restart()
+    async inflict(lab, notes) {
+      const { server } = lab.database
+      if (!server) throw new Error('this store has no server')
+      await notes.kill(lab, server)
+      await server.restart()
     },
   },
   {
@@ -63,10 +66,10 @@ const troubles: readonly Trouble[] = [
 ]
 
 /** Inflicts one of them, by chance. @returns its name */
-export async function inflictOne(lab: Lab): Promise<string> {
+export async function inflictOne(lab: Lab, notes: Notes): Promise<string> {
   const possible = troubles.filter(({ suits }) => suits(lab))
   const trouble = possible[randomInt(possible.length)]
   if (trouble === undefined) throw new Error('nothing can go wrong here')
-  await trouble.inflict(lab)
+  await trouble.inflict(lab, notes)
   return trouble.name
 }

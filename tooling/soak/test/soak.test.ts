@@ -1,8 +1,9 @@
 import { describeWith } from '@outbox/services'
 import { describe, expect, it } from 'vitest'
 import { chart } from '../src/chart.ts'
+import { outgrown } from '../src/growth.ts'
 import { chartOf, pageOf } from '../src/page.ts'
-import { pointsOf, slopeOf } from '../src/sample.ts'
+import { pointsOf, type Sample, slopeOf } from '../src/sample.ts'
 import { soak } from '../src/soak.ts'
 
 describeWith([{ own: 'postgres' }, { own: 'redis' }], 'a soak, much shorter than one should be', () => {
@@ -59,6 +60,33 @@ describe('the slope', () => {
         [1, 2],
       ]),
     ).toBeUndefined()
+  })
+})
+
+describe('the memory of the untouched relay', () => {
+  const sample = (seconds: number, rssBytes: number | null): Sample => ({
+    ...{ atMs: seconds * 1_000, rssBytes, heapBytes: null, handles: null, lagMs: null, pending: null },
+    ...{ databaseConnections: 0, brokerConnections: 0, tableBytes: null },
+  })
+  /** samples of so many minutes, with so much growth after the warm-up */
+  const run = (minutes: number, megabytesAnHour: number): readonly Sample[] =>
+    Array.from({ length: minutes * 30 }, (_, index) => {
+      const seconds = index * 2
+      const noise = index % 2 === 0 ? 2e6 : -2e6
+      return sample(seconds, 100e6 + noise + (megabytesAnHour * 1e6 * seconds) / 3_600)
+    })
+
+  it('is wrong when it grows by more than it may', () => {
+    expect(outgrown(run(15, 24))).toEqual([])
+    expect(outgrown(run(15, 1_000))).toEqual(['RSS grew by 1000 MB an hour, more than 250'])
+  })
+  it('may vary in a run that is hardly longer than its warm-up, and in one that is shorter', () => {
+    expect(outgrown(run(5, 300))).toEqual([])
+    expect(outgrown(run(5, 60_000))).toHaveLength(1)
+    expect(outgrown(run(3, 60_000))).toEqual([])
+  })
+  it('is wrong when nobody knows it', () => {
+    expect(outgrown(run(15, 0).map(({ atMs }) => sample(atMs / 1_000, null)))).toHaveLength(1)
   })
 })
 
