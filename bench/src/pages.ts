@@ -44,7 +44,8 @@ function missingPart(titles: readonly string[]): readonly string[] {
 
 /** What was measured with fewer rows than the goal names says so beside its verdict. */
 function goalPart(results: Results): string {
-  const verdict = ({ isMet }: Goal): string => (isMet === undefined ? 'not measured' : isMet ? 'met' : '**not met**')
+  const verdict = ({ isMet, note = 'not measured' }: Goal): string =>
+    isMet === undefined ? note : isMet ? 'met' : '**not met**'
   const rows = Object.values(results).flatMap(({ goals, scale }) =>
     goals.map((goal) => [goal.goal, goal.measured, verdict(goal), String(scale)]),
   )

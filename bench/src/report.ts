@@ -60,7 +60,7 @@ export function printed(table: Table): string {
     .join('\n')
 }
 
-export function printedGoal({ goal, measured, isMet }: Goal): string {
+export function printedGoal({ goal, measured, isMet, note }: Goal): string {
   const verdict = isMet === undefined ? '-' : isMet ? 'met' : 'NOT MET'
-  return `${verdict.padEnd(8)} ${goal}: ${measured}`
+  return `${verdict.padEnd(8)} ${goal}: ${measured}${note === undefined ? '' : `, ${note}`}`
 }

@@ -77,22 +77,32 @@ async function drain(connection: Connection, lane: number): Promise<void> {
     // the publisher that does nothing
     await settle(
       connection,
+      mine,
       found.map((row) => row[0]),
     )
   }
 }
 
-/** Lanes meet in the index of what is pending: InnoDB gives one of two up now and then, which says it again. */
-async function settle(connection: Connection, ids: readonly unknown[]): Promise<void> {
+/**
+ * Holds the leases' rows, so that whoever takes them over waits, and marks by the primary key: a join with the leases in
+ * one statement costs MySQL two to seven times the CPU, whichever way it is written, and MariaDB no less.
+ *
+ * Lanes meet in the index of what is pending: InnoDB gives one of two up now and then, which says it again.
+ */
+async function settle(connection: Connection, mine: readonly number[], ids: readonly unknown[]): Promise<void> {
   for (;;) {
     try {
-      await connection.query(
-        `update outbox o join leases l on l.part = o.part set o.published = 1
-         where l.holder = 'me' and l.epoch = 1 and o.id in (?)`,
-        [ids],
+      await connection.query('start transaction')
+      const [held] = await connection.query<RowDataPacket[]>(
+        `select part from leases where part in (?) and holder = 'me' and epoch = 1 lock in share mode`,
+        [mine],
       )
+      if (held.length < mine.length) throw new Error('a lease is lost')
+      await connection.query('update outbox set published = 1 where id in (?)', [ids])
+      await connection.query('commit')
       return
     } catch (error) {
+      // InnoDB has rolled the transaction back
       if (!(error instanceof Error && 'code' in error && error.code === 'ER_LOCK_DEADLOCK')) throw error
     }
   }
