@@ -9,7 +9,7 @@ import {
 import { suspectAt } from '@outbox/core/adapter'
 import { now } from './content.ts'
 import { standingCondition } from './fence.ts'
-import { by, byKey } from './indexes.ts'
+import { by, byKey, inOrder } from './indexes.ts'
 import { layoutVersion } from './layout.ts'
 import { givenTable, hexOf, isStorable, numberList, textLiteral, whole } from './literals.ts'
 import type { Names } from './names.ts'
@@ -71,7 +71,8 @@ const pollWindow = 128
  * `LeasedSource.poll`: writes one row, then reads. What it reads is as old as the beat at most, so whoever is not among
  * the relays had left when it read.
  *
- * Plan: for each partition the front of the index of the scan, and that of the aggregates that are due.
+ * Plan: for each partition the front of the index of the scan, and that of the aggregates that are due. What is full is
+ * not looked through: it may hide what stands behind it, until a fetch has parked or deleted it.
  */
 export async function poll(session: Session, names: Names, request: Request<'poll'>): Promise<Poll> {
   const { entries, aggregates, relays, leases } = names
@@ -84,9 +85,16 @@ export async function poll(session: Session, names: Names, request: Request<'pol
     `${alias}.\`partition\` = l.\`partition\` and ${alias}.state = 'pending' and ${alias}.place = 'scanned'`
   const rowOf = (alias: string): string =>
     `a.aggregate_type = ${alias}.aggregate_type and a.aggregate_id = ${alias}.aggregate_id`
+  const dueRows = `a.\`partition\` = l.\`partition\` and a.blockers = 0 and a.waiting_until <= ${now}`
   const states = await session.read(
     `select l.\`partition\`, l.epoch, l.holder,
-  exists (
+  (select e.position from ${entries} e ${by(names, 'entries_scan')}
+    where ${scanned('e')}
+    order by e.\`partition\`, e.state, e.place, e.position limit 1 offset ${pollWindow}) is not null
+  or (select a.\`partition\` from ${aggregates} a ${by(names, 'aggregates_due')}
+    where ${dueRows}
+    order by a.\`partition\`, a.blockers, a.waiting_until limit 1 offset ${pollWindow}) is not null
+  or exists (
     select 1 from ${entries} e ${by(names, 'entries_scan')} left join ${aggregates} a ${byKey} on ${rowOf('e')}
     where ${scanned('e')} and a.aggregate_type is null)
   or exists (
@@ -95,13 +103,11 @@ export async function poll(session: Session, names: Names, request: Request<'pol
       and (a.aggregate_type is null or (a.blockers = 0 and a.waiting_until <= ${now})))
   or exists (
     select 1 from ${aggregates} a ${by(names, 'aggregates_due')}
-    where a.\`partition\` = l.\`partition\` and a.blockers = 0 and a.waiting_until <= ${now}
-      and exists (
-        select 1 from ${entries} e ${by(names, 'entries_order')} where ${rowOf('e')} and e.state = 'pending'))
-  -- a window full of entries may hide what stands behind it, until a fetch has parked those that wait
-  or (select e.position from ${entries} e ${by(names, 'entries_scan')}
-    where ${scanned('e')}
-    order by e.\`partition\`, e.state, e.place, e.position limit 1 offset ${pollWindow}) is not null as is_due
+    where ${dueRows}
+      -- MariaDB would answer an EXISTS here from a table of all that is pending, made anew for each partition
+      and (
+        select e.sequence from ${entries} e ${by(names, 'entries_order')} where ${rowOf('e')} and e.state = 'pending'
+        ${inOrder('e')}) is not null) as is_due
 from ${leases} l
 order by l.\`partition\``,
     request,

@@ -151,8 +151,8 @@ export interface Returning extends AggregateName {
 }
 
 /**
- * Plan: a range of the index of aggregates that are due for each partition. A row that never parked anything is not
- * asked whether it has.
+ * Plan: for each partition the front of a range of the index of aggregates that are due: as much as may be lent, however
+ * many there are. A row that never parked anything is not asked whether it has.
  */
 export async function returning(
   session: Session,
@@ -162,6 +162,13 @@ export async function returning(
 ): Promise<readonly Returning[]> {
   if (leases.length === 0) return []
   const { entries, aggregates } = names
+  const fronts = forEachPartition(
+    leases.map(({ partition }) => partition),
+    (partition) => `select \`partition\`, aggregate_type, aggregate_id, waiting_until, parkings
+      from ${aggregates} ${by(names, 'aggregates_due')}
+      where \`partition\` = ${partition} and blockers = 0 and waiting_until <= ${now}
+      order by waiting_until limit ${2 * windowFor(request, leases)}`,
+  )
   const pending = `from ${entries} e ${by(names, 'entries_order')}
         where e.aggregate_type = due.aggregate_type and e.aggregate_id = due.aggregate_id and e.state = 'pending'`
   const rows = await session.read(
@@ -169,13 +176,7 @@ export async function returning(
       timestampdiff(microsecond, '1970-01-01', due.waiting_until) as due_since,
       (select e.position ${pending} ${inOrder('e')}) as position,
       due.parkings > 0 and exists (select 1 ${pending} and e.place = 'parked') as has_parked
-    from (
-      select a.*, row_number() over (partition by a.\`partition\` order by a.waiting_until) as nth
-      from ${aggregates} a ${by(names, 'aggregates_due')}
-      where a.\`partition\` in ${numberList(leases.map(({ partition }) => partition))}
-        and a.blockers = 0 and a.waiting_until <= ${now}
-    ) due
-    where due.nth <= ${2 * windowFor(request, leases)}`,
+    from (${fronts}) due`,
     request,
   )
   return rows.map((row) => ({
