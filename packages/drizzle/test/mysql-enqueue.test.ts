@@ -210,6 +210,23 @@ for (const [title, server] of servers) {
       expect(await outbox.stats()).toMatchObject({ pending: 4 })
     })
 
+    test('a user whom the server lets lock nothing is told what was read', async () => {
+      const again = placed('a')
+      await own.db.transaction((tx) => outbox.enqueue(tx, again))
+      const receipts = await own.db.transaction((tx) => {
+        const execute = async (query: SQL) => {
+          const isLocking = dialect.sqlToQuery(query).sql.includes('lock in share mode')
+          // as MySQL before 8.0.22 says it to who may only read and insert
+          if (isLocking)
+            throw Object.assign(new Error('SELECT command denied to user'), { errno: 1142, sqlState: '42000' })
+          return tx.execute(query)
+        }
+        return outbox.enqueue(asTransaction({ execute }), [again, placed('b')])
+      })
+      expect(receipts).toMatchObject([{ duplicate: true }, { duplicate: false }])
+      expect(await outbox.stats()).toMatchObject({ pending: 2 })
+    })
+
     test('a transaction whose snapshot is older than a migration of the tables is told to run again', async () => {
       const attempt = own.db.transaction(
         async (tx) => {

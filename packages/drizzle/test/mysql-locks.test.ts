@@ -1,5 +1,5 @@
 import { type DueEntry, event, type Lease, type Settlement } from '@outbox/core'
-import { type MysqlOutbox, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
+import { asTransaction, type MysqlOutbox, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/mysql2'
 import { type Connection, createConnection } from 'mysql2/promise'
@@ -29,6 +29,7 @@ for (const [title, server] of servers) {
     let database: TestDatabase
     let own: Opened<TestDb>
     let outbox: MysqlOutbox
+    let done: DueEntry
     let due: readonly DueEntry[]
 
     beforeAll(async () => {
@@ -56,6 +57,7 @@ for (const [title, server] of servers) {
       const [first, second, ...others] = await outbox.fetch({ leases, limit: 100, limitPerAggregate: 9, maxBytes: 1e6 })
       if (!first || !second) expect.fail('nothing was lent')
       await settle(outbox, [published(first), blocking(second)])
+      done = first
       due = others
       expect(due).toHaveLength(5)
     })
@@ -63,9 +65,9 @@ for (const [title, server] of servers) {
     describe('a transaction of a producer that stays open', () => {
       test.each(calls)('holds up no %s', async (_, call) => {
         await own.db.transaction(async (tx) => {
-          // aggregates that have entries already, and new ones; an entry that is there already
-          const again = { ...placed('1'), id: due[0]?.id ?? '' }
-          await outbox.enqueue(tx, [...due.map(({ aggregateId }) => placed(aggregateId)), placed('new'), again])
+          // aggregates that have entries already, and new ones; entries that are there already
+          const again = [...due, done].map(({ id }) => ({ ...placed('1'), id }))
+          await outbox.enqueue(tx, [...due.map(({ aggregateId }) => placed(aggregateId)), placed('new'), ...again])
           await call(outbox, due)
         })
         expect((await outbox.stats()).pending).toBeGreaterThan(0)
@@ -140,6 +142,26 @@ describeWith('mysql', 'the locks that MySQL lists', () => {
     await own[Symbol.asyncDispose]()
     await database[Symbol.asyncDispose]()
   })
+
+  test.each(['repeatable read', 'read committed'])(
+    'at %s an enqueue of what is there already locks its numbers alone, and no gaps between them',
+    async (level) => {
+      await emptied(own.pool)
+      const outbox = mysqlOutbox({ db: own.db })
+      const batch = [1, 2, 3, 3].map((n) => ({ ...placed(`${n}`), id: crypto.randomUUID() }))
+      await own.db.transaction((tx) => outbox.enqueue(tx, batch))
+      await connection.query(`set session transaction isolation level ${level}`)
+      await connection.query('begin')
+      await outbox.enqueue(asTransaction(drizzle({ client: connection })), batch)
+      const locks = await rowsOf(
+        own.pool,
+        `select distinct index_name as name, lock_mode as mode from performance_schema.data_locks
+        where object_schema = database() and lock_type = 'RECORD'`,
+      )
+      await connection.query('rollback')
+      expect(locks).toEqual([{ name: 'outbox_entries_sequence', mode: 'S,REC_NOT_GAP' }])
+    },
+  )
 
   test.each(['repeatable read', 'read committed'])(
     'at %s a settle locks rows, and no gaps between them',

@@ -1,11 +1,11 @@
-import type { NewEntry } from '@outbox/core'
+import { type NewEntry, OutboxError } from '@outbox/core'
 import type { NumberedEntry } from './enqueue.ts'
 import { nameIn } from './found.ts'
 import { by, byKey } from './indexes.ts'
-import { textLiteral, uuidLiteral } from './literals.ts'
+import { givenTable, hexOf, textLiteral, uuidDigits, uuidLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { numberingIn, numberingKeys } from './numbering.ts'
-import { numberIn, uuidIn } from './rows.ts'
+import { booleanOrNullIn, numberIn, type Row, uuidIn } from './rows.ts'
 import type { Session } from './session.ts'
 
 export interface KnownAndDeclared {
@@ -15,25 +15,28 @@ export interface KnownAndDeclared {
   readonly declared: ReadonlyMap<string, string>
 }
 
-/** One read without a lock: it sees the caller's own writes, and what its snapshot shows of others'. */
+/**
+ * One read without a lock: it sees the caller's own writes, and what its snapshot shows of others'. Ids that it finds
+ * are confirmed.
+ */
 export async function knownAndDeclared(
   session: Session,
   names: Names,
   entries: readonly NewEntry[],
 ): Promise<KnownAndDeclared> {
-  const ids = entries.map(({ id }) => uuidLiteral(id))
-  const known = `select hex(id) as id, sequence, null as \`key\`, null as value from ${names.entries} ${by(names, 'entries_id')}
-    where id in (${ids.join(', ')})`
   const types = new Set(entries.map(({ aggregateType }) => aggregateType))
   const rows = await session.read(
-    `${known}
+    `${knownRows(names, entries, ', null as `key`, null as value')}
     union all
-    select null as id, null as sequence, \`key\`, value from ${names.meta} ${byKey}
+    select null, null, null, null, \`key\`, value from ${names.meta} ${byKey}
     where \`key\` in (${numberingKeys(types)})`,
   )
-  const found = rows.filter((row) => row['id'] !== null)
   return {
-    known: new Map(found.map((row) => [uuidIn(row, 'id'), numberIn(row, 'sequence')])),
+    known: await confirmed(
+      session,
+      names,
+      rows.filter((row) => row['id'] !== null),
+    ),
     declared: numberingIn(rows.filter((row) => row['id'] === null)),
   }
 }
@@ -47,14 +50,58 @@ export async function knownAmong(
   names: Names,
   entries: readonly NewEntry[],
 ): Promise<ReadonlyMap<string, number>> {
-  for (const lock of ['', 'lock in share mode']) {
+  const known = await confirmed(session, names, await session.read(knownRows(names, entries)))
+  if (known.size > 0) return known
+  return sequencesIn(await session.read(`${knownRows(names, entries)} lock in share mode`))
+}
+
+function knownRows(names: Names, entries: readonly NewEntry[], more = ''): string {
+  return `select hex(id) as id, aggregate_type, aggregate_id, sequence${more} from ${names.entries} ${by(names, 'entries_id')}
+    where id in (${entries.map(({ id }) => uuidLiteral(id)).join(', ')})`
+}
+
+function sequencesIn(rows: readonly Row[]): ReadonlyMap<string, number> {
+  return new Map(rows.map((row) => [uuidIn(row, 'id'), numberIn(row, 'sequence')]))
+}
+
+/**
+ * Those of `found` that are there once whoever writes them has ended. At READ UNCOMMITTED a read shows what may yet be
+ * rolled back, and nothing tells at which level a transaction is.
+ *
+ * The lock is on the number of an entry, in an index that holds nothing else: no relay locks it there, or changes it,
+ * until the entry is purged. The id is read beside it, without a lock: a number that was given back may have gone to
+ * another.
+ *
+ * Plan: each number by its index, which has all columns that are locked; nothing of the entry itself.
+ */
+async function confirmed(session: Session, names: Names, found: readonly Row[]): Promise<ReadonlyMap<string, number>> {
+  if (found.length === 0) return new Map()
+  const numbers = found.map((row) => {
+    const { aggregateType, aggregateId } = nameIn(row)
+    return [hexOf(aggregateType), hexOf(aggregateId), numberIn(row, 'sequence'), uuidDigits(uuidIn(row, 'id'))] as const
+  })
+  // locks are taken in one order everywhere
+  numbers.sort(([type, id, sequence], [otherType, otherId, other]) =>
+    type === otherType && id === otherId ? sequence - other : `${type} ${id}` < `${otherType} ${otherId}` ? -1 : 1,
+  )
+  // a table made of JSON cannot stand beside a lock on MySQL: it is a query of its own
+  const columns = { of_type: 'hex', of_aggregate: 'hex', of_sequence: 'integer', of_id: 'hex' } as const
+  const same = (alias: string): string => `${alias}.aggregate_type = unhex(found.of_type)
+      and ${alias}.aggregate_id = unhex(found.of_aggregate) and ${alias}.sequence = found.of_sequence`
+  try {
     const rows = await session.read(
-      `select hex(id) as id, sequence from ${names.entries} ${by(names, 'entries_id')}
-      where id in (${entries.map(({ id }) => uuidLiteral(id)).join(', ')}) ${lock}`,
+      `select found.of_id as id, e.sequence, (
+        select e.id from ${names.entries} e ${by(names, 'entries_sequence')} where ${same('e')}) = unhex(found.of_id) as is_same
+      from (select given.* from ${givenTable('given', columns, numbers)}) found
+      straight_join ${names.entries} e ${by(names, 'entries_sequence')} on ${same('e')}
+      lock in share mode`,
     )
-    if (rows.length > 0) return new Map(rows.map((row) => [uuidIn(row, 'id'), numberIn(row, 'sequence')]))
+    return sequencesIn(rows.filter((row) => booleanOrNullIn(row, 'is_same') === true))
+  } catch (error) {
+    // MySQL before 8.0.22 lets nobody lock who may only read and insert: what was read stands, as at other levels
+    if (!OutboxError.is(error, 'setup-required')) throw error
+    return sequencesIn(found)
   }
-  return new Map()
 }
 
 type Conflict = Pick<NumberedEntry, 'aggregateType' | 'aggregateId' | 'sequence'>

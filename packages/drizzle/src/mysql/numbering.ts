@@ -2,6 +2,7 @@ import type { NewEntry } from '@outbox/core'
 import { aggregateKey, mixedSequences } from '@outbox/core/adapter'
 import { nameIn } from './found.ts'
 import type { MysqlTransaction } from './handles.ts'
+import { byKey } from './indexes.ts'
 import { type GivenType, givenTable, hexOf, textLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { writeWhileOpen } from './open-transaction.ts'
@@ -34,7 +35,8 @@ export function numberingKeys(types: Iterable<string>): string {
 /**
  * Sees to it that each type is numbered as the batch numbers it; writes it down where nobody has.
  *
- * @param known - what a read of the transaction's has shown, which at REPEATABLE READ may be long ago
+ * @param known - what a read of the transaction's has shown: at REPEATABLE READ of long ago, at READ UNCOMMITTED of
+ *   what may yet be rolled back
  * @throws {OutboxError} `sequence-source-mixed`
  */
 export async function agree(
@@ -43,8 +45,7 @@ export async function agree(
   wanted: ReadonlyMap<string, Numbering>,
   known: ReadonlyMap<string, string>,
 ): Promise<void> {
-  refuseMixed(wanted, known)
-  const undeclared = [...wanted].filter(([type]) => !known.has(type))
+  const undeclared = [...wanted].filter(([type, by]) => known.get(type) !== by)
   if (undeclared.length === 0) return
   const { meta } = purpose.names
   const rows = undeclared.map(([type, by]) => `(${textLiteral(`${numberingPrefix}${type}`)}, '${by}')`)
@@ -138,7 +139,7 @@ async function lastNumbers(
 ): Promise<ReadonlyMap<string, number>> {
   const rows = await session.read(
     `select s.aggregate_type, s.aggregate_id, s.last_sequence
-    from ${givenCounts(counts)} straight_join ${sequences} s
+    from ${givenCounts(counts)} straight_join ${sequences} s ${byKey}
       on s.aggregate_type = unhex(counted.of_type) and s.aggregate_id = unhex(counted.of_id)`,
   )
   return new Map(rows.map((row) => [aggregateKey(nameIn(row)), numberIn(row, 'last_sequence')]))

@@ -1,16 +1,19 @@
 import type { LeasedSource } from '@outbox/core'
 import { inBatches } from '../shared/batches.ts'
 import { now } from './content.ts'
+import { nameIn } from './found.ts'
 import { by, byKey } from './indexes.ts'
-import { textLiteral, whole } from './literals.ts'
+import { givenTable, hexOf, textLiteral, whole } from './literals.ts'
 import type { Names } from './names.ts'
-import { textIn } from './rows.ts'
+import { numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 
 type Request = Parameters<LeasedSource['purge']>[0]
 
 /** Longer than anything is kept, shorter than what a time can hold. */
 const longestAgeMs = 1e13
+
+const keyColumns = { of_type: 'hex', of_id: 'hex', of_sequence: 'integer', of_position: 'integer' } as const
 
 /**
  * SQL for the longest time ago that is purged. Written as a time, so that a query by it is a range of an index.
@@ -22,8 +25,9 @@ function before(olderThanMs: number): string {
 
 /**
  * `LeasedSource.purge`: small batches, oldest first. A batch is looked for without a lock, and deleted by its keys; rows
- * that somebody else has locked, such as a transaction that met one of the ids again, are left for the next time:
- * nobody waits. The limit of what is locked is never met: without one, MySQL would put the two reads together, and wait.
+ * that somebody else has locked are left for the next time: nobody waits. They are found by their numbers, because there
+ * a transaction locks that met the id again. The limit of what is locked is never met: without one, MySQL would put the
+ * two reads together, and wait.
  *
  * Each batch begins where the one before it ended. What that deleted may have to stay in the index for as long as some
  * old transaction could still see it, and would be walked through again and again.
@@ -33,22 +37,28 @@ export async function purge(session: Session, names: Names, request: Request): P
   let from = '1000-01-01'
   return inBatches(whole(request.limit), async (limit) => {
     const settled = (state: string): string => `(
-      select position, settled_at from ${entries} ${by(names, 'entries_settled')}
+      select position, aggregate_type, aggregate_id, sequence, settled_at
+      from ${entries} ${by(names, 'entries_settled')}
       where state = '${state}' and settled_at >= '${from}' and settled_at <= ${before(request.olderThanMs)}
       order by settled_at limit ${limit})`
     const found = await session.read(
-      `select cast(position as char) as position, cast(settled_at as char) as settled_at
+      `select position, aggregate_type, aggregate_id, sequence, cast(settled_at as char) as settled_at
       from (${settled('published')} union all ${settled('discarded')}) settled order by settled_at limit ${limit}`,
       request,
     )
     const last = found.at(-1)
     if (!last) return { found: 0, deleted: 0 }
     from = textIn(last, 'settled_at')
-    const positions = found.map((row) => textIn(row, 'position')).join(', ')
+    const keys = found.map((row) => {
+      const { aggregateType, aggregateId } = nameIn(row)
+      return [hexOf(aggregateType), hexOf(aggregateId), numberIn(row, 'sequence'), numberIn(row, 'position')] as const
+    })
     const { affectedRows } = await session.write(
       `delete e from (
-        select position from ${entries} ${byKey}
-        where position in (${positions}) and state in ('published', 'discarded')
+        select e.position from (select given.* from ${givenTable('given', keyColumns, keys)}) found
+        straight_join ${entries} e ${by(names, 'entries_sequence')} on e.aggregate_type = unhex(found.of_type)
+          and e.aggregate_id = unhex(found.of_id) and e.sequence = found.of_sequence
+        where e.position = found.of_position and e.state in ('published', 'discarded')
         limit ${limit} for update skip locked
       ) settled straight_join ${entries} e ${byKey} on e.position = settled.position`,
       request,
