@@ -10,7 +10,10 @@ export function filePublisher(path: string): Publisher {
     async publish(entries) {
       await using file = await open(path, 'a')
       // a relay that is killed in the middle of its write leaves half a line: a line break keeps it apart
-      await file.appendFile(`\n${entries.map(structuredCloudEvent).join('\n')}\n`)
+      const lines = Buffer.from(`\n${entries.map(structuredCloudEvent).join('\n')}\n`)
+      // one write, so that no other relay's comes into it
+      const { bytesWritten } = await file.write(lines)
+      if (bytesWritten < lines.length) throw new Error(`${bytesWritten} of ${lines.length} bytes were written`)
       await file.datasync()
       return entries.map(() => ({ status: 'published' }))
     },
