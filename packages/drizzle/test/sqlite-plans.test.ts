@@ -153,7 +153,10 @@ async function plansOf(texts: readonly string[], rows: number | undefined): Prom
   counted.disconnect()
   const { $client } = counted.connectLibsql()
   for (const { text, sql, args } of questions) {
-    for (const { detail } of (await $client.execute({ sql, args })).rows) plans.add(`${detail} — ${text}`)
+    for (const { detail } of (await $client.execute({ sql, args })).rows) {
+      if (typeof detail !== 'string') throw new TypeError('A plan has steps in words.')
+      plans.add(`${detail} — ${text}`)
+    }
   }
   counted.remove()
   return [...plans]
