@@ -1,4 +1,4 @@
-import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { AckPolicy, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import { decodeNatsMessage } from '@outbox/nats'
@@ -47,17 +47,18 @@ export class HeadOffice implements AsyncDisposable {
       max_ack_pending: 1, // with more, what comes again comes behind others: out of order
     })
     const consumer = await jetstream(this.connection).consumers.get(this.#stream, 'accounts')
-    // without `abort_on_missing_resource` it would wait for ever when the durable is gone
-    for await (const message of await consumer.consume({ abort_on_missing_resource: true })) {
-      let isHandled = false
-      try {
+    const messages = await consumer.consume({ abort_on_missing_resource: true }) // without: waits for ever for a lost durable
+    let unhandled: JsMsg | undefined
+    try {
+      for await (const message of messages) {
+        unhandled = message
         yield decodeNatsMessage<Sale>(message)
-        isHandled = true
-      } finally {
-        // after `nak` it comes again at once, and not only after the durable's `ack_wait`
-        if (isHandled) message.ack()
-        else message.nak()
+        message.ack()
+        unhandled = undefined
       }
+    } finally {
+      await messages.close() // first: what comes again would come here
+      unhandled?.nak() // then it comes at once, and not only after the durable's `ack_wait`
     }
   }
 

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { AckPolicy, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import { decodeNatsMessage } from '@outbox/nats'
@@ -47,16 +47,17 @@ export async function* readNats(connection: NatsConnection, stream: string): Asy
     max_ack_pending: 1, // with more, what comes again comes behind others: out of order
   })
   const consumer = await jetstream(connection).consumers.get(stream, 'accounting')
-  // without `abort_on_missing_resource` it would wait for ever when the durable is gone
-  for await (const message of await consumer.consume({ abort_on_missing_resource: true })) {
-    let isHandled = false
-    try {
+  const messages = await consumer.consume({ abort_on_missing_resource: true }) // without: waits for ever for a lost durable
+  let unhandled: JsMsg | undefined
+  try {
+    for await (const message of messages) {
+      unhandled = message
       yield decodeNatsMessage(message)
-      isHandled = true
-    } finally {
-      // after `nak` it comes again at once, and not only after the durable's `ack_wait`
-      if (isHandled) message.ack()
-      else message.nak()
+      message.ack()
+      unhandled = undefined
     }
+  } finally {
+    await messages.close() // first: what comes again would come here
+    unhandled?.nak() // then it comes at once, and not only after the durable's `ack_wait`
   }
 }

@@ -18,10 +18,12 @@ export async function liveWholeLife(
   db: TestDatabase,
   options: Omit<PgOutboxOptions, 'db'> & Place = {},
 ): Promise<void> {
-  await setup(db, options)
-  await setupInbox(db, options)
+  const { schema, prefix } = options
+  const place = { ...(schema && { schema }), ...(prefix && { prefix }) }
+  await setup(db, place)
+  await setupInbox(db, place)
   const outbox = pgOutbox({ db, notify: 'off', ...options })
-  const inbox = pgInbox({ db, ...options })
+  const inbox = pgInbox({ db, ...place })
   await outbox.check()
   await inbox.check()
 

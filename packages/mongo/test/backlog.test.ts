@@ -16,7 +16,7 @@ describeWith('mongo', 'a backlog', () => {
     client = new MongoClient(await sharedMongo(), { monitorCommands: true })
     client.on('commandStarted', ({ commandName }) => void sent.push(commandName))
     const name = newName()
-    opened = { client, db: client.db(name), name, [Symbol.asyncDispose]: () => client.close() }
+    opened = { client, db: client.db(name), [Symbol.asyncDispose]: () => client.close() }
     await setup(opened.db)
     store = mongoOutbox(opened)
   })

@@ -13,7 +13,7 @@ describeWith('mongo', 'MongoDB, driver 6', () => {
     const own = openDriver6(url)
     await setup(own.db)
     await setupInbox(own.db)
-    clients = { own, other: openDriver6(url, own.name) }
+    clients = { own, other: openDriver6(url, own.db.databaseName) }
   })
   afterAll(async () => {
     await clients.other[Symbol.asyncDispose]()

@@ -13,7 +13,7 @@ describeWith('mongo', 'MongoDB, driver 7', () => {
     const own = openDriver7(url)
     await setup(own.db)
     await setupInbox(own.db)
-    clients = { own, other: openDriver7(url, own.name) }
+    clients = { own, other: openDriver7(url, own.db.databaseName) }
   })
   afterAll(async () => {
     await clients.other[Symbol.asyncDispose]()

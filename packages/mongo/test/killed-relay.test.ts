@@ -31,13 +31,13 @@ describeWith('mongo', 'relays that are killed', () => {
     await produce(perAggregate - 3)
     const published: Published[] = []
     for (const deaths of [60, 90, 30]) {
-      await using relay = spawnNode(`${import.meta.dirname}/children/relay.ts`, [url, own.name])
+      await using relay = spawnNode(`${import.meta.dirname}/children/relay.ts`, [url, own.db.databaseName])
       for (let seen = 0; seen < deaths; seen++) published.push(publishedIn(await relay.next()))
       await relay.kill()
       published.push(...relay.messages.slice(deaths).map(publishedIn))
       await produce(1)
     }
-    await using last = spawnNode(`${import.meta.dirname}/children/relay.ts`, [url, own.name])
+    await using last = spawnNode(`${import.meta.dirname}/children/relay.ts`, [url, own.db.databaseName])
     // what a relay published and settled before it died does not come again
     const ids = new Set(published.map(({ id }) => id))
     while (ids.size < aggregates.length * perAggregate) {

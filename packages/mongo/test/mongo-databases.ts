@@ -17,6 +17,7 @@ interface TestClient extends OutboxClient {
 }
 
 interface TestDatabase extends MongoDatabase {
+  readonly databaseName: string
   dropDatabase(): Promise<boolean>
 }
 
@@ -24,7 +25,6 @@ interface TestDatabase extends MongoDatabase {
 export interface Opened extends AsyncDisposable {
   readonly client: TestClient
   readonly db: TestDatabase
-  readonly name: string
 }
 
 export function newName(): string {
@@ -33,24 +33,22 @@ export function newName(): string {
 
 export const openDriver7 = (url: string, name: string = newName()) => {
   const client = new MongoClient(url)
-  return opened(client, client.db(name), name, () => client.close())
+  return opened(client, client.db(name), () => client.close())
 }
 
 export const openDriver6 = (url: string, name: string = newName()) => {
   const client = new MongoClient6(url)
-  return opened(client, client.db(name), name, () => client.close())
+  return opened(client, client.db(name), () => client.close())
 }
 
 function opened<Client, Database extends { dropDatabase(): Promise<boolean> }>(
   client: Client,
   db: Database,
-  name: string,
   close: () => Promise<void>,
 ) {
   return {
     client,
     db,
-    name,
     async [Symbol.asyncDispose]() {
       await db.dropDatabase()
       await close()

@@ -15,7 +15,6 @@ function openMongoose(url: string): Opened {
   return {
     client,
     db,
-    name,
     async [Symbol.asyncDispose]() {
       await db.dropDatabase()
       await connection.close()

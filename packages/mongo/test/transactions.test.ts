@@ -117,7 +117,7 @@ describeWith('mongo', 'a session', () => {
     ]) {
       await emptied(opened)
       const client = new MongoClient(url, options)
-      const own = { client, db: client.db(opened.name) }
+      const own = { client, db: client.db(opened.db.databaseName) }
       const odd = mongoOutbox(own)
       const inbox = mongoInbox(own)
       await odd.check()

@@ -10,7 +10,7 @@ describeWith('mongo', 'waking up', () => {
   it('a commit of another process wakes, also after the collection was dropped and made again', async () => {
     const url = await sharedMongo()
     await using own = openDriver7(url)
-    await using other = openDriver7(url, own.name)
+    await using other = openDriver7(url, own.db.databaseName)
     await setup(own.db)
     const producer = mongoOutbox(other)
     const commit = () =>
