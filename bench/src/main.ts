@@ -53,7 +53,7 @@ async function measure(names: readonly string[]): Promise<void> {
     for (const heat of heats) console.log(`\n${heat.title}\n  ${heat.setting}\n\n${printed(tableOf(heat))}`)
     console.log(`\n${goals.map(printedGoal).join('\n')}`)
     if (values.json !== undefined)
-      await save(values.json, name, { measured: machine(), rounds: options.rounds, scale: options.scale, heats, goals })
+      await save(values.json, name, { measured: machine(), rounds: options.rounds, scale: options.scale, heats })
   }
 }
 

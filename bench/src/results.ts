@@ -1,5 +1,5 @@
 import type { Machine } from './machine.ts'
-import type { Goal, Heat } from './scenario.ts'
+import type { Heat } from './scenario.ts'
 
 /** What a JSON file of figures holds, by scenario. */
 export type Results = Readonly<Record<string, ScenarioResult>>
@@ -9,5 +9,4 @@ export interface ScenarioResult {
   readonly rounds: number
   readonly scale: number
   readonly heats: readonly Heat[]
-  readonly goals: readonly Goal[]
 }
