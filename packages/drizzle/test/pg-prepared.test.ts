@@ -184,8 +184,8 @@ describeWith(['postgres', { own: 'pgbouncer' }], 'prepared statements behind PgB
 
 /** An outbox, and a relay by hand that has all leases. */
 async function begun(db: Database, options: Omit<PgOutboxOptions, 'db'> = {}) {
-  const { engine = 'mark' } = options
-  await setup(db, { engine })
+  const { engine = 'mark', prefix = 'outbox_' } = options
+  await setup(db, { engine, prefix })
   const outbox = pgOutbox({ db, notify: 'off', listen: false, ...options })
   const relay = await handRelay(outbox)
   return {
