@@ -28,6 +28,18 @@ for (const [title, server] of servers) {
       ['drizzle 0.45', () => openMysql(database.url)],
       ['drizzle 1.0', () => openMysqlRc(database.url)],
     ])('%s', (_, open) => {
+      test('a handler whose connection is cut off has not handled the message: it comes again', async () => {
+        await using own = open()
+        const inbox = mysqlInbox({ db: own.db })
+        const delivery = own.db.transaction((tx) =>
+          inbox.once(tx, 'billing', 'm-1', async () => {
+            await run(tx, 'kill connection_id()').then(nothing, nothing)
+          }),
+        )
+        await expect(delivery).rejects.toThrow()
+        expect(await own.db.transaction((tx) => inbox.once(tx, 'billing', 'm-1', nothing))).toBe(true)
+      })
+
       test('a handler that catches a deadlock and goes on is told that its transaction is over', async () => {
         await using own = open()
         const inbox = mysqlInbox({ db: own.db })

@@ -83,6 +83,21 @@ describeWith('postgres', 'the inbox', () => {
     expect(runs).toBe(0)
   })
 
+  test('a handler whose connection is cut off has not handled the message: it comes again', async () => {
+    await setupInbox(db)
+    await using own = openNodePostgres(database.url)
+    const inbox = pgInbox({ db: own.db })
+    const delivery = own.db.transaction((tx) =>
+      inbox.once(tx, 'billing', 'm-1', async () => {
+        await pool.query(
+          `select pg_terminate_backend(pid, 10000) from pg_locks where relation = 'outbox_inbox'::regclass and pid <> pg_backend_pid()`,
+        )
+      }),
+    )
+    await expect(delivery).rejects.toThrow()
+    expect(await own.db.transaction((tx) => inbox.once(tx, 'billing', 'm-1', nothing))).toBe(true)
+  })
+
   test('what is no database is refused at once', () => {
     // @ts-expect-error no database
     expect(() => pgInbox({ db: {} })).toThrow('The option db is no drizzle database on PostgreSQL')
