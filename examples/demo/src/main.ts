@@ -17,7 +17,7 @@ const lookEveryMs = 100
 const killGap = { least: 300, spread: 1_400 }
 /** with the start of the relay that takes its place, which has to wait for the leases of the dead */
 const msForAKill = 2_000
-const paceMsOf = ({ kills }: DemoOptions): number => Math.max(4_000, kills * msForAKill)
+const leastPaceMs = 4_000
 
 /** @returns whether all was committed, nothing lost, out of order, leaked or altered, and every repeat is explained */
 async function demo(options: DemoOptions, quit: AbortSignal): Promise<boolean> {
@@ -49,7 +49,7 @@ async function demo(options: DemoOptions, quit: AbortSignal): Promise<boolean> {
     `${options.store} → ${options.broker}: ${options.events} events over ${options.aggregates} orders, ${options.kills} kills, seed ${options.seed}`,
   )
   const relays = resources.use(new RelayProcesses(world))
-  const producers = resources.use(new ProducerProcesses(world, paceMsOf(options)))
+  const producers = resources.use(new ProducerProcesses(world, Math.max(leastPaceMs, options.kills * msForAKill)))
   await underFire(options, { relays, producers, store, quit })
   await relays.stop()
   quit.throwIfAborted()
@@ -80,7 +80,6 @@ async function underFire(options: DemoOptions, { relays, producers, store, quit 
   const random = seededRandom(seed + 1)
   const display = new ProgressDisplay(process.stdout)
   for (let started = 0; started < Math.max(1, wanted - 1); started++) relays.add()
-  const killsEndAt = performance.now() + 2 * paceMsOf(options)
   let killAt: number | undefined
   for (;;) {
     const isProducing = producers.areAtWork
@@ -92,11 +91,11 @@ async function underFire(options: DemoOptions, { relays, producers, store, quit 
     if (failure) throw failure
     if (!isProducing && pending === 0) return display.end(progress)
     if (relays.size < wanted && committed * 2 >= events) relays.add() // the last relay joins half-way
-    if (relays.kills === kills) producers.hurry()
-    else if (relays.atWork.length > 0 && (isProducing || performance.now() < killsEndAt)) {
+    if (relays.kills < kills && relays.atWork.length > 0) {
       killAt ??= performance.now() + killGap.least + killGap.spread * random()
       if (performance.now() >= killAt) {
         await relays.killOne(random)
+        producers.hearOfKills(relays.kills)
         killAt = undefined
       }
     }
@@ -108,7 +107,7 @@ async function underFire(options: DemoOptions, { relays, producers, store, quit 
 /** A kill that strikes nobody in the middle of anything would show nothing. */
 function killLine({ kills: wanted }: DemoOptions, { kills, strikes }: RelayProcesses): string {
   const line = `kills ${kills} of ${wanted} · struck relays at work ${strikes}`
-  return kills === wanted ? line : `${line} · all was published before the others were due`
+  return kills === wanted ? line : `${line} · there were too few events to hold some back for each`
 }
 
 keepCompiled()

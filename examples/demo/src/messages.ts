@@ -8,8 +8,8 @@ export type ToRelay = 'stop'
 /** `working`: it has published something. `interrupted`: it has lost leases with batches in hand. */
 export type FromRelay = 'working' | 'interrupted'
 
-/** `hurry`: write the rest as fast as you can. */
-export type ToProducer = 'hurry'
+/** how many relays have been killed so far */
+export type ToProducer = number
 
 /** ids of the changes whose transactions have ended well since the last message */
 export type FromProducer = readonly string[]

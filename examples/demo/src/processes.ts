@@ -39,7 +39,6 @@ export class ProducerProcesses implements AsyncDisposable {
   /** why a producer ended early, which none should */
   failure: Error | undefined
   #working: number
-  #isHurried = false
 
   constructor(world: World, paceMs: number) {
     this.#working = world.options.producers
@@ -61,11 +60,9 @@ export class ProducerProcesses implements AsyncDisposable {
     return this.#working > 0
   }
 
-  /** Nothing waits for what they hold back any more. */
-  hurry(): void {
-    if (this.#isHurried) return
-    this.#isHurried = true
-    for (const { child } of this.#all) tell(child, 'hurry')
+  /** Each kill releases some of what they hold back. */
+  hearOfKills(kills: number): void {
+    for (const { child } of this.#all) tell(child, kills)
   }
 
   /** Ends those that are left when the demo fails. */

@@ -9,38 +9,26 @@ import { openStore, type World } from './world.ts'
 const concurrency = 8
 /** every so many transactions one is rolled back on purpose, with its event already written */
 const rollBackEvery = 10
-/** the part of the events that is held back for as long as relays are yet to be killed: they need something to publish */
+/** the part of the events that is held back, and released kill by kill: whoever is killed next needs something to publish */
 const heldBack = 0.2
+/** what was slow is made up for, what was held back is not */
+const maxBehindMs = 1_000
 /** ids in a message */
 const idsAtOnce = 1_000
 
-/**
- * Writes orders and their events, spread over `paceMs`, so that there is something to interrupt; what is held back, over
- * as long again, or at once when the demo says so.
- */
-async function produce(world: World, index: number, paceMs: number, hurry: AbortSignal): Promise<void> {
+/** Writes orders and their events, as `pace` lets it. */
+async function produce(world: World, index: number, pace: Pace): Promise<void> {
   const { aggregates, producers, seed } = world.options
-  const events = Math.floor((world.options.events + producers - 1 - index) / producers)
   const store = await openStore(world)
   const random = seededRandom(seed * producers + index)
   const newId = uuidv7Generator()
-  const startedAt = performance.now()
   const committed = new Report()
-  const dueMs = (written: number): number => {
-    const part = written / events / (1 - heldBack)
-    const rest = Math.max(0, written / events - (1 - heldBack)) / heldBack
-    return rest === 0 ? paceMs * part : hurry.aborted ? 0 : paceMs * (1 + rest)
-  }
   let transactions = 0
-  let begun = 0
   const work = async (): Promise<void> => {
-    while (begun < events) {
+    while (await pace.next()) {
       const change = { eventId: newId(), orderId: `order-${Math.floor(random() * aggregates)}` }
-      const rollBack = ++transactions % rollBackEvery === 0
-      if (!rollBack) begun += 1
-      if (await commit(store, change, rollBack)) await committed.add(change.eventId)
-      // ahead of the pace: give way
-      await waitOr(hurry, Math.max(0, startedAt + dueMs(begun) - performance.now()))
+      if (++transactions % rollBackEvery === 0) await commit(store, { ...change, eventId: newId() }, true)
+      if (await commit(store, change, false)) await committed.add(change.eventId)
     }
   }
   await Promise.all(Array.from({ length: concurrency }, work))
@@ -59,12 +47,48 @@ async function commit(store: DemoStore, change: Change, rollBack: boolean): Prom
   }
 }
 
-/** Waits for so long, or until there is hurry; once there is, for so long. */
-async function waitOr(hurry: AbortSignal, ms: number): Promise<void> {
-  try {
-    await pause(ms, undefined, hurry.aborted ? {} : { signal: hurry })
-  } catch (error) {
-    if (!hurry.aborted) throw error
+/** When the next event is due: they are spread over time, so that there is something to interrupt. */
+class Pace {
+  readonly #events: number
+  readonly #paceMs: number
+  readonly #kills: number
+  /** released by each kill */
+  readonly #share: number
+  #killed = 0
+  #begun = 0
+  #dueAt = performance.now()
+  #release = Promise.withResolvers<void>()
+
+  /** `paceMs`: what is not held back takes as long, and what is, as long again, if the kills do not take longer */
+  constructor({ events, producers, kills }: World['options'], index: number, paceMs: number) {
+    this.#events = Math.floor((events + producers - 1 - index) / producers)
+    this.#paceMs = paceMs
+    this.#kills = kills
+    this.#share = Math.floor((this.#events * heldBack) / Math.max(1, kills))
+  }
+
+  hearOfKills(killed: number): void {
+    this.#killed = killed
+    this.#release.resolve()
+    this.#release = Promise.withResolvers()
+  }
+
+  /** @returns true when an event is due, false when there are no more */
+  async next(): Promise<boolean> {
+    while (this.#begun === this.#events - this.#share * (this.#kills - this.#killed)) {
+      if (this.#begun === this.#events) return false
+      await this.#release.promise
+    }
+    this.#begun += 1
+    this.#dueAt = Math.max(this.#dueAt + this.#gapMs(), performance.now() - maxBehindMs)
+    await pause(Math.max(0, this.#dueAt - performance.now()))
+    return true
+  }
+
+  #gapMs(): number {
+    const held = this.#share * this.#kills
+    if (this.#begun <= this.#events - held) return this.#paceMs / (this.#events - held)
+    return this.#killed === this.#kills ? 0 : this.#paceMs / held
   }
 }
 
@@ -88,12 +112,10 @@ class Report {
 }
 
 const [world, index, paceMs] = JSON.parse(process.argv[2] ?? '[]') as [World, number, number]
-const hurry = new AbortController()
-process.on('message', (message: ToProducer) => {
-  if (message === 'hurry') hurry.abort()
-})
+const pace = new Pace(world.options, index, paceMs)
+process.on('message', (killed: ToProducer) => pace.hearOfKills(killed))
 process.on('SIGINT', () => undefined) // Ctrl-C reaches every process; the demo answers for all
 const giveUp = (): never => process.exit(1)
 process.once('disconnect', giveUp) // the demo itself is gone
-await produce(world, index, paceMs, hurry.signal)
+await produce(world, index, pace)
 process.off('disconnect', giveUp).disconnect()

@@ -31,7 +31,9 @@ async function publishOnce(publisher: Publisher, count = 1): Promise<TickReport>
   const outbox = memoryOutbox()
   const events = Array.from({ length: count }, (_, n) => event('order.placed', { aggregateId: `o-${n}`, payload: {} }))
   await outbox.transaction((tx) => outbox.enqueue(tx, events))
-  return createRelay({ store: outbox, publisher, retry: { maxAttempts: 1 } }).tick()
+  // as long as the machine needs: what is not answered in time would count as unpublished
+  const times = { publishTimeoutMs: 60_000, leaseMs: 120_000 }
+  return createRelay({ store: outbox, publisher, retry: { maxAttempts: 1 }, ...times }).tick()
 }
 
 const answering =

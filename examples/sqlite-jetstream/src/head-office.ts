@@ -1,9 +1,10 @@
-import { AckPolicy, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection, nanos } from '@nats-io/transport-node'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import { decodeNatsMessage } from '@outbox/nats'
 import type { Sale } from './till.ts'
 
+const waitMs = 5_000
 const minutes = 60_000
 
 /** Where the sales of all tills go. Disposing removes the stream, so that runs of this example do not meet. */
@@ -47,18 +48,19 @@ export class HeadOffice implements AsyncDisposable {
       max_ack_pending: 1, // with more, what comes again comes behind others: out of order
     })
     const consumer = await jetstream(this.connection).consumers.get(this.#stream, 'accounts')
-    const messages = await consumer.consume({ abort_on_missing_resource: true }) // without: waits for ever for a lost durable
-    let unhandled: JsMsg | undefined
-    try {
-      for await (const message of messages) {
-        unhandled = message
+    for (;;) {
+      // one at a time: with more asked for, what comes again would come to a reader that is gone
+      const message = await consumer.next({ expires: waitMs })
+      if (!message) continue
+      let isHandled = false
+      try {
         yield decodeNatsMessage<Sale>(message)
-        message.ack()
-        unhandled = undefined
+        isHandled = true
+      } finally {
+        // after `nak` it comes again at once, and not only after the durable's `ack_wait`
+        if (isHandled) message.ack()
+        else message.nak()
       }
-    } finally {
-      await messages.close() // first: what comes again would come here
-      unhandled?.nak() // then it comes at once, and not only after the durable's `ack_wait`
     }
   }
 

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import { AckPolicy, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { ReceivedEntry } from '@outbox/core/wire'
 import { decodeNatsMessage } from '@outbox/nats'
@@ -7,6 +7,7 @@ import { decodeRedisEntry } from '@outbox/redis'
 import type { Redis } from 'ioredis'
 
 const blockMs = 1_000
+const waitMs = 5_000
 
 /**
  * What the warehouse reads from Redis. A message is acknowledged when the caller asks for the next; one that is not
@@ -47,17 +48,18 @@ export async function* readNats(connection: NatsConnection, stream: string): Asy
     max_ack_pending: 1, // with more, what comes again comes behind others: out of order
   })
   const consumer = await jetstream(connection).consumers.get(stream, 'accounting')
-  const messages = await consumer.consume({ abort_on_missing_resource: true }) // without: waits for ever for a lost durable
-  let unhandled: JsMsg | undefined
-  try {
-    for await (const message of messages) {
-      unhandled = message
+  for (;;) {
+    // one at a time: with more asked for, what comes again would come to a reader that is gone
+    const message = await consumer.next({ expires: waitMs })
+    if (!message) continue
+    let isHandled = false
+    try {
       yield decodeNatsMessage(message)
-      message.ack()
-      unhandled = undefined
+      isHandled = true
+    } finally {
+      // after `nak` it comes again at once, and not only after the durable's `ack_wait`
+      if (isHandled) message.ack()
+      else message.nak()
     }
-  } finally {
-    await messages.close() // first: what comes again would come here
-    unhandled?.nak() // then it comes at once, and not only after the durable's `ack_wait`
   }
 }

@@ -5,12 +5,7 @@ import { describe, expect, test } from 'vitest'
 
 const demo = fileURLToPath(new URL('../../../examples/demo/src/main.ts', import.meta.url))
 
-/**
- * Runs the demo as a user would, with more of everything; its audit reads the broker back.
- *
- * All kills must have struck relays at work, and at least half of those asked for: on a slow machine the events may all
- * be published before the rest is due.
- */
+/** Runs the demo as a user would, with more of everything; its audit reads the broker back. */
 async function runDemo(flags: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
   const { stdout, stderr, exitCode } = await execa(nodeProgram(), ['--conditions=@outbox/source', demo, ...flags], {
     env,
@@ -18,9 +13,9 @@ async function runDemo(flags: readonly string[], env: Readonly<Record<string, st
   })
   const verdict = stdout.slice(stdout.lastIndexOf('\ncommitted') + 1).trim()
   expect(exitCode, `${verdict}\n${stdout}\n${stderr}`).toBe(0)
-  const [, kills, wanted, strikes] = /^kills (\d+) of (\d+) · struck relays at work (\d+)/m.exec(stdout) ?? []
-  expect(Number(strikes), stdout).toBe(Number(kills))
-  expect(Number(strikes), stdout).toBeGreaterThanOrEqual(Number(wanted) / 2)
+  expect(stdout, 'each kill that was asked for has struck a relay at work').toMatch(
+    /^kills (\d+) of \1 · struck relays at work \1$/m,
+  )
   return verdict
 }
 
