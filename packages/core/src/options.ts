@@ -1,4 +1,5 @@
 import { OutboxError } from './errors.ts'
+import { kindOf } from './kind.ts'
 
 /** The error for an option of a factory, or an argument of a method, that cannot work; `of` names the one or the other. */
 export function invalidOption(of: string, option: string, problem: string): OutboxError<'invalid-option'> {
@@ -7,7 +8,8 @@ export function invalidOption(of: string, option: string, problem: string): Outb
 
 /**
  * The options that were given, once each is known: a misspelt one would pass for one that was left out. One that is
- * undefined is left out, and so are all where nothing was given.
+ * undefined is left out, and so are all where nothing was given. An instance of a class will do, with what it inherits;
+ * a list, a Map or a promise would pass for an object without options, and is refused.
  *
  * @param known - an object with every option there is, whatever it holds
  * @param within - in front of the names, `retry.` for the options of an option
@@ -19,12 +21,20 @@ export function knownOptions<Options extends object>(
   known: Readonly<Record<keyof NoInfer<Options>, unknown>>,
   within: string = '',
 ): Options {
-  const given = Object.entries(options ?? {})
-  for (const [name] of given) {
-    if (Object.hasOwn(known, name)) continue
-    throw invalidOption(of, within + name, `is unknown; there are: ${Object.keys(known).join(', ')}`)
-  }
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined)) as Options
+  const names = Object.keys(known)
+  const given: object = Object(options ?? {})
+  const refuse = (option: string, problem: string): Error =>
+    invalidOption(of, option, `${problem}; there are: ${names.join(', ')}`)
+  if (kindOf(given) !== 'Object') throw refuse(within.slice(0, -1) || 'argument', 'must be an object of options')
+  for (const name of Object.keys(given)) if (!names.includes(name)) throw refuse(within + name, 'is unknown')
+  const members = names.map((name) => [name, memberOf(given, name)] as const)
+  return Object.fromEntries(members.filter(([, value]) => value !== undefined)) as Options
+}
+
+/** A method stays with its instance; what an object has itself is handed on as it is. */
+function memberOf(given: object, name: string): unknown {
+  const value: unknown = Reflect.get(given, name)
+  return typeof value === 'function' && !Object.hasOwn(given, name) ? value.bind(given) : value
 }
 
 /** @throws {OutboxError} `invalid-option` for what is no whole number, or is below 1 */

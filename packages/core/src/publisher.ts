@@ -109,10 +109,10 @@ export function publisher<Result>(options: SendPublisherOptions<Result>): Publis
   const { name, maxPayloadBytes, dedupeWindowMs, concurrency = 16, send, probe } = given
   if (typeof name !== 'string') throw invalidOption('publisher', 'name', 'must be a string')
   requireFunction('send', send)
-  requireFunction('probe', probe ?? send)
+  if (probe !== undefined) requireFunction('probe', probe)
   requireCount('publisher', 'concurrency', concurrency)
-  requireCount('publisher', 'maxPayloadBytes', maxPayloadBytes ?? 1)
-  requireMs('publisher', 'dedupeWindowMs', dedupeWindowMs ?? 0)
+  if (maxPayloadBytes !== undefined) requireCount('publisher', 'maxPayloadBytes', maxPayloadBytes)
+  if (dedupeWindowMs !== undefined) requireMs('publisher', 'dedupeWindowMs', dedupeWindowMs)
   return {
     name,
     capabilities: {

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { bulkDeadLetters } from '../src/adapter/index.ts'
 import { type DeadLetter, type DeadLetterFilter, type DeadLetters, OutboxError } from '../src/index.ts'
@@ -150,6 +151,13 @@ describe('bulkDeadLetters', () => {
   })
 })
 
+class Hidden {
+  readonly #eventType = 'order.placed'
+  is(eventType: string): boolean {
+    return eventType === this.#eventType
+  }
+}
+
 describe('a filter that cannot be meant', () => {
   it.each<[string, unknown, option: string, RegExp]>([
     ['a date that is none', { diedBefore: new Date(Number.NaN) }, 'where.diedBefore', /must be a valid Date/],
@@ -171,6 +179,7 @@ describe('a filter that cannot be meant', () => {
     ['a text', 'order.placed', 'where', /is a string: write \{\}/],
     ['a list', [], 'where', /is an Array: write \{\}/],
     ['a Map', new Map([['eventType', 'x']]), 'where', /is a Map: write \{\}/],
+    ['an instance that shows nothing of what it holds', new Hidden(), 'where', /is no plain object: write \{\}/],
     ['a promise that nobody awaited', Promise.resolve({ eventType: 'x' }), 'where', /is a Promise: write \{\}/],
   ])('is refused before anything is asked or changed: %s', async (_, where, option, message) => {
     const byId = new Graveyard(3)
@@ -207,6 +216,11 @@ describe('a filter that cannot be meant', () => {
 it.each<[string, unknown, option: string]>([
   ['a filter beside the page', { limit: 5, eventType: 'x' }, 'eventType'],
   ['no limit', {}, 'limit'],
+  ['a limit below 1', { limit: -1 }, 'limit'],
+  ['a limit of nothing', { limit: 0 }, 'limit'],
+  ['half a letter', { limit: 0.5 }, 'limit'],
+  ['a limit that is no number', { limit: Number.NaN }, 'limit'],
+  ['a limit as text', { limit: '5' }, 'limit'],
   ['nothing', undefined, 'limit'],
 ])('a page that cannot be meant is refused: %s', async (_, page, option) => {
   const byId = new Graveyard(3)
@@ -214,6 +228,13 @@ it.each<[string, unknown, option: string]>([
   const error = await refusalOf(() => Reflect.apply(letters.list, letters, [page]))
   expect(error).toMatchObject({ code: 'invalid-option', details: { option } })
   expect(byId.calls).toEqual([])
+})
+
+it('a page may be endless, and a filter may come from another realm', async () => {
+  const letters = bulkDeadLetters(new Graveyard(3))
+  expect(await letters.list({ limit: Number.POSITIVE_INFINITY })).toHaveLength(3)
+  expect(await letters.discardAll(runInNewContext('({})'))).toBe(3)
+  expect(await letters.discardAll(Object.create(null))).toBe(0)
 })
 
 it.each([['letter-1'], [undefined], [[undefined]], [[1]], [new Set(['letter-1'])]])(

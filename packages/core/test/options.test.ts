@@ -18,8 +18,6 @@ it('nothing given is no option given', () => {
 it.each<[string, unknown]>([
   ['a misspelt option', { nmae: 'a' }],
   ['one that is undefined', { nmae: undefined }],
-  ['a list', ['a']],
-  ['a text', 'a'],
 ])('what is not known is refused, with what there is: %s', (_, options) => {
   const [option] = Object.keys(Object(options))
   expect(() => Reflect.apply(knownOptions, undefined, ['factory', options, known])).toThrow(
@@ -29,6 +27,50 @@ it.each<[string, unknown]>([
       message: `factory: ${option} is unknown; there are: name, retry.`,
     }),
   )
+})
+
+it('members of a class are options too, and methods keep their instance', () => {
+  class Base {
+    name(): string {
+      return 'base'
+    }
+  }
+  class Given extends Base {
+    readonly #tries = 3
+    get retry(): number {
+      return this.#tries
+    }
+    override name(): string {
+      return `${super.name()} ${this.#tries}`
+    }
+  }
+  const { name, retry } = knownOptions('factory', new Given(), known)
+  expect([name(), retry]).toEqual(['base 3', 3])
+})
+
+it('a function that was given as it is stays the same: it may carry more than its call', () => {
+  const name = Object.assign(() => 'a', { end: () => undefined })
+  expect(knownOptions('factory', { name }, { name: true }).name).toBe(name)
+})
+
+it.each<[unknown]>([
+  [[]],
+  [['a']],
+  [new Map([['name', 'a']])],
+  [Promise.resolve({})],
+  [5],
+  [true],
+  [''],
+  ['a'],
+  [() => ({})],
+])('what holds no options is refused: %o', (options) => {
+  const problem = 'must be an object of options; there are: name, retry.'
+  const refused = (option: string) =>
+    expect.objectContaining({ code: 'invalid-option', message: `factory: ${option} ${problem}`, details: { option } })
+  const call = (...within: readonly string[]) =>
+    Reflect.apply(knownOptions, undefined, ['factory', options, known, ...within])
+  expect(() => call()).toThrow(refused('argument'))
+  expect(() => call('retry.')).toThrow(refused('retry'))
 })
 
 it('a name that every object has is not known by that', () => {

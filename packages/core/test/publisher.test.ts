@@ -241,6 +241,22 @@ test('the probe is the one that was given, and none otherwise: what has none can
   expect('probe' in publisher({ name: 'test', send: () => {} })).toBe(false)
 })
 
+test('an instance of a class may be the options: its methods are called on it', async () => {
+  class Webhook {
+    readonly name = 'webhook'
+    readonly #asked: string[] = []
+    send({ id }: DueEntry): void {
+      this.#asked.push(id)
+    }
+    async probe(): Promise<void> {
+      if (this.#asked.length === 0) throw new Error('nothing was sent')
+    }
+  }
+  const to = publisher(new Webhook())
+  expect(await publish(to, batch('a1'))).toEqual([{ status: 'published' }])
+  await expect(to.probe?.({})).resolves.toBeUndefined()
+})
+
 test.each<[string, object | undefined, option: string, RegExp]>([
   ['nothing', undefined, 'name', /must be a string/],
   ['no name', { send: () => {} }, 'name', /must be a string/],
@@ -262,6 +278,9 @@ test.each<[string, object | undefined, option: string, RegExp]>([
     'dedupeWindowMs',
     /milliseconds/,
   ],
+  ['payloads of null bytes', { name: 'test', send: () => {}, maxPayloadBytes: null }, 'maxPayloadBytes', /is null/],
+  ['a window of null', { name: 'test', send: () => {}, dedupeWindowMs: null }, 'dedupeWindowMs', /is null/],
+  ['a probe of null', { name: 'test', send: () => {}, probe: null }, 'probe', /must be a function/],
   ['a window as text', { name: 'test', send: () => {}, dedupeWindowMs: '1h' }, 'dedupeWindowMs', /milliseconds/],
 ])('is refused at construction: %s', (_, options, option, message) => {
   expect(() => Reflect.apply(publisher, undefined, [options])).toThrow(

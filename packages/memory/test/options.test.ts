@@ -1,3 +1,4 @@
+import { event } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
 import { memoryInbox, memoryOutbox, recordingOutbox, recordingPublisher } from '../src/index.ts'
 
@@ -48,4 +49,17 @@ describe('what cannot be meant is refused, with what to write instead:', () => {
 it('an option that is undefined is left out', () => {
   const options: object = { clock: undefined, ids: undefined, maxPayloadBytes: undefined, onConflict: undefined }
   expect(() => Reflect.apply(memoryOutbox, undefined, [options])).not.toThrow()
+})
+
+it('a clock of ids may be an instance of a class', async () => {
+  class Now {
+    readonly #ms = Date.parse('2020-01-01')
+    now(): number {
+      return this.#ms
+    }
+  }
+  const ids = memoryOutbox({ ids: new Now() })
+  await ids.transaction((tx) => ids.enqueue(tx, event('order.placed', { aggregateId: 'a', payload: {} })))
+  const [entry] = await ids.fetchUnpublished(1)
+  expect(entry?.occurredAt).toEqual(new Date('2020-01-01'))
 })

@@ -43,7 +43,7 @@ describe('what cannot be meant is refused, with what to write instead:', () => {
       /there are: route, destinations, name/,
     ],
     ['a fan-out to nothing', fanOutPublisher, [], 'destinations', /must be publishers/],
-    ['a list in the place of options', fanOutPublisher, [[publisher]], '0', /there are: destinations, name/],
+    ['a list in the place of options', fanOutPublisher, [[publisher]], 'argument', /must be an object of options/],
     [
       'one publisher in the place of a list',
       fanOutPublisher,

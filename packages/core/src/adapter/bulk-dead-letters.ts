@@ -1,5 +1,5 @@
 import { describe, isDate, kindOf } from '../kind.ts'
-import { invalidOption, knownOptions } from '../options.ts'
+import { invalidOption, knownOptions, requireCount } from '../options.ts'
 import type { CallOptions } from '../outbox.ts'
 import type { DeadLetter, DeadLetterFilter, DeadLetters } from '../store.ts'
 
@@ -54,18 +54,17 @@ const filterKeys: Readonly<Record<keyof DeadLetterFilter, true>> = {
 
 function checkPage(page: Page): void {
   const { limit, where } = knownOptions('list', page, pageKeys)
-  if (typeof limit !== 'number') {
-    throw invalidOption('list', 'limit', `is ${describe(limit)}: write how many to list at most`)
-  }
+  if (limit !== Number.POSITIVE_INFINITY) requireCount('list', 'limit', limit)
   if (where !== undefined) checkFilter('list', where)
 }
 
-/** Only `{}` means all: a list, a Map, or a promise that nobody awaited names nothing either. */
+/** Only `{}` means all: a list, a promise that nobody awaited, or an instance of a class names nothing either. */
 function checkFilter(call: string, where: DeadLetterFilter): void {
   const given: unknown = where // in JavaScript it may be anything
   if (typeof given !== 'object' || given === null || kindOf(given) !== 'Object') {
     throw invalidOption(call, 'where', `is ${describe(given)}: write {} to mean all`)
   }
+  if (!isPlain(given)) throw invalidOption(call, 'where', 'is no plain object: write {} to mean all')
   knownOptions(call, where, filterKeys, 'where.')
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) throw invalidOption(call, `where.${name}`, 'is undefined: leave it out to mean all')
@@ -73,6 +72,12 @@ function checkFilter(call: string, where: DeadLetterFilter): void {
     const instead = name === 'diedBefore' ? 'a valid Date' : 'a string'
     throw invalidOption(call, `where.${name}`, `is ${describe(value)}, and must be ${instead}`)
   }
+}
+
+/** Also of another realm: the prototype of a plain object has none itself. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 function checkedIds(call: string, ids: readonly string[]): readonly string[] {
