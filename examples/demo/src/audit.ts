@@ -30,21 +30,26 @@ export interface Audit {
   readonly unexplained: readonly string[]
 }
 
-/** Relays that ended with batches in hand, by being killed or by losing their leases: what they had sent may come again. */
-export type Interrupted = ReadonlySet<string>
+/** What may come again. */
+export interface Troubles {
+  /** relays that ended with entries in hand, by being killed or by losing their leases */
+  readonly interrupted: ReadonlySet<string>
+  /** entries that the broker may have, though it did not say so in time */
+  readonly unanswered: ReadonlySet<string>
+}
 
 /**
  * Holds what the broker has against what the database has, and that against what the producers say.
  *
- * A repeat is explained when one of the two deliveries came under an older epoch, by a relay that was interrupted: killed
- * after it had sent, or so late with its write that its heir came first. Brokers that do not keep the relay's name vouch
- * by the epochs alone, if any relay was interrupted.
+ * A repeat is explained when the broker was too slow with an answer; or when one of the two deliveries came under an
+ * older epoch, by a relay that was interrupted: killed after it had sent, or so late with its write that its heir came
+ * first. Brokers that do not keep the relay's name vouch by the epochs alone, if any relay was interrupted.
  */
 export function audit(
   told: Told,
   committed: readonly WrittenChange[],
   deliveries: readonly Delivery[],
-  interrupted: Interrupted,
+  troubles: Troubles,
 ): Audit {
   const expected = new Map(committed.map((change) => [change.eventId, change]))
   const last = new Map<string, Delivery>()
@@ -66,7 +71,7 @@ export function audit(
     if (!tellsOf(delivery, change)) altered.add(id)
     if (before) {
       repeats += 1
-      if (!isExplained(before, delivery, interrupted)) unexplained.push(id)
+      if (!isExplained(before, delivery, troubles)) unexplained.push(id)
       continue
     }
     const { orderId, revision } = change
@@ -105,7 +110,8 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null
 }
 
-function isExplained(before: Delivery, repeat: Delivery, interrupted: Interrupted): boolean {
+function isExplained(before: Delivery, repeat: Delivery, { interrupted, unanswered }: Troubles): boolean {
+  if (unanswered.has(repeat.id)) return true
   if (repeat.epoch === before.epoch) return false
   const { relay } = repeat.epoch < before.epoch ? repeat : before
   return relay === undefined ? interrupted.size > 0 : interrupted.has(relay)

@@ -13,7 +13,7 @@ import type { DemoStore } from './stores/store.ts'
 import { openBroker, openStore, type World } from './world.ts'
 
 const lookEveryMs = 100
-/** from the moment when a relay is at work until one is killed, milliseconds, at random */
+/** from the moment when a relay is at work until a kill is due, milliseconds, at random */
 const killGap = { least: 300, spread: 1_400 }
 /** with the start of the relay that takes its place, which has to wait for the leases of the dead */
 const msForAKill = 2_000
@@ -48,7 +48,7 @@ async function demo(options: DemoOptions, quit: AbortSignal): Promise<boolean> {
   console.log(
     `${options.store} → ${options.broker}: ${options.events} events over ${options.aggregates} orders, ${options.kills} kills, seed ${options.seed}`,
   )
-  const relays = resources.use(new RelayProcesses(world))
+  const relays = resources.use(new RelayProcesses(world, seededRandom(options.seed + 2)))
   const producers = resources.use(new ProducerProcesses(world, Math.max(leastPaceMs, options.kills * msForAKill)))
   await underFire(options, { relays, producers, store, quit })
   await relays.stop()
@@ -56,7 +56,7 @@ async function demo(options: DemoOptions, quit: AbortSignal): Promise<boolean> {
   const committed = await store.committed()
   const deliveries = await broker.readBack()
   const told = { asked: options.events, committed: producers.committed }
-  const result = audit(told, committed, deliveries, relays.interrupted)
+  const result = audit(told, committed, deliveries, relays)
   if (options.kills > 0) console.log(killLine(options, relays))
   console.log(formatAudit(result))
   if (isClean(result)) return true
@@ -80,6 +80,7 @@ async function underFire(options: DemoOptions, { relays, producers, store, quit 
   const random = seededRandom(seed + 1)
   const display = new ProgressDisplay(process.stdout)
   for (let started = 0; started < Math.max(1, wanted - 1); started++) relays.add()
+  let killsDue = 0
   let killAt: number | undefined
   for (;;) {
     const isProducing = producers.areAtWork
@@ -91,11 +92,11 @@ async function underFire(options: DemoOptions, { relays, producers, store, quit 
     if (failure) throw failure
     if (!isProducing && pending === 0) return display.end(progress)
     if (relays.size < wanted && committed * 2 >= events) relays.add() // the last relay joins half-way
-    if (relays.kills < kills && relays.atWork.length > 0) {
+    if (killsDue < kills && relays.areAtWork) {
       killAt ??= performance.now() + killGap.least + killGap.spread * random()
       if (performance.now() >= killAt) {
-        await relays.killOne(random)
-        producers.hearOfKills(relays.kills)
+        relays.killSoon()
+        producers.hearOfKills(++killsDue)
         killAt = undefined
       }
     }
@@ -104,9 +105,9 @@ async function underFire(options: DemoOptions, { relays, producers, store, quit 
   }
 }
 
-/** A kill that strikes nobody in the middle of anything would show nothing. */
+/** A kill that strikes nobody in the middle of anything shows nothing. */
 function killLine({ kills: wanted }: DemoOptions, { kills, strikes }: RelayProcesses): string {
-  const line = `kills ${kills} of ${wanted} · struck relays at work ${strikes}`
+  const line = `kills ${kills} of ${wanted} · with entries in hand ${strikes}`
   return kills === wanted ? line : `${line} · there were too few events to hold some back for each`
 }
 

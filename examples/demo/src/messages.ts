@@ -5,10 +5,13 @@
 /** `stop`: finish what is in hand, and end. */
 export type ToRelay = 'stop'
 
-/** `working`: it has published something. `interrupted`: it has lost leases with batches in hand. */
-export type FromRelay = 'working' | 'interrupted'
+/**
+ * `busy`: it has entries in hand. `idle`: it has none any more. `interrupted`: it has lost leases with entries in hand.
+ * `unanswered`: entries that the broker may have, though it did not say so in time.
+ */
+export type FromRelay = 'busy' | 'idle' | 'interrupted' | { readonly unanswered: readonly string[] }
 
-/** how many relays have been killed so far */
+/** how many kills have been due so far */
 export type ToProducer = number
 
 /** ids of the changes whose transactions have ended well since the last message */

@@ -74,38 +74,45 @@ export class ProducerProcesses implements AsyncDisposable {
 /** The relay processes: some of them are killed, each is replaced at once under a new name. */
 export class RelayProcesses implements AsyncDisposable {
   readonly #world: World
+  readonly #random: () => number
   readonly #alive = new Map<string, Started>()
-  /** relays that have published something */
-  readonly #atWork = new Set<string>()
-  /** relays that ended with batches in hand */
+  /** relays that have entries in hand, as far as they have told */
+  readonly #busy = new Set<string>()
+  /** relays that ended with entries in hand */
   readonly interrupted = new Set<string>()
+  /** entries that the broker may have, though it did not say so in time */
+  readonly unanswered = new Set<string>()
   kills = 0
-  /** of the kills, those that struck a relay that had published something */
+  /** of the kills, those that struck a relay with entries in hand */
   strikes = 0
   /** why a relay ended by itself, which none should */
   failure: Error | undefined
   #started = 0
+  #hasBegun = false
+  #isKillDue = false
+  #isReplacing = false
+  #dying: Promise<void> = Promise.resolve()
   #isStopping = false
 
-  constructor(world: World) {
+  constructor(world: World, random: () => number) {
     this.#world = world
+    this.#random = random
   }
 
+  /** those that live, and the one that is about to take a dead one's place */
   get size(): number {
-    return this.#alive.size
+    return this.#alive.size + (this.#isReplacing ? 1 : 0)
   }
 
-  /** names of those that live and have published something */
-  get atWork(): readonly string[] {
-    return [...this.#alive.keys()].filter((name) => this.#atWork.has(name))
+  /** Whether a kill can be due: since the last one, some relay has had something in hand. */
+  get areAtWork(): boolean {
+    return this.#hasBegun && !this.#isKillDue
   }
 
   add(): void {
     const name = `relay-${++this.#started}`
     const started = start('./relay.ts', [this.#world, name])
-    started.child.on('message', (message: FromRelay) =>
-      (message === 'working' ? this.#atWork : this.interrupted).add(name),
-    )
+    started.child.on('message', (message: FromRelay) => this.#hear(name, message))
     void started.gone.then(({ code, signal }) => {
       if (this.#alive.get(name) === started && !this.#isStopping && signal !== 'SIGINT')
         this.failure = new Error(`${name} ended with ${signal ?? `code ${code}`}`)
@@ -113,22 +120,45 @@ export class RelayProcesses implements AsyncDisposable {
     this.#alive.set(name, started)
   }
 
-  /** SIGKILL for one that is at work, and a new one in its place. */
-  async killOne(random: () => number): Promise<void> {
-    const name = this.atWork[Math.floor(random() * this.atWork.length)]
+  #hear(name: string, message: FromRelay): void {
+    if (typeof message === 'object') for (const id of message.unanswered) this.unanswered.add(id)
+    else if (message === 'interrupted') this.interrupted.add(name)
+    else if (message === 'idle') this.#busy.delete(name)
+    else {
+      this.#busy.add(name)
+      this.#hasBegun = true
+      this.#killOne()
+    }
+  }
+
+  /** SIGKILL for one that has entries in hand, as soon as one has, and a new one in its place. */
+  killSoon(): void {
+    this.#isKillDue = true
+    this.#killOne()
+  }
+
+  #killOne(): void {
+    const names = [...this.#alive.keys()].filter((name) => this.#busy.has(name))
+    const name = names[Math.floor(this.#random() * names.length)]
     const victim = name === undefined ? undefined : this.#alive.get(name)
-    if (name === undefined || victim === undefined) return
+    if (!this.#isKillDue || name === undefined || victim === undefined) return
+    this.#isKillDue = false
+    this.#isReplacing = true
+    this.#hasBegun = false
     this.#alive.delete(name)
     this.interrupted.add(name)
-    if (this.#atWork.has(name)) this.strikes += 1
-    await kill([victim])
-    this.kills += 1
-    this.add()
+    this.#dying = kill([victim]).then(() => {
+      this.kills += 1
+      if (this.#busy.has(name)) this.strikes += 1 // nor has it told otherwise before it died
+      this.#isReplacing = false
+      if (!this.#isStopping) this.add()
+    })
   }
 
   /** Tells all to stop; each finishes what it has in hand. @throws {Error} when one does not end well */
   async stop(): Promise<void> {
     this.#isStopping = true
+    await this.#dying
     await Promise.all(
       [...this.#alive].map(async ([name, { child, gone }]) => {
         tell(child, 'stop')
@@ -142,6 +172,7 @@ export class RelayProcesses implements AsyncDisposable {
   /** Ends those that are left when the demo fails. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true
+    await this.#dying
     await kill([...this.#alive.values()])
   }
 }

@@ -1,8 +1,31 @@
+import type { DueEntry, Publisher } from '@outbox/core'
 import { createRelay } from '@outbox/relay'
 import type { FromRelay, ToRelay } from './messages.ts'
 import { openBroker, openStore, type World } from './world.ts'
 
 const tell = (message: FromRelay): void => void process.send?.(message)
+
+/** Entries whose publishing has begun, and which are not settled yet. */
+class InHand {
+  readonly #ids = new Set<string>()
+
+  /** The publisher; whether anything is in hand is told before the broker gets it. */
+  watched(publisher: Publisher): Publisher {
+    return {
+      ...publisher,
+      publish: (entries, options) => {
+        if (this.#ids.size === 0) tell('busy')
+        for (const { id } of entries) this.#ids.add(id)
+        return publisher.publish(entries, options)
+      },
+    }
+  }
+
+  remove(entries: readonly DueEntry[]): void {
+    for (const { id } of entries) this.#ids.delete(id)
+    if (this.#ids.size === 0) tell('idle')
+  }
+}
 
 /** A relay process: works until it is told to stop, or killed. */
 async function relay(world: World, name: string): Promise<void> {
@@ -13,21 +36,22 @@ async function relay(world: World, name: string): Promise<void> {
   process.once('SIGTERM', () => stop.abort())
   process.once('disconnect', () => stop.abort()) // the demo itself is gone
   process.on('SIGINT', () => undefined) // Ctrl-C reaches every process; the demo answers for all
-  let hasPublished = false
   const store = await openStore(world)
   const broker = await openBroker(world, name)
+  const inHand = new InHand()
   const worker = createRelay({
     store: store.outbox,
-    publisher: broker.publisher,
+    publisher: inHand.watched(broker.publisher),
     batchSize: 100,
     // short, so that a demo need not wait long for the dead to be noticed
     leaseMs: 900,
     pollIntervalMs: 150,
     publishTimeoutMs: 700,
     on: {
-      published() {
-        if (!hasPublished) tell('working')
-        hasPublished = true
+      published: ({ entries }) => inHand.remove(entries),
+      retry({ entry }) {
+        tell({ unanswered: [entry.id] })
+        inHand.remove([entry])
       },
       leasesLost: () => tell('interrupted'),
       dead: ({ entry, reason }) => console.error(`${name}: dead letter ${entry.id}: ${reason}`),

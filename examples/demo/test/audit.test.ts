@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Audit, audit as auditWith, formatAudit, type Interrupted, isClean } from '../src/audit.ts'
+import { type Audit, audit as auditWith, formatAudit, isClean, type Troubles } from '../src/audit.ts'
 import type { Delivery } from '../src/brokers/broker.ts'
 import type { WrittenChange } from '../src/stores/store.ts'
 
@@ -15,13 +15,13 @@ function delivery(n: number, from: Partial<Delivery> = {}): Delivery {
 }
 
 /** As the producers would tell of it. */
-function audit(written: readonly WrittenChange[], deliveries: readonly Delivery[], interrupted: Interrupted): Audit {
+function audit(written: readonly WrittenChange[], deliveries: readonly Delivery[], troubles: Troubles): Audit {
   const told = { asked: 3, committed: new Set(committed.map(({ eventId }) => eventId)) }
-  return auditWith(told, written, deliveries, interrupted)
+  return auditWith(told, written, deliveries, troubles)
 }
 
-const killed = new Set(['relay-1'])
-const nobody = new Set<string>()
+const nobody: Troubles = { interrupted: new Set(), unanswered: new Set() }
+const killed: Troubles = { ...nobody, interrupted: new Set(['relay-1']) }
 
 describe('the audit', () => {
   test('is clean when the broker has what was committed, in order', () => {
@@ -106,14 +106,34 @@ describe('the audit', () => {
     const late = delivery(2)
     const heirs = [1, 2, 3].map((n) => delivery(n, { epoch: 2, relay: 'relay-2' }))
     expect(audit(committed, [...heirs, late], killed)).toMatchObject({ repeats: 1, unexplained: [], outOfOrder: [] })
-    expect(audit(committed, [...heirs, late], new Set(['relay-2'])).unexplained).toEqual(['event-2'])
+    expect(audit(committed, [...heirs, late], { ...nobody, interrupted: new Set(['relay-2']) }).unexplained).toEqual([
+      'event-2',
+    ])
+  })
+
+  test('explains a repeat by the broker that was slow to answer, and only of the entries that it was slow with', () => {
+    const slow: Troubles = { ...nobody, unanswered: new Set(['event-2']) }
+    expect(
+      audit(
+        committed,
+        [1, 2, 2, 3].map((n) => delivery(n)),
+        slow,
+      ),
+    ).toMatchObject({ repeats: 1, unexplained: [] })
+    expect(
+      audit(
+        committed,
+        [1, 1, 2, 3].map((n) => delivery(n)),
+        slow,
+      ).unexplained,
+    ).toEqual(['event-1'])
   })
 
   test.each([
     ['nobody was interrupted', nobody, { epoch: 2, relay: 'relay-2' }],
     ['the epoch is the same', killed, { epoch: 1, relay: 'relay-2' }],
-  ])('does not explain a repeat when %s', (_, interrupted, from) => {
-    const result = audit(committed, [delivery(1), delivery(2), delivery(2, from), delivery(3)], interrupted)
+  ])('does not explain a repeat when %s', (_, troubles, from) => {
+    const result = audit(committed, [delivery(1), delivery(2), delivery(2, from), delivery(3)], troubles)
     expect(result.unexplained).toEqual(['event-2'])
     expect(isClean(result)).toBe(false)
   })

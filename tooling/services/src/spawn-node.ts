@@ -28,7 +28,7 @@ export interface NodeChild extends AsyncDisposable {
   /**
    * The next message that `accepts` takes, among those not looked at by earlier calls.
    *
-   * @throws {Error} with the child's output when it ends first, or after `timeoutMs` (default 30,000)
+   * @throws {Error} with the child's output when it ends first, or after `timeoutMs` (default 120,000)
    */
   next(accepts?: (message: unknown) => boolean, timeoutMs?: number): Promise<unknown>
   /** Writes one line of JSON to the child's standard input. */
