@@ -15,6 +15,8 @@ const pendingCount = 100_000
 const deadCount = 1000
 /** a multiple of the number of partitions, so that each aggregate keeps to one */
 const aggregateCount = 312 * 64
+/** aggregates that wait, each with an entry */
+const waitingCount = 50_000
 /** What a call may read of the large tables: some times what it is asked for, and nothing that grows with them. */
 const mostRowsRead = 30_000
 
@@ -187,6 +189,50 @@ describeWith('postgres', 'a backlog that the planner knows nothing of', () => {
     const scans = plans.flatMap(nodesOf).filter((node) => /_entries/.test(node['Relation Name'] ?? ''))
     expect(scans.map(rowsRead).filter((rows) => rows > mostRowsRead)).toEqual([])
     expect(scans.length).toBeGreaterThan(3)
+  })
+})
+
+describeWith('postgres', 'what waits in the partitions of others', () => {
+  test.each(['mark', 'log'] as const)('is not read by a relay with the engine %s', async (engine) => {
+    await using database = await ownDatabase()
+    await using own = openNodePostgres(database.url)
+    await setup(own.db, { engine })
+    const sql = (text: string) => own.db.$client.query(text)
+    for (const table of ['entries', 'aggregates'])
+      await sql(`alter table outbox_${table} set (autovacuum_enabled = false)`)
+    const { holder, leases } = await handRelay(pgOutbox({ db: own.db, engine, notify: 'off' }), { from: 32 })
+    const read: number[] = []
+    const client = explaining(own.db.$client, (plan) => {
+      const scans = nodesOf(plan).filter((node) => /_(aggregates|entries)$/.test(node['Relation Name'] ?? ''))
+      read.push(...scans.map(rowsRead))
+    })
+    const outbox = pgOutbox({ db: drizzle({ client }), engine, notify: 'off' })
+    const batch = Array.from({ length: 1000 }, (_, n) => event('order.placed', { aggregateId: `${n}`, payload: {} }))
+    const expectCheap = async (when: string) => {
+      await own.db.transaction((tx) => pgOutbox({ db: own.db, engine, notify: 'off' }).enqueue(tx, batch))
+      await outbox.poll({ holder })
+      const lent = await outbox.fetch({ leases, limit: 500, limitPerAggregate: 100, maxBytes: 1e9 })
+      await outbox.settle({ leases, settlements: lent.map((entry) => ({ entry, outcome: 'published' })) })
+      expect(lent.length, when).toBeGreaterThan(100)
+      expect(read.length, when).toBeGreaterThan(3)
+      expect(Math.max(...read.splice(0)), when).toBeLessThan(waitingCount / 10)
+    }
+    await sql('analyze')
+    await sql(`
+      insert into outbox_aggregates (partition, aggregate_type, aggregate_id, waiting_until, parkings)
+      select n % 32, 'order', 'waiting ' || n, now() + interval '1 hour', 1 from generate_series(1, ${waitingCount}) n`)
+    await sql(`
+      insert into outbox_entries (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, state)
+      select gen_random_uuid(), partition, aggregate_type, aggregate_id, 'order.placed', 1, '{}', 'parked'
+      from outbox_aggregates`)
+    await expectCheap('the planner knows of none')
+    await sql('analyze')
+    await expectCheap('the planner knows of all')
+    for (const table of ['entries', 'aggregates'])
+      await sql(`update outbox_${table} set partition = 63 where aggregate_id = 'waiting 7'`)
+    await expectCheap('one waits in an own partition')
+    await sql('update outbox_aggregates set waiting_until = now() where partition = 63')
+    await expectCheap('one is due in an own partition')
   })
 })
 

@@ -1,6 +1,7 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { isEnough } from '../shared/rounds.ts'
+import { hasAggregates } from './aside.ts'
 import { boundsOf, frontOf } from './bounds.ts'
 import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
 import { commitsAtOnce, leaseValues, standingLeases } from './fence.ts'
@@ -60,7 +61,7 @@ with fence as materialized (
   ${standingLeases(leases, 1)}
 ),
 waiting as materialized (
-  select exists (select from fence join ${aggregates} a using (partition)) as is_any
+  select exists (select from fence where ${hasAggregates(names, 'fence')}) as is_any
 ),
 -- 1. The front of each partition: one range of the index entries_scan, whatever stands behind it.
 front as materialized (

@@ -1,4 +1,5 @@
 import type { FetchRequest } from '@outbox/core'
+import { hasAggregates, hasPending } from '../aside.ts'
 import { boundsOf, frontOf } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
@@ -33,9 +34,7 @@ cursor as materialized (
     case when r.opens then c.next_low else c.low end as low,
     case when r.opens then c.seen else c.next_low end as next_low,
     case when r.opens then top.position else c.high end as high,
-    exists (select from ${entries} e where e.partition = c.partition and e.state = 'pending')
-      or exists (select from ${entries} e where e.partition = c.partition and e.state = 'parked')
-      or exists (select from ${aggregates} a where a.partition = c.partition) as has_side
+    ${hasPending(names, 'c')} or ${hasAggregates(names, 'c')} as has_side
   from fence
   join ${log_cursors} c using (partition)
   cross join top
@@ -134,10 +133,12 @@ side as materialized (
     select from fence
     cross join lateral (
       (select from ${entries} e where e.partition = fence.partition and e.state = 'pending'
+        order by e.position
         limit greatest(1, ${limit} / 2))
       union all
       (select from ${aggregates} a cross join generate_series(1, ${looks.crowdedBelow})
         where a.partition = fence.partition and a.waiting_until <= now()
+        order by a.waiting_until
         limit greatest(1, ${limit} / 2))
     ) waiting
   ) w

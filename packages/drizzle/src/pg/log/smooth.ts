@@ -1,4 +1,5 @@
 import type { FetchRequest } from '@outbox/core'
+import { hasAggregates, hasPending } from '../aside.ts'
 import { boundsOf } from '../bounds.ts'
 import { contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
@@ -28,7 +29,7 @@ export function smoothStatement(
   { watchesCrowds, front: depth }: Readonly<{ watchesCrowds: boolean; front: number }>,
   look: number,
 ): Statement {
-  const { entries, aggregates, leases, meta, log_cursors } = names
+  const { leases, meta, log_cursors } = names
   const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, depth)
   const columns = `${movedColumns}, xid, payload_bytes`
   const page = (cursor: string): string => `select ${cursor}.partition as of_partition, w.*
@@ -79,9 +80,8 @@ rough as materialized (
         where stands_aside or is_disorderly or nth_of_aggregate > ${limitPerAggregate})
       or exists (
         select from fence
-        where exists (select from ${entries} e where e.partition = fence.partition and e.state = 'pending')
-          or exists (select from ${entries} e where e.partition = fence.partition and e.state = 'parked')
-          or exists (select from ${aggregates} a where a.partition = fence.partition)) as is_odd,
+        where ${hasPending(names, 'fence')}
+          or ${hasAggregates(names, 'fence')}) as is_odd,
       ${watchesCrowds} and exists (select from front_of where is_full and is_crowded) as is_crowded
   ) seen
 ),
