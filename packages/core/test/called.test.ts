@@ -37,3 +37,21 @@ test('what a function of the user refuses for ever on purpose comes through', ()
   const refusal = permanent('no such tenant')
   expect(failureOf(refusal)).toBe(refusal)
 })
+
+test('a promise is no answer, and one that rejects ends no process', async () => {
+  for (const promise of [Promise.resolve('orders'), Promise.reject(new Error('no tenant'))]) {
+    expect(() => called('stream of redisPublisher', () => promise)).toThrow(
+      expect.objectContaining({
+        code: 'callback-failed',
+        message: 'The function stream of redisPublisher returned a promise: it must be synchronous',
+        details: { callback: 'stream of redisPublisher' },
+      }),
+    )
+  }
+  await new Promise((resolve) => setImmediate(resolve)) // a rejection that nobody handles fails the run
+})
+
+test('one function within another is blamed alone', () => {
+  const inner = failureOf(new Error('a bug'))
+  expect(failureOf(inner)).toBe(inner)
+})

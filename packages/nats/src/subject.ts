@@ -1,4 +1,5 @@
 import { type DueEntry, OutboxError, permanent } from '@outbox/core'
+import { callbackFailed } from '@outbox/core/adapter'
 
 /** A subject as text with placeholders, or the caller's own function. */
 export type SubjectOption = string | ((entry: DueEntry) => string)
@@ -81,13 +82,18 @@ function invalidSubject(fault: string): OutboxError<'invalid-option'> {
   )
 }
 
-/** The subject of one entry, checked. @throws {OutboxError} `rejected` when it cannot be published to */
+/**
+ * The subject of one entry, checked.
+ *
+ * @throws {OutboxError} `rejected` when it cannot be published to, `callback-failed` when it is no text
+ */
 export function checkedSubject(subject: unknown, system: string): string {
-  const fault = typeof subject === 'string' ? subjectFault(subject) : `is ${typeof subject}, not text`
-  if (fault !== undefined) {
-    throw permanent(`The subject ${fault}. Escape what comes from outside with escapeSubjectToken().`, { system })
+  if (typeof subject !== 'string') {
+    throw callbackFailed('subject of natsPublisher', `returned ${typeof subject}, not text`)
   }
-  return String(subject)
+  const fault = subjectFault(subject)
+  if (fault === undefined) return subject
+  throw permanent(`The subject ${fault}. Escape what comes from outside with escapeSubjectToken().`, { system })
 }
 
 /** Why a text is no subject to publish to; undefined if it is one. */

@@ -80,11 +80,19 @@ describe('a subject template', () => {
 
 describe('the subject that a function gives', () => {
   it('is rejected when it cannot be published to, and the reason says how to escape', () => {
-    const subjects = ['', 'a b', 'a..b', '.a', 'a.', 'a.*.b', 'a.>', 'a\r\nPUB x 0', '$JS.API.x', 'x'.repeat(4000), 5]
+    const subjects = ['', 'a b', 'a..b', '.a', 'a.', 'a.*.b', 'a.>', 'a\r\nPUB x 0', '$JS.API.x', 'x'.repeat(4000)]
     for (const subject of subjects) {
       expect(() => checkedSubject(subject, 'nats'), String(subject)).toThrow('escapeSubjectToken()')
       expect(() => checkedSubject(subject, 'nats')).toThrow(
         expect.toSatisfy((error) => OutboxError.is(error, 'rejected')),
+      )
+    }
+  })
+
+  it('is a bug of the function where it is no text', () => {
+    for (const subject of [5, undefined, null, {}]) {
+      expect(() => checkedSubject(subject, 'nats'), String(subject)).toThrow(
+        expect.objectContaining({ code: 'callback-failed', details: { callback: 'subject of natsPublisher' } }),
       )
     }
   })

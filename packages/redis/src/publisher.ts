@@ -1,5 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent, systemClock } from '@outbox/core'
-import { aggregateKey, called, groupByAggregate } from '@outbox/core/adapter'
+import { aggregateKey, callbackFailed, called, groupByAggregate } from '@outbox/core/adapter'
 import { scriptCall } from './call.ts'
 import { checkSetup } from './check.ts'
 import { becomesReady, notConnected } from './client.ts'
@@ -38,9 +38,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
   const keysOf = (streamName: string): StreamKeys => streamKeys(streamName, client.options.keyPrefix)
   const streamOf = (entry: DueEntry): string => {
     requireSize(entry, name)
-    const streamName =
-      typeof stream === 'string' ? stream : checkedName(called('stream of redisPublisher', () => stream(entry)))
-    return keysOf(streamName).stream
+    return keysOf(typeof stream === 'string' ? stream : streamFrom(stream, entry)).stream
   }
   const fixed = typeof stream === 'string' ? [keysOf(stream)] : undefined
   const troubled = new TroubledStreams(systemClock)
@@ -98,15 +96,11 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
   }
 }
 
-function checkedName(stream: unknown): string {
-  if (typeof stream === 'string') return stream
-  throw new OutboxError(
-    'invalid-option',
-    `redisPublisher: the stream function returned ${typeof stream}, not a name.`,
-    {
-      option: 'stream',
-    },
-  )
+function streamFrom(stream: (entry: DueEntry) => unknown, entry: DueEntry): string {
+  const callback = 'stream of redisPublisher'
+  const streamName = called(callback, () => stream(entry))
+  if (typeof streamName === 'string') return streamName
+  throw callbackFailed(callback, `returned ${typeof streamName}, not a name`)
 }
 
 function requireSize({ payload }: DueEntry, name: string): void {

@@ -139,6 +139,20 @@ for (const { name, need, start } of servers) {
       expect(messageOf(outcomes[2])).toMatch(/it is empty/)
     })
 
+    it.each<[string, () => unknown]>([
+      ['nothing', () => undefined],
+      ['a number', () => 5],
+      ['a promise', async () => 'orders'],
+      ['a promise that rejects', () => Promise.reject(new Error('no tenant'))],
+    ])('a stream function that gives %s has a bug, and no entry is to blame for it', async (_, stream) => {
+      const publisher = redisPublisher({ client, stream: stream as () => never }) // a user of JavaScript
+      const outcomes = await publish(publisher, entriesOf('1', [1, 2]))
+      expect(outcomes.map(statusOf)).toEqual(['retry', 'notSent'])
+      expect(outcomes[0]).toMatchObject({
+        error: { code: 'callback-failed', details: { callback: 'stream of redisPublisher' } },
+      })
+    })
+
     it('a server that forgot the script is told again', async () => {
       const publisher = redisPublisher({ client, stream: 'orders' })
       await publish(publisher, entriesOf('1', [1]))

@@ -34,14 +34,14 @@ export function decide(entry: DueEntry, outcome: PublishOutcome, context: Decisi
     case 'reject':
       return dead(entry, outcome.error, context)
     case 'retry':
-      // nobody's entry is to blame for a bug: or one bad deployment would make dead letters of the whole backlog
-      return OutboxError.is(outcome.error, 'callback-failed')
-        ? wait(entry, outcome.error, false, { ...context, awayForMs: bugDelayMs })
-        : refused(entry, outcome.error, context)
     case 'unknown':
       // behind a failure its aggregate waits already, and one answer that was lost counts once
       if (isBehindFailure) return undefined
-      if (awayForMs === undefined) return refused(entry, outcome.error, context)
+      // nobody's entry is to blame for a bug: or one bad deployment would make dead letters of the whole backlog
+      if (OutboxError.is(outcome.error, 'callback-failed')) {
+        return wait(entry, outcome.error, false, { ...context, awayForMs: bugDelayMs })
+      }
+      if (outcome.status === 'retry' || awayForMs === undefined) return refused(entry, outcome.error, context)
       return wait(entry, outcome.error, false, context)
     case 'unavailable':
       if (awayForMs === undefined) return refused(entry, outcome.error, context)

@@ -1,4 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher } from '@outbox/core'
+import { callbackFailed, called } from '@outbox/core/adapter'
 import { Breaker, type BreakerContext } from './breaker.ts'
 import { retryHorizonMs } from './retry.ts'
 
@@ -37,12 +38,14 @@ export class Destinations {
   /**
    * Where an entry goes.
    *
-   * @throws {OutboxError} `callback-failed` where the user's routing function throws, `rejected` where it names no destination
+   * @throws {OutboxError} `callback-failed` for a bug of the user's routing, `rejected` where that names no destination
    */
   of(entry: DueEntry): Breaker {
-    const publisher = isRouted(this.#publisher) ? this.#publisher.destinationOf(entry) : this.#publisher
+    const whole = this.#publisher
+    const callback = `destinationOf of '${whole.name}'`
+    const publisher = isRouted(whole) ? called(callback, () => whole.destinationOf(entry)) : whole
     const breaker = this.all.find((each) => each.publisher === publisher)
-    if (!breaker) throw new Error(`The route leads to '${publisher.name}', which is no destination.`)
+    if (!breaker) throw callbackFailed(callback, 'returned what is none of its destinations')
     return breaker
   }
 

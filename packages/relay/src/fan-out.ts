@@ -1,4 +1,4 @@
-import type { DueEntry, Publisher, PublishOutcome } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
 import { knownOptions } from '@outbox/core/adapter'
 import { notSent, outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
@@ -70,7 +70,7 @@ async function publishRest(
 
 /**
  * The outcome of the whole: the one that leaves most open. A refusal for ever counts last, so that the other
- * destinations get the entry before it dies.
+ * destinations get the entry before it dies. Of failures of a kind a bug is told: it costs no attempt.
  *
  * What got no answer may still arrive, also beside a destination that is away: the probe then tells of the outage, and
  * no attempt is counted. Where nothing probes, only `unavailable` says so.
@@ -78,11 +78,16 @@ async function publishRest(
 function combined(outcomes: readonly PublishOutcome[], probes: boolean): PublishOutcome {
   const open = probes ? (['unknown', 'unavailable'] as const) : (['unavailable', 'unknown'] as const)
   for (const status of ['fenced', ...open, 'retry', 'notSent', 'reject'] as const) {
-    const found = outcomes.find((outcome) => outcome.status === status)
-    if (found) return found
+    const found = outcomes.filter((outcome) => outcome.status === status)
+    const [first] = found
+    if (first) return found.find(isBug) ?? first
   }
   const duplicate = outcomes.every((outcome) => outcome.status === 'published' && outcome.duplicate === true)
   return { status: 'published', duplicate }
+}
+
+function isBug(outcome: PublishOutcome): boolean {
+  return 'error' in outcome && OutboxError.is(outcome.error, 'callback-failed')
 }
 
 function combinedCapabilities(destinations: readonly Publisher[]): Publisher['capabilities'] {

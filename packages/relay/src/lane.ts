@@ -191,7 +191,9 @@ export class Lane {
   #retryFor(entry: DueEntry): Required<RetryOptions> {
     const { events, settings } = this.#context
     try {
-      return settings.retryFor ? retryFrom(settings.retry, settings.retryFor(entry)) : settings.retry
+      const given = settings.retryFor?.(entry)
+      void Promise.resolve(given).catch(() => undefined) // a promise is refused here, and may reject later
+      return retryFrom(settings.retry, given)
     } catch (error) {
       events.tell(error, 'retryFor')
       return settings.retry

@@ -1,4 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
+import { callbackFailed } from '@outbox/core/adapter'
 
 export const notSent: PublishOutcome = Object.freeze({ status: 'notSent' })
 
@@ -15,9 +16,9 @@ const statuses: { readonly [Status in PublishOutcome['status']]: true } = {
 /**
  * Publishes: one outcome per entry, whatever the publisher does. Never rejects.
  *
- * A publisher that rejects, or answers what is no answer, has published nothing as far as anybody knows: after `signal`
- * aborted that is `unknown`, before it is a defect, unless the publisher says that its destination is away. What is no
- * answer is a bug of it that no entry is to blame for: `callback-failed`.
+ * A publisher that rejects has published nothing as far as anybody knows: after `signal` aborted that is `unknown`,
+ * before it is a defect, unless the publisher says that its destination is away. What is no answer leaves open what was
+ * sent, and is a bug of the publisher that no entry is to blame for: `unknown`, with `callback-failed`.
  *
  * `notSent` is believed, also of an aggregate's first entry: it counts no attempt, and nothing is told.
  *
@@ -33,12 +34,9 @@ export async function outcomesOf(
     // what is no list has none, and what was left out of a list is none
     const outcomes: readonly PublishOutcome[] = Array.from(Object(await publisher.publish(entries, { signal })))
     if (outcomes.length === entries.length && outcomes.every(isOutcome)) return outcomes
-    const { name } = publisher
-    throw new OutboxError(
-      'callback-failed',
-      `'${name}' gave ${outcomes.length} outcomes for ${entries.length} entries, or one without a status that exists.`,
-      { callback: `publish of '${name}'` },
-    )
+    const problem = `gave ${outcomes.length} outcomes for ${entries.length} entries, or one without a status that exists`
+    const error = callbackFailed(`publish of '${publisher.name}'`, problem)
+    return entries.map(() => ({ status: 'unknown', error }))
   } catch (error) {
     const status = signal.aborted ? 'unknown' : OutboxError.is(error, 'unavailable') ? 'unavailable' : 'retry'
     if (status === 'retry' && !OutboxError.is(error, 'callback-failed')) onDefect(error)

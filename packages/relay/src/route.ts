@@ -1,5 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
-import { called, invalidOption, knownOptions } from '@outbox/core/adapter'
+import { callbackFailed, called, invalidOption, knownOptions } from '@outbox/core/adapter'
 import type { RoutedPublisher } from './destinations.ts'
 import { outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
@@ -11,8 +11,8 @@ export type { RoutedPublisher }
  *
  * An aggregate's entries keep their order across destinations too: the next one waits for the one before, wherever
  * that went. A destination that is away holds up only the aggregates that have something for it. An entry whose key
- * names no route becomes a dead letter that says so. A `route` function that throws is an `error` event, and its entry
- * is tried again, after ten seconds at the soonest, without an attempt being counted.
+ * names no route becomes a dead letter that says so. A `route` function that throws, or gives no text, is an `error`
+ * event, and its entry is tried again, after ten seconds at the soonest, without an attempt being counted.
  *
  * @throws {OutboxError} `invalid-option`, naming the option
  *
@@ -36,10 +36,12 @@ export function routePublisher<const Destinations extends Readonly<Record<string
   const publishers = [...new Set(Object.values(destinations ?? {}))]
   requireSome(of, publishers)
   const destinationOf = (entry: DueEntry): Publisher => {
-    const key = called('route of routePublisher', () => route(entry))
+    const callback = 'route of routePublisher'
+    const key: unknown = called(callback, () => route(entry))
+    if (typeof key !== 'string') throw callbackFailed(callback, `returned ${typeof key}, not a key`)
     if (Object.hasOwn(destinations, key)) return destinations[key] as Publisher
     throw permanent(
-      `No route: '${String(key)}' is none of ${Object.keys(destinations).join(', ')} (event type ${entry.eventType}).`,
+      `No route: '${key}' is none of ${Object.keys(destinations).join(', ')} (event type ${entry.eventType}).`,
       { system: name },
     )
   }

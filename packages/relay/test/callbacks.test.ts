@@ -3,7 +3,7 @@ import { called } from '@outbox/core/adapter'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { fanOutPublisher } from '../src/fan-out.ts'
-import { routePublisher } from '../src/route.ts'
+import { type RoutedPublisher, routePublisher } from '../src/route.ts'
 import { named, names, type TestRelay, World } from './world.ts'
 
 const retry = { maxAttempts: 3 }
@@ -141,6 +141,119 @@ describe('a publisher that gives a wrong number of outcomes', () => {
     expect(world.store.isEmpty).toBe(true)
     await relay.stop()
   })
+})
+
+/** What a function gives that is no answer. */
+const noAnswers: readonly (readonly [string, () => unknown])[] = [
+  ['nothing', () => undefined],
+  ['a number', () => 1],
+  ['a promise', async () => 'left'],
+  ['a promise that rejects', () => Promise.reject(new Error('no tenant'))],
+]
+
+describe.each(noAnswers)('a route that gives %s', (_, route) => {
+  test('has a bug, which costs no attempt', async () => {
+    const world = new World()
+    const destinations = { left: recordingPublisher() }
+    const { relay, journal } = world.relay(routePublisher({ route: route as never, destinations }), { retry })
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advance(120_000)
+    expect(relay.stats()).toMatchObject({ dead: 0, published: 0 })
+    expect(journal.of('error')[0]).toMatchObject({
+      during: 'route of routePublisher',
+      error: { code: 'callback-failed' },
+    })
+    await relay.stop()
+  })
+})
+
+test('a bug beside a refusal, within a fan-out, is what is told, and costs no attempt', async () => {
+  const world = new World()
+  const refusing = recordingPublisher(() => ({ status: 'retry', error: new Error('not now') }))
+  const callback = new Callback()
+  const destinations = [refusing, naming(recordingPublisher(), callback)]
+  const { relay, journal } = world.relay(fanOutPublisher({ destinations }), { retry })
+  await world.enqueue('bad')
+  await relay.start()
+  await world.clock.advance(120_000)
+  expect(relay.stats()).toMatchObject({ dead: 0 })
+  expect(journal.of('error')[0]).toMatchObject({ during: 'stream of redisPublisher' })
+  await relay.stop()
+})
+
+describe('a routed publisher of one’s own', () => {
+  const left = recordingPublisher(undefined, { name: 'left' })
+  const faulty: readonly (readonly [string, () => unknown, during: string])[] = [
+    [
+      'throws',
+      () => {
+        throw new TypeError('no tenant')
+      },
+      "destinationOf of 'own'",
+    ],
+    ['names nothing', () => undefined, "destinationOf of 'own'"],
+    ['names a stranger', () => recordingPublisher(), "destinationOf of 'own'"],
+    ['answers later', async () => left, "destinationOf of 'own'"],
+    [
+      'asks a function that throws',
+      () =>
+        called('tenant of own', () => {
+          throw new TypeError('no tenant')
+        }),
+      'tenant of own',
+    ],
+  ]
+  test.each(faulty)('that %s has a bug, which costs no attempt', async (_, destinationOf, during) => {
+    const world = new World()
+    const own: RoutedPublisher = {
+      ...recordingPublisher(undefined, { name: 'own' }),
+      destinations: [left],
+      destinationOf: destinationOf as never, // a user of JavaScript
+    }
+    const { relay, journal } = world.relay(own, { retry })
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advance(120_000)
+    expect(relay.stats()).toMatchObject({ dead: 0, published: 0 })
+    expect(journal.of('error')[0]).toMatchObject({ during, error: { code: 'callback-failed' } })
+    await relay.stop()
+  })
+})
+
+test('a publisher that answers its abort with nothing has a bug: what it was given is unknown, and costs no attempt', async () => {
+  const world = new World()
+  const silent: Publisher = {
+    ...recordingPublisher(),
+    publish: (_, { signal }) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined as never))),
+  }
+  const { relay, journal } = world.relay(silent, { retry })
+  await world.enqueue('a')
+  await relay.start()
+  await world.clock.advance(120_000)
+  expect(relay.stats()).toMatchObject({ dead: 0, published: 0 })
+  expect(journal.of('retry').length).toBeGreaterThan(retry.maxAttempts)
+  expect(journal.of('retry').every(({ isRefusal }) => !isRefusal)).toBe(true)
+  expect(journal.of('error')[0]).toMatchObject({ error: { code: 'callback-failed' } })
+  await relay.stop()
+})
+
+test('a retryFor that is asynchronous is an error event, and one that rejects ends no process', async () => {
+  for (const retryFor of [async () => ({ maxAttempts: 9 }), () => Promise.reject(new Error('no rules'))]) {
+    const world = new World()
+    const refusing = recordingPublisher(() => ({ status: 'retry', error: new Error('not now') }))
+    const { relay, journal } = world.relay(refusing, { retry, retryFor: retryFor as never })
+    await world.enqueue('a')
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(relay.stats()).toMatchObject({ dead: 1, retried: retry.maxAttempts - 1 })
+    expect(journal.of('error')[0]).toMatchObject({
+      during: 'retryFor',
+      error: { code: 'invalid-option', details: { option: 'retry' } },
+    })
+    await relay.stop()
+  }
 })
 
 test('a listener that throws at each event is told once a minute', async () => {

@@ -1,4 +1,4 @@
-import { OutboxError, type Publisher } from '@outbox/core'
+import { OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { fanOutPublisher } from '../src/fan-out.ts'
@@ -96,16 +96,19 @@ describe('fan-out', () => {
 
   test('takes a destination that throws or miscounts for one that failed, not the others', async () => {
     const good = recordingPublisher(undefined, { deduplicates: false })
-    const faulty: readonly Publisher['publish'][] = [
-      () => Promise.reject(error),
-      () => {
-        throw error
-      },
-      async () => [],
+    const faulty: readonly (readonly [Publisher['publish'], PublishOutcome['status']])[] = [
+      [() => Promise.reject(error), 'retry'],
+      [
+        () => {
+          throw error
+        },
+        'retry',
+      ],
+      [async () => [], 'unknown'],
     ]
-    for (const publish of faulty) {
+    for (const [publish, status] of faulty) {
       const both = fanOutPublisher({ destinations: [good, { ...good, publish }] })
-      expect(await both.publish([dueEntry()], { signal })).toMatchObject([{ status: 'retry' }])
+      expect(await both.publish([dueEntry()], { signal })).toMatchObject([{ status }])
     }
     expect(good.sent).toHaveLength(faulty.length)
   })

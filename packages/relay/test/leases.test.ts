@@ -1,4 +1,4 @@
-import type { DueEntry } from '@outbox/core'
+import type { DueEntry, Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import type { RelayOptions } from '../src/index.ts'
@@ -242,26 +242,38 @@ describe('a hand-over', () => {
     await stopped(world, [first, second])
   })
 
-  test('waits leaseMs for a publish that got no answer: what it sent may arrive yet', async () => {
-    const world = new World()
-    const unanswered = recordingPublisher(({ attempt }) =>
-      attempt === 1 ? { status: 'unknown', error: new Error('no answer'), arrived: true } : undefined,
-    )
-    const first = world.relay(unanswered, { retry: { minDelayMs: 30_000 } })
-    await world.enqueue(...names('a', 64))
-    await first.relay.start()
-    await world.clock.advanceUntil(() => first.relay.stats().retried === 64)
-    const unresolved = new Set(unanswered.sent.map(({ lease }) => lease.partition))
-    const second = world.relay(recordingPublisher())
-    await second.relay.start()
-    await world.clock.advance(8_000)
-    const { leases } = await world.store.poll({ holder: 'an onlooker' })
-    const kept = leases.filter(({ holder }) => holder === 'relay-1.1').map(({ partition }) => partition)
-    expect(kept).toEqual(expect.arrayContaining([...unresolved]))
-    await world.clock.advance(6_000)
-    expectFairShares([first, second])
-    await stopped(world, [first, second])
-  })
+  test.each(['no answer', 'a wrong number of outcomes'])(
+    'waits leaseMs for a publish that got %s: what it sent may arrive yet',
+    async (answer) => {
+      const world = new World()
+      const unanswered = recordingPublisher(({ attempt }) =>
+        attempt === 1 ? { status: 'unknown', error: new Error('no answer'), arrived: true } : undefined,
+      )
+      let isMended = answer === 'no answer'
+      const publisher: Publisher = {
+        ...unanswered,
+        async publish(entries, options) {
+          const outcomes = await unanswered.publish(entries, options)
+          return isMended ? outcomes : []
+        },
+      }
+      const first = world.relay(publisher, { retry: { minDelayMs: 30_000 } })
+      await world.enqueue(...names('a', 64))
+      await first.relay.start()
+      await world.clock.advanceUntil(() => first.relay.stats().retried === 64)
+      isMended = true
+      const unresolved = new Set(unanswered.sent.map(({ lease }) => lease.partition))
+      const second = world.relay(recordingPublisher())
+      await second.relay.start()
+      await world.clock.advance(8_000)
+      const { leases } = await world.store.poll({ holder: 'an onlooker' })
+      const kept = leases.filter(({ holder }) => holder === 'relay-1.1').map(({ partition }) => partition)
+      expect(kept).toEqual(expect.arrayContaining([...unresolved]))
+      await world.clock.advance(6_000)
+      expectFairShares([first, second])
+      await stopped(world, [first, second])
+    },
+  )
 })
 
 test('order holds while relays join and leave under load', async () => {

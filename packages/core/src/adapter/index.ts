@@ -10,7 +10,7 @@ export {
 export { invalidOption, knownOptions, requireCount, requireMs } from '../options.ts'
 export { entriesToWrite, receiptsFor, type Stored } from './batch.ts'
 export { bulkDeadLetters } from './bulk-dead-letters.ts'
-export { called } from './called.ts'
+export { callbackFailed, called } from './called.ts'
 export { deduplicationIdOf, requeuesOf } from './deduplication.ts'
 export { checkDelivery, endedUnderHandler } from './delivery.ts'
 export { checkedPurge } from './purge-request.ts'
