@@ -5,7 +5,11 @@ import type { JetStreamManager } from '@nats-io/jetstream'
  * What is wrong with a stream: it fills up, or `max_age` is about to delete what a consumer has not acknowledged.
  * Nothing, if all is well. Ask every few minutes, and wake somebody.
  */
-export async function troublesOf(manager: JetStreamManager, stream: string): Promise<readonly string[]> {
+export async function troublesOf(
+  manager: JetStreamManager,
+  stream: string,
+  now: number = Date.now(),
+): Promise<readonly string[]> {
   const { config, state } = await manager.streams.info(stream)
   const troubles: string[] = []
   if (config.max_bytes > 0 && state.bytes > 0.8 * config.max_bytes) {
@@ -18,7 +22,7 @@ export async function troublesOf(manager: JetStreamManager, stream: string): Pro
     // of the server's API, though not of the client's types: the first from `seq` on with such a subject
     const query = { seq: consumer.ack_floor.stream_seq + 1, next_by_subj: consumer.config.filter_subject ?? '>' }
     const next = await manager.streams.getMessage(stream, query)
-    if (next && Date.now() - next.time.getTime() > maxAgeMs / 2) {
+    if (next && now - next.time.getTime() > maxAgeMs / 2) {
       troubles.push(`${consumer.name} has ${waiting} messages to do, the oldest of ${next.time.toISOString()}`)
     }
   }

@@ -8,8 +8,13 @@ import type { HealthCheck } from '@outbox/relay/health'
  * The watch ends with the relay, and with nothing else: a database that is away, or refuses to be asked, is looked at
  * again.
  */
-export async function runWatched(relay: Relay, health: HealthCheck, stop: AbortController): Promise<void> {
-  const watching = health.watch({ everyMs: 10_000, signal: stop.signal })
+export async function runWatched(
+  relay: Relay,
+  health: HealthCheck,
+  stop: AbortController,
+  everyMs = 10_000,
+): Promise<void> {
+  const watching = health.watch({ everyMs, signal: stop.signal })
   try {
     await relay.run({ signal: stop.signal })
   } finally {

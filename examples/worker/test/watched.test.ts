@@ -17,11 +17,11 @@ test('a database that refuses its backlog ends neither the watch nor the relay',
   }
   const stop = new AbortController()
   let hasEnded = false
-  const running = runWatched(relay, relayHealth({ relay, store: { stats } }), stop).then(() => {
+  const running = runWatched(relay, relayHealth({ relay, store: { stats } }), stop, 10).then(() => {
     hasEnded = true
   })
 
-  await waitFor(() => looks > 0 && relay.stats().partitions === 64, { what: 'the relay to be watched' })
+  await waitFor(() => looks > 2 && relay.stats().partitions === 64, { what: 'the relay to be watched' })
   expect([relay.stats().state, hasEnded]).toEqual(['running', false])
   stop.abort()
   await running

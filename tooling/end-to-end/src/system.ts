@@ -13,6 +13,17 @@ import { type StoreAddress, type StoreName, stores } from './stores.ts'
 /** Short times, so that a test need not wait long for the dead to be noticed. */
 export const brisk = Object.freeze({ leaseMs: 1_500, pollIntervalMs: 200, publishTimeoutMs: 1_000 })
 
+/** No time-out and no expired lease repeats anything, nor counts an attempt: only what a relay leaves undone does. */
+export const patient = Object.freeze({ leaseMs: 60_000, pollIntervalMs: 200 })
+
+/**
+ * Whether an attempt failed, by the words of its error, as nobody answered: of a broker that answers otherwise it counts,
+ * and a slow machine has such.
+ */
+export function isUnanswered(error: unknown): boolean {
+  return /before the broker answered|got no answer/.test(String(error))
+}
+
 /** One application, its database and its stream, for one test; disposing ends all its processes. */
 export interface System extends AsyncDisposable {
   readonly shop: Application

@@ -5,7 +5,7 @@ import { readStream } from '../src/brokers.ts'
 import { clean, findings } from '../src/check.ts'
 import { eventWriter } from '../src/content.ts'
 import { brokersForFaults, storeNames, stores } from '../src/stores.ts'
-import { createSystem, isDrained, ofKind, type System } from '../src/system.ts'
+import { createSystem, isDrained, isUnanswered, ofKind, patient, type System } from '../src/system.ts'
 
 const write = eventWriter()
 const change = (turn: number) => write(`order-${turn % 25}`)
@@ -84,10 +84,8 @@ for (const store of storeNames) {
   }
 }
 
-/** no time-out and no expired lease repeats anything: only what a relay left undone at its end would be */
-const patient = { leaseMs: 60_000, pollIntervalMs: 200 }
-
-/** an attempt that counts */
+/** an attempt that counts, and that the broker has answered */
 function isRefusal(message: unknown): boolean {
-  return ofKind('retry')(message) && JSON.stringify(message).includes('"isRefusal":true')
+  const text = JSON.stringify(message)
+  return ofKind('retry')(message) && text.includes('"isRefusal":true') && !isUnanswered(text)
 }

@@ -4,7 +4,7 @@ import { readStream } from '../src/brokers.ts'
 import { clean, findings } from '../src/check.ts'
 import { eventWriter } from '../src/content.ts'
 import { storeNames, stores } from '../src/stores.ts'
-import { brisk, createSystem, isDrained, ofKind } from '../src/system.ts'
+import { brisk, createSystem, isDrained, ofKind, patient } from '../src/system.ts'
 
 const change = eventWriter()
 const poison = eventWriter()('bad', 'order.poisoned')
@@ -20,7 +20,7 @@ for (const store of storeNames) {
         await using system = await createSystem({ kind: 'redis' }, store)
         const { shop, broker } = system
         const [first, bad] = await shop.commit(change('bad'), poison, change('bad'), change('good'))
-        const relay = system.startRelay({ fault: refuse, relay: { ...brisk, retry } })
+        const relay = system.startRelay({ fault: refuse, relay: { ...patient, retry } })
         expect(await relay.next(ofKind('dead'))).toMatchObject({ id: bad?.id, reason: 'refused on purpose' })
         await waitFor(() => isDrained(shop), { what: 'the rest of the aggregate to go on' })
         expect((await readStream(broker)).map(({ eventType }) => eventType)).toEqual(Array(3).fill('order.changed'))
@@ -39,7 +39,7 @@ for (const store of storeNames) {
         await using system = await createSystem({ kind: 'redis' }, store)
         const { shop, broker } = system
         const [, bad] = await shop.commit(change('bad'), poison, change('bad'), change('bad'))
-        const relay = system.startRelay({ fault: refuse, relay: { ...brisk, retry, onDead: 'block' } })
+        const relay = system.startRelay({ fault: refuse, relay: { ...patient, retry, onDead: 'block' } })
         await relay.next(ofKind('dead'))
         await shop.commit(change('good'), change('good'))
         await waitFor(async () => (await readStream(broker)).length === 3, { what: 'the other aggregate to go on' })

@@ -6,7 +6,7 @@ const unsettling = ['leasesLost', 'settleRefused', 'storeDown']
 
 /**
  * Repeats that nothing accounts for, entry by entry: it arrived more often, drops counted, than attempts at it had gone
- * wrong.
+ * wrong. A drop counts only where there was more than one attempt: within one, a publisher may ask again, as NATS' does.
  *
  * An attempt has gone wrong when the broker did not say in time that it has the entry, or when it did and the store was
  * never known to have heard of it, by a relay that was killed, lost leases or had no database. One kill, one lost lease
@@ -22,6 +22,8 @@ export function unexplainedRepeats(
   excused: ReadonlySet<string> = new Set(),
 ): readonly string[] {
   const arrivals = new Count()
+  const attempts = new Count()
+  const drops = new Count()
   const wrong = new Count()
   for (const { id } of stream) arrivals.add(id)
   for (const relay of relays) {
@@ -29,15 +31,17 @@ export function unexplainedRepeats(
     const stored = new Count(idsTold(relay, 'answered', 'stored'))
     const kept = new Count(idsTold(relay, 'answered', 'kept'))
     const settled = new Count(idsTold(relay, 'published', 'ids'))
-    for (const id of idsTold(relay, 'answered', 'dropped')) arrivals.add(id)
+    for (const id of idsTold(relay, 'answered', 'dropped')) drops.add(id)
     const wasCutOff =
       toldBy([relay], 'stopped').length === 0 || unsettling.some((kind) => toldBy([relay], kind).length > 0)
     for (const [id, times] of new Count(tried)) {
+      attempts.add(id, times)
       const unanswered = times - stored.of(id) - kept.of(id)
       const unsettled = Math.max(0, stored.of(id) - settled.of(id))
       wrong.add(id, unanswered + (wasCutOff ? unsettled : 0))
     }
   }
+  for (const [id, times] of drops) arrivals.add(id, Math.min(times, attempts.of(id) - 1))
   return [...arrivals].flatMap(([id, times]) => (times - 1 > wrong.of(id) && !excused.has(id) ? [id] : []))
 }
 

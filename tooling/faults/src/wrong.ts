@@ -1,5 +1,6 @@
 import type { ReceivedEntry } from '@outbox/core/wire'
 import type { StoreName } from '@outbox/end-to-end/stores'
+import { isUnanswered } from '@outbox/end-to-end/system'
 import type { RelayStats } from '@outbox/relay'
 import type { Audit } from './audit.ts'
 import type { Fault } from './faults.ts'
@@ -73,11 +74,6 @@ function traceOfBreaking({ found: { repeats }, dropped, relays }: Outcome): stri
 /** postgres.js throws where nobody can catch it, when its server dies while it writes. */
 export function isOfDriver(store: StoreName, { said }: Death): boolean {
   return store === 'postgres-js' && /Cannot read properties of null \(reading 'write'\)/.test(said)
-}
-
-/** A publish that nobody answered, of a broker that answers otherwise, counts as an attempt: a slow machine has such. */
-function isUnanswered(error: unknown): boolean {
-  return /before the broker answered|got no answer/.test(String(error))
 }
 
 /** From SIGTERM to the end of a relay's work; the slowest, 0 if none was told to end. */

@@ -20,6 +20,10 @@ it('one arrival needs no cause', () => {
   expect(unexplainedRepeats([a], [good])).toEqual([])
 })
 
+it('nor does what the broker drops of one attempt', () => {
+  expect(unexplainedRepeats([a], [relay(tried, dropped, published, stopped)])).toEqual([])
+})
+
 describe('a repeat, stored or dropped, has a cause when', () => {
   it.each([
     ['the broker did not answer', relay(tried, tried, dropped, published, stopped), []],
@@ -38,12 +42,15 @@ describe('a repeat has no cause when', () => {
   it.each([
     ['a relay publishes what it has settled', [relay(tried, stored, published, tried, dropped, published, stopped)]],
     ['two relays publish the same', [good, heir]],
-    ['one attempt writes twice', [relay(tried, dropped, published, stopped)]],
     ['another relay was killed, which had settled it', [relay(tried, stored, published), heir]],
     ['another relay was killed, which had not tried it', [relay({ ...tried, ids: ['b'] }), good, heir]],
     ['it was kept back', [relay(tried, { ...late, kept: ids }, stopped), heir]],
   ])('%s', (_, relays) => {
     expect(unexplainedRepeats([a], relays)).toEqual(['a'])
+  })
+
+  it('one attempt writes twice', () => {
+    expect(unexplainedRepeats([a, a], [good])).toEqual(['a'])
   })
 
   it('but for those that a restored database has forgotten', () => {

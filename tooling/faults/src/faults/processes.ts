@@ -46,6 +46,7 @@ export const processFaults: readonly Fault[] = [
     name: 'relay-sigterm',
     what: 'a relay is told to end (SIGTERM), another takes its place',
     isClean: true,
+    lab: () => ({ times: defaultTimes }), // with short ones a slow machine repeats, and loses leases
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
         lab.addRelay()
@@ -76,6 +77,7 @@ export const processFaults: readonly Fault[] = [
     name: 'relays-come-and-go',
     what: 'relays join and leave all the time, 3 to 6 of them',
     isClean: true,
+    lab: () => ({ times: defaultTimes }),
     async inflict(lab, notes, rounds) {
       for (let round = 0; round < rounds; round++) {
         for (let more = 0; more < 3; more++) lab.addRelay()
