@@ -65,7 +65,7 @@ for (const { name, need } of servers.slice(0, 1)) {
       const { leader, others } = await ranks(stream)
       const connections = await connectTo(() => others)
       const publishers = connections.map((connection) =>
-        natsPublisher({ connection, subject: 'single.{aggregateId}', ackTimeoutMs: 500 }),
+        natsPublisher({ connection, subject: 'single.{aggregateId}', ackTimeoutMs: 2_000 }),
       )
       const entry = (index: number) => dueEntry({ aggregateId: String(index) })
       const first = publishers.map((_, index) => entry(index))

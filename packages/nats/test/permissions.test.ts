@@ -151,7 +151,7 @@ for (const { name, need, start } of servers) {
         await using guarded = await guard(start, client.connect)
         const { observer, connection, forbid } = guarded
         await observer.addStream('events.>')
-        await using publisher = natsPublisher({ connection, subject, ackTimeoutMs: 100 })
+        await using publisher = natsPublisher({ connection, subject, ackTimeoutMs: 1_000 })
         expect(await statuses(publisher, [dueEntry()])).toEqual(['published'])
         await forbid([], ['_INBOX.>'])
         const later = dueEntry({ sequence: 2 })

@@ -191,7 +191,7 @@ for (const { name, need, start } of servers) {
         await observer.connection.flush()
         const connection = await client.connect(server.url)
         const clock = shiftedClock()
-        await using publisher = natsPublisher({ connection, subject: () => 'events.1', clock, ackTimeoutMs: 500 })
+        await using publisher = natsPublisher({ connection, subject: () => 'events.1', clock, ackTimeoutMs: 1_000 })
         expect(await statuses(publisher, [dueEntry()])).toEqual([status])
         expect(asked).toBe(status === 'unknown' ? 2 : 3)
         await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'unavailable' })

@@ -144,7 +144,7 @@ for (const { name, need } of servers.slice(0, 1)) {
       for (const [index, client] of clients.entries()) {
         const publisher = redisPublisher({ client, stream: ({ aggregateId }) => `{${aggregateId}}:${index}` })
         cluster.masters[2]?.pause()
-        const outcomes = await publisher.publish(entries, { signal: AbortSignal.timeout(300) })
+        const outcomes = await publisher.publish(entries, { signal: AbortSignal.timeout(2_000) })
         expect(outcomes.map(statusOf)).toEqual(['unknown', 'published'])
         await expect(publisher.probe?.({ signal: AbortSignal.timeout(300) })).rejects.toThrow()
         cluster.masters[2]?.continue()

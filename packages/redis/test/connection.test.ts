@@ -117,7 +117,7 @@ for (const library of clients) {
     })
 
     it('and went silent for good is replaced, by a client with socketTimeout, also while it connects', async () => {
-      const client = await proxied({ autoResendUnfulfilledCommands: false, socketTimeout: 200 })
+      const client = await proxied({ autoResendUnfulfilledCommands: false, socketTimeout: 1_000 })
       await warmUp(client)
       const publisher = redisPublisher({ client, stream: 'orders' })
       proxy.blackHole()
@@ -171,7 +171,7 @@ for (const library of clients) {
     })
 
     it("the client's own time-out leaves the entry unknown", async () => {
-      const client = await proxied({ commandTimeout: 150 })
+      const client = await proxied({ commandTimeout: 1_000 })
       await warmUp(client)
       proxy.holdAnswers()
       const [outcome] = await publish(redisPublisher({ client, stream: 'orders' }), [dueEntry()])
