@@ -1,5 +1,5 @@
 import { type Clock, type DueEntry, systemClock } from '@outbox/core'
-import { knownOptions } from '@outbox/core/adapter'
+import { invalidOption, knownOptions } from '@outbox/core/adapter'
 import { reasonOf } from './reason.ts'
 import { isRetryable } from './store-calls.ts'
 
@@ -38,7 +38,7 @@ export interface RelayEvents {
   readonly warning: { readonly message: string }
   /**
    * A defect, in a callback, an adapter or a set-up: the relay goes on, the entries concerned are tried again. One that
-   * lasts is told once a minute, and again at once when its work had gone well in between.
+   * lasts is told once a minute, one in work with the store also when that had gone well in between.
    */
   readonly error: { readonly error: unknown; readonly during: string }
 }
@@ -81,14 +81,15 @@ export class Emitter {
 
   constructor(listeners: RelayListeners = {}, clock: Clock = systemClock) {
     this.#clock = clock
-    for (const [name, listener] of Object.entries(listeners)) {
-      if (listener) this.on(name as RelayEventName, listener as RelayListener<RelayEventName>)
+    for (const [name, listener] of Object.entries(knownListeners(listeners))) {
+      this.on(name as RelayEventName, listener as RelayListener<RelayEventName>)
     }
   }
 
-  /** @throws {OutboxError} `invalid-option` for an event that there is not: its listener would never be called */
+  /** @throws {OutboxError} `invalid-option` for an event that there is not, and for what cannot be called */
   on<Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable {
-    knownOptions<RelayListeners>('createRelay', { [name]: listener }, relayEvents, 'on.')
+    knownListeners({ [name]: listener })
+    if (typeof listener !== 'function') throw invalidOption('createRelay', `on.${name}`, 'must be a function')
     const listeners = this.#listeners.get(name) ?? new Set()
     this.#listeners.set(name, listeners.add(listener))
     return { [Symbol.dispose]: () => void listeners.delete(listener) }
@@ -133,6 +134,10 @@ export class Emitter {
       else this.tell(error, `a listener of '${name}'`)
     }
   }
+}
+
+function knownListeners(listeners: RelayListeners): RelayListeners {
+  return knownOptions('createRelay', listeners, relayEvents, 'on.')
 }
 
 /** The last resort, for an error that nobody listens for: the runtime's own channel, as for any stray error. */

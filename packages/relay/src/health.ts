@@ -7,10 +7,10 @@ import {
   systemClock,
 } from '@outbox/core'
 import { invalidOption, knownOptions, requireMs } from '@outbox/core/adapter'
-import { pause } from './pause.ts'
+import { pause, requireTimer } from './pause.ts'
 import { nameOf } from './reason.ts'
 import type { Relay } from './relay.ts'
-import { stillnessOf } from './stillness.ts'
+import { type Stillness, stillnessOf } from './stillness.ts'
 import { within } from './time.ts'
 
 /** How a relay does: for a platform's probes, and for people. */
@@ -53,8 +53,8 @@ export interface HealthOptions {
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
   readonly stuckAfterMs?: number
   /**
-   * A store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe.
-   * At most 2,147,483,647, as a timer takes no more: what is longer is as good as 1 ms.
+   * A store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe. From
+   * 1 to 2,147,483,647, as a timer takes no more.
    */
   readonly timeoutMs?: number
   /** for tests and simulations */
@@ -67,12 +67,23 @@ export interface HealthCheck {
    * away, or refuses to answer, is an answer.
    */
   check(options?: CallOptions): Promise<RelayHealth>
-  /** Checks every `everyMs` (default 10,000) for `onStalled`, and resolves when `signal` aborts. */
+  /**
+   * Checks every `everyMs` (default 10,000; as a timer takes it) for `onStalled`, and resolves when `signal` aborts. A
+   * backlog that cannot be read though the database is not away is a process warning, once until it can.
+   *
+   * @throws {OutboxError} `invalid-option`, naming the option
+   */
   watch(options: { readonly everyMs?: number; readonly signal: AbortSignal }): Promise<void>
 }
 
 const of = 'relayHealth'
-const defaults = { stalledAfterMs: 60_000, stuckAfterMs: 60_000, timeoutMs: 3_000, clock: systemClock }
+const defaults = {
+  stalledAfterMs: 60_000,
+  stuckAfterMs: 60_000,
+  timeoutMs: 3_000,
+  clock: systemClock,
+  onStalled: (): unknown => undefined,
+}
 
 /**
  * Watches a relay that was started, for as long as that lives: each check compares what it finds with the checks before.
@@ -80,7 +91,8 @@ const defaults = { stalledAfterMs: 60_000, stuckAfterMs: 60_000, timeoutMs: 3_00
  * A relay answers for the partitions that no other relay holds: its own, and those that nobody takes. One of them is
  * stalled when its oldest pending entry is older than `stalledAfterMs`, and for as long no entry of it was published
  * here or became a dead letter. That time begins with the first check that finds something pending, anew when a dead
- * letter is requeued or discarded, and after an outage of the database. Pending is also what waits for another try, or
+ * letter is requeued or discarded, and after an outage of the database; it goes on where the backlog could not be read
+ * for another reason. Pending is also what waits for another try, or
  * behind a dead letter.
  *
  * It has no timer of its own but that of `watch`: check a few times per `stalledAfterMs` at least. An outage of
@@ -89,23 +101,27 @@ const defaults = { stalledAfterMs: 60_000, stuckAfterMs: 60_000, timeoutMs: 3_00
  * @throws {OutboxError} `invalid-option`, naming the option
  */
 export function relayHealth(options: HealthOptions): HealthCheck {
-  const given = knownOptions(of, options, { ...defaults, relay: 0, store: 0, onStalled: 0 })
+  const given = knownOptions(of, options, { ...defaults, relay: 0, store: 0 })
   const settings = { ...defaults, ...given }
   const { relay, stalledAfterMs, stuckAfterMs, onStalled, clock } = settings
   if (!relay) throw invalidOption(of, 'relay', 'is missing')
+  if ('store' in given && !Object(given.store).stats) throw invalidOption(of, 'store', 'has no stats')
+  if (typeof onStalled !== 'function') throw invalidOption(of, 'onStalled', 'must be a function')
   requireMs(of, 'stalledAfterMs', stalledAfterMs)
   requireMs(of, 'stuckAfterMs', stuckAfterMs)
-  requireMs(of, 'timeoutMs', settings.timeoutMs)
+  requireTimer(of, 'timeoutMs', settings.timeoutMs)
   const lookAt = stillnessOf(relay, clock, stalledAfterMs)
   let wellAt = clock.monotonic()
   /** of the last call of `onStalled` */
   let complaints: readonly string[] = []
+  /** why the last check could not read the backlog, an outage aside */
+  let unread: string | undefined
 
   /** Never rejects. */
   const tell = async (stall: Stall): Promise<void> => {
     complaints = []
     try {
-      await onStalled?.(stall)
+      await onStalled(stall)
     } catch (error) {
       complaints = ['onStalled has failed.']
       process.emitWarning(error instanceof Error ? error : new Error('onStalled has failed.', { cause: error }))
@@ -116,10 +132,11 @@ export function relayHealth(options: HealthOptions): HealthCheck {
     const backlog = await backlogOf(settings, call?.signal)
     const now = clock.monotonic()
     const stats = relay.stats()
-    const trouble = typeof backlog === 'string' ? backlog : stats.isStoreDown && isAway
-    if (stats.mayPublish || trouble) wellAt = now
+    const trouble = backlog.trouble ?? (stats.isStoreDown && isAway)
+    if (stats.mayPublish || (trouble && !backlog.isBug)) wellAt = now
     const isStuck = now - wellAt >= stuckAfterMs
-    const { stalled, isNews, ...ages } = lookAt(typeof backlog === 'string' ? [] : backlog, stats.heldElsewhere)
+    unread = backlog.trouble === isAway ? undefined : backlog.trouble
+    const { stalled, isNews, ...ages } = unread ? unseen : lookAt(backlog.partitions ?? [], stats.heldElsewhere)
     const partitions = stalled.map(({ partition }) => partition)
     const blocked = stalled.filter(({ dead }) => dead > 0).map(({ partition }) => partition)
     const outages = [
@@ -148,11 +165,16 @@ export function relayHealth(options: HealthOptions): HealthCheck {
 
   return {
     check,
-    async watch({ everyMs = 10_000, signal }) {
+    async watch(given) {
+      const { everyMs = 10_000, signal } = knownOptions('watch', given, { everyMs: 0, signal: 0 })
+      requireTimer('watch', 'everyMs', everyMs)
+      let told: string | undefined
       while (!signal.aborted) {
         await check({ signal }).catch((error: unknown) => {
           if (!signal.aborted) throw error
         })
+        if (unread && !told) process.emitWarning(unread)
+        told = unread
         await pause(clock, everyMs, signal)
       }
     },
@@ -163,21 +185,32 @@ const never = new AbortController().signal
 
 const isAway = 'The database is away.'
 
-/** @returns what each partition has; a text: why that could not be read */
+/** What a check sees of partitions whose backlog it could not read. */
+const unseen: Stillness = { stalled: [], stillForMs: 0, oldestPendingAgeMs: 0, isNews: false }
+
+interface Backlog {
+  readonly partitions?: readonly PartitionStats[]
+  /** why it could not be read */
+  readonly trouble?: string
+  /** that says nothing of the database */
+  readonly isBug?: boolean
+}
+
 async function backlogOf(
-  { store, timeoutMs, clock }: Pick<HealthOptions, 'store'> & typeof defaults,
+  { store, timeoutMs, clock }: Pick<HealthOptions, 'store'> & Pick<typeof defaults, 'timeoutMs' | 'clock'>,
   abort: AbortSignal = never,
-): Promise<readonly PartitionStats[] | string> {
-  if (!store) return []
+): Promise<Backlog> {
+  if (!store) return {}
   try {
     const { partitions } = await within(clock, { system: 'store', timeoutMs, abort }, (signal) =>
       store.stats({ signal }),
     )
-    return [...partitions] // a store of somebody's own may give none
+    return { partitions: [...partitions] } // a store of somebody's own may give none
   } catch (error) {
     if (abort.aborted) throw error
-    if (!OutboxError.is(error)) return `The backlog cannot be read: ${nameOf(error)}`
-    return error.isRetryable ? isAway : `The backlog cannot be read: ${error.message}`
+    const isBug = !OutboxError.is(error)
+    if (!isBug && error.isRetryable) return { trouble: isAway }
+    return { trouble: `The backlog cannot be read: ${isBug ? nameOf(error) : error.message}`, isBug }
   }
 }
 

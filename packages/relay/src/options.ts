@@ -7,8 +7,9 @@ import {
   type Publisher,
   systemClock,
 } from '@outbox/core'
-import { invalidOption, knownOptions, suspectAt } from '@outbox/core/adapter'
+import { invalidOption, knownOptions, requireCount, suspectAt } from '@outbox/core/adapter'
 import type { RelayListeners } from './events.ts'
+import { requireTimer } from './pause.ts'
 import type { RetryOptions } from './retry.ts'
 
 export interface RelayOptions {
@@ -162,19 +163,12 @@ function requireMembers(name: string, value: unknown, instead: string, ...member
   }
 }
 
-/** a timer takes no more */
-export const maxTimerMs: number = 2 ** 31 - 1
-
 /** What is a number by default must be one: milliseconds where the name ends in `Ms`, a count elsewhere. */
 function requireNumbers(prefix: string, settings: object, byDefault: object): void {
   for (const [name, number] of Object.entries(byDefault)) {
     if (typeof number !== 'number') continue
-    const value: unknown = Reflect.get(settings, name)
-    const isTime = name.endsWith('Ms')
-    const isFine =
-      typeof value === 'number' && value >= 1 && (isTime ? value <= maxTimerMs : Number.isSafeInteger(value))
-    const instead = isTime ? `milliseconds, from 1 to ${maxTimerMs}` : 'a whole number from 1 on'
-    if (!isFine) throw notValid(prefix + name, value, instead)
+    const check = name.endsWith('Ms') ? requireTimer : requireCount
+    check(of, prefix + name, Reflect.get(settings, name))
   }
 }
 

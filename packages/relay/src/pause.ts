@@ -1,4 +1,14 @@
 import type { Clock } from '@outbox/core'
+import { invalidOption } from '@outbox/core/adapter'
+
+/** a timer takes no more */
+export const maxTimerMs: number = 2 ** 31 - 1
+
+/** @throws {OutboxError} `invalid-option` for what a timer does not take */
+export function requireTimer(of: string, option: string, value: unknown): void {
+  if (typeof value === 'number' && value >= 1 && value <= maxTimerMs) return
+  throw invalidOption(of, option, `is ${String(value)}: write milliseconds, from 1 to ${maxTimerMs}`)
+}
 
 /** Calls back once, after `delayMs` or when `signal` aborts if that is sooner; the returned function takes it back. */
 export function whenOver(clock: Clock, delayMs: number, signal: AbortSignal, callback: () => void): () => void {

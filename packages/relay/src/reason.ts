@@ -20,19 +20,30 @@ export function reasonOf(error: unknown): string {
 
 /** Which error it is, for those who may not see its message, as that may quote a payload. */
 export function nameOf(error: unknown): string {
-  const { name = typeof error, code }: Thrown = Object(error)
-  return withCode(name, code)
+  const { name = typeof error }: Thrown = Object(error)
+  return withCode(name, codeOf(error))
 }
 
 /** Of an inner error the code alone, which holds no payload: of a `fetch failed` it is all that tells why. */
 function textOf(error: unknown): string {
   if (typeof error === 'string') return error
-  const { message, name = `${String(error)} was thrown`, code, cause, errors }: Thrown = Object(error)
-  const { code: inner = message ? undefined : code }: Thrown = Object(cause ?? errors?.[0])
-  return withCode(message || name, inner)
+  const { message, name = `${String(error)} was thrown` }: Thrown = Object(error)
+  return withCode(message || name, codeOf(message ? innerOf(error) : error))
 }
 
-function withCode(what: unknown, code: unknown = ''): string {
+/** The outermost code; one that is buried deeper than a few errors says little of what went wrong here. */
+function codeOf(error: unknown, levels = 4): string | number {
+  const { code }: Thrown = Object(error)
+  if (typeof code === 'string' || typeof code === 'number') return code
+  return levels > 0 ? codeOf(innerOf(error), levels - 1) : ''
+}
+
+function innerOf(error: unknown): unknown {
+  const { cause, errors }: Thrown = Object(error)
+  return cause ?? errors?.[0]
+}
+
+function withCode(what: unknown, code: string | number): string {
   const text = String(what)
   return text.includes(String(code)) ? text : `${text} (${code})`
 }

@@ -354,6 +354,63 @@ describe('a backlog', () => {
     },
   )
 
+  test('that cannot be read now and then restarts no time', async () => {
+    const { world, relay } = await started(recordingPublisher(refusing(stuck)), { retry: patient })
+    const stats = vi.fn(() => world.store.stats())
+    const stalls: Stall[] = []
+    const onStalled = (stall: Stall): void => void stalls.push(stall)
+    const health = relayHealth({ relay, store: { stats }, clock: world.clock, onStalled })
+    await world.enqueue(stuck)
+    for (let i = 0; i < 12; i++) {
+      if (i % 5 === 4) stats.mockRejectedValueOnce(refusedRole)
+      await world.clock.advance(10_000)
+      await health.check()
+    }
+    expect(stalls).toHaveLength(1)
+    stats.mockRejectedValueOnce(storeAway())
+    expect(await health.check()).toMatchObject({ isStalled: false })
+    expect(await health.check(), 'an outage starts it anew').toMatchObject({ isStalled: false })
+    await relay.stop()
+  })
+
+  test('that the watch cannot read is a process warning, once until it can; an outage is none', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    onTestFinished(() => warn.mockRestore())
+    const { world, relay } = await started()
+    const stats = vi.fn(() => world.store.stats())
+    const health = relayHealth({ relay, store: { stats }, clock: world.clock })
+    const stop = new AbortController()
+    stats.mockRejectedValue(storeAway())
+    const watching = health.watch({ signal: stop.signal })
+    await world.clock.advance(60_000)
+    expect(warn).not.toHaveBeenCalled()
+    for (let times = 1; times <= 2; times++) {
+      stats.mockRejectedValue(refusedRole)
+      await world.clock.advance(60_000)
+      expect(warn).toHaveBeenCalledTimes(times)
+      expect(warn).toHaveBeenLastCalledWith(
+        'The backlog cannot be read: PostgreSQL refuses the connection: no such role.',
+      )
+      stats.mockImplementation(() => world.store.stats())
+      await world.clock.advance(60_000)
+    }
+    expect(warn).toHaveBeenCalledTimes(2)
+    stop.abort()
+    await watching
+    await relay.stop()
+  })
+
+  test('that a bug hides says nothing of the database: a relay without leases is not live for it', async () => {
+    const { world, relay, probe } = await started()
+    probe.interfere = (method, proceed) => (method === 'poll' ? Promise.reject(new Error('a bug')) : proceed())
+    const stats = vi.fn().mockRejectedValue(new TypeError('a bug'))
+    const health = relayHealth({ relay, store: { stats }, clock: world.clock })
+    expect(await checked(world, health, 120_000)).toMatchObject({ isLive: false })
+    stats.mockRejectedValue(refusedRole)
+    expect(await checked(world, health, 120_000)).toMatchObject({ isLive: true })
+    await relay.stop()
+  })
+
   test('that a store gives in no list is an answer, too', async () => {
     const { relay, world } = await started()
     const store = { stats: async () => ({}) as never } // a user of JavaScript

@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { OutboxError, permanent } from '@outbox/core'
+import { OutboxError, permanent, unanswered } from '@outbox/core'
 import { describe, expect, test } from 'vitest'
 import { nameOf, reasonOf } from '../src/reason.ts'
 
 const refused = Object.assign(new Error(''), { code: 'ECONNREFUSED' })
+const fetchFailed = new TypeError('fetch failed', { cause: refused })
+const cyclic = new Error('round and round')
+cyclic.cause = cyclic
 const trap = {
   get message(): string {
     throw new Error('a trap')
@@ -34,6 +37,16 @@ describe('a reason', () => {
     ['several errors, and a message', new AggregateError([refused], 'All failed'), 'All failed (ECONNREFUSED)'],
     ['several errors, of which none is there', new AggregateError([]), 'AggregateError'],
     ['a number for a code', new Error('write failed', { cause: { code: 11_000 } }), 'write failed (11000)'],
+    ['null for a code', new Error('write failed', { cause: { code: null } }), 'write failed'],
+    ['an object for a code', new Error('write failed', { cause: { code: {} } }), 'write failed'],
+    ['the cause of a cause', unanswered('no answer', { cause: fetchFailed }), 'no answer (ECONNREFUSED)'],
+    [
+      'several errors of a cause',
+      unanswered('no answer', { cause: new TypeError('fetch failed', { cause: new AggregateError([refused]) }) }),
+      'no answer (ECONNREFUSED)',
+    ],
+    ['the code that is nearest', new Error('no', { cause: { code: 'NEAR', cause: refused } }), 'no (NEAR)'],
+    ['a cause that is its own', cyclic, 'round and round'],
     ['an error of the outbox', permanent('too large', { cause: refused }), 'too large (ECONNREFUSED)'],
   ]
   test.each(cases)('tells %s', (_, thrown, reason) => {

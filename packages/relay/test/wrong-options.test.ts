@@ -1,5 +1,5 @@
 import { memoryOutbox, recordingPublisher } from '@outbox/memory'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { fanOutPublisher } from '../src/fan-out.ts'
 import { relayHealth } from '../src/health.ts'
 import { createRelay } from '../src/index.ts'
@@ -14,6 +14,24 @@ describe('what cannot be meant is refused, with what to write instead:', () => {
   it.each<[string, (...given: never[]) => unknown, given: readonly unknown[], option: string, RegExp]>([
     ['a relay of nothing', createRelay, [], 'store', /pass an outbox store/],
     ['an event that there is not', relay.on.bind(relay), ['foo', () => {}], 'on.foo', /there are: published, retry,/],
+    ['a listener that is none', relay.on.bind(relay), ['dead', 'x'], 'on.dead', /must be a function/],
+    [
+      'a listener given as text',
+      createRelay,
+      [{ store, publisher, on: { published: 'x' } }],
+      'on.published',
+      /function/,
+    ],
+    [
+      'a misspelt event, though nobody listens',
+      createRelay,
+      [{ store, publisher, on: { eror: undefined } }],
+      'on.eror',
+      /there are: published, retry,/,
+    ],
+    ['a Map of listeners', createRelay, [{ store, publisher, on: new Map([['dead', route]]) }], 'on', /an object of/],
+    ['a number of tries', createRelay, [{ store, publisher, retry: 5 }], 'retry', /an object of options/],
+    ['a promise of options', createRelay, [Promise.resolve({ store, publisher })], 'argument', /an object of options/],
     ['the health of nothing', relayHealth, [], 'relay', /relay is missing/],
     ['the health of no relay', relayHealth, [{}], 'relay', /relay is missing/],
     [
@@ -32,6 +50,10 @@ describe('what cannot be meant is refused, with what to write instead:', () => {
     ],
     ['a patience as text', relayHealth, [{ relay, stuckAfterMs: '1m' }], 'stuckAfterMs', /write milliseconds/],
     ['a time-out below 0', relayHealth, [{ relay, timeoutMs: -1 }], 'timeoutMs', /write milliseconds/],
+    ['a time-out of nothing', relayHealth, [{ relay, timeoutMs: 0 }], 'timeoutMs', /from 1 to 2147483647/],
+    ['no time-out', relayHealth, [{ relay, timeoutMs: Infinity }], 'timeoutMs', /from 1 to 2147483647/],
+    ['the health of a store that is none', relayHealth, [{ relay, store: {} }], 'store', /has no stats/],
+    ['a callback as text', relayHealth, [{ relay, onStalled: 'x' }], 'onStalled', /must be a function/],
     ['routes to nowhere', routePublisher, [], 'route', /must be a function/],
     ['destinations without a route', routePublisher, [{ destinations: { publisher } }], 'route', /must be a function/],
     ['a route without destinations', routePublisher, [{ route }], 'destinations', /must be publishers/],
@@ -57,4 +79,22 @@ describe('what cannot be meant is refused, with what to write instead:', () => {
       expect.objectContaining({ code: 'invalid-option', details: { option }, message: expect.stringMatching(message) }),
     )
   })
+})
+
+it.each<[string, object, option: string, RegExp]>([
+  ['without an end', { everyMs: Infinity }, 'everyMs', /from 1 to 2147483647/],
+  ['that are no number', { everyMs: Number.NaN }, 'everyMs', /from 1 to 2147483647/],
+  ['of nothing', { everyMs: 0 }, 'everyMs', /from 1 to 2147483647/],
+  ['below 0', { everyMs: -5 }, 'everyMs', /from 1 to 2147483647/],
+  ['without their unit', { every: 5_000 }, 'every', /there are: everyMs, signal/],
+])('a watch with pauses %s is refused', async (_, options, option, message) => {
+  const stats = vi.fn(() => store.stats())
+  const health = relayHealth({ relay, store: { stats } })
+  const watching = health.watch({ signal: AbortSignal.abort(), ...options })
+  await expect(watching).rejects.toMatchObject({
+    code: 'invalid-option',
+    details: { option },
+    message: expect.stringMatching(message),
+  })
+  expect(stats).not.toHaveBeenCalled()
 })
