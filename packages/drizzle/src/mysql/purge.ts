@@ -5,13 +5,16 @@ import { nameIn } from './found.ts'
 import { by, byKey } from './indexes.ts'
 import { givenTable, hexOf, textLiteral, whole } from './literals.ts'
 import type { Names } from './names.ts'
-import { numberIn, textIn } from './rows.ts'
+import { numberIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 
 type Request = Parameters<LeasedSource['purge']>[0]
 
 /** Longer than anything is kept, shorter than what a time can hold. */
 const longestAgeMs = 1e13
+
+/** SQL for a time before all others. */
+const never = `'1000-01-01'`
 
 const keyColumns = { of_type: 'hex', of_id: 'hex', of_sequence: 'integer', of_position: 'integer' } as const
 
@@ -24,31 +27,47 @@ function before(olderThanMs: number): string {
 }
 
 /**
+ * SQL for what stands behind a row in an index. Written out, because of `(a, b) > (x, y)` MySQL makes no range.
+ *
+ * @param row - the index's columns, with the row's values as SQL writes them
+ */
+function behind([first, ...others]: readonly (readonly [column: string, literal: string])[]): string {
+  if (!first) return 'false'
+  const [column, literal] = first
+  return `(${column} > ${literal} or (${column} = ${literal} and ${behind(others)}))`
+}
+
+/**
  * `LeasedSource.purge`: small batches, oldest first. A batch is looked for without a lock, and deleted by its keys; rows
  * that somebody else has locked are left for the next time: nobody waits. They are found by their numbers, because there
- * a transaction locks that met the id again. The limit of what is locked is never met: without one, MySQL would put the
- * two reads together, and wait.
+ * a transaction locks that met the id again. What is locked has a limit even where that is never met: without one, MySQL
+ * would put the two reads together, and wait.
  *
- * Each batch begins where the one before it ended. What that deleted may have to stay in the index for as long as some
- * old transaction could still see it, and would be walked through again and again.
+ * Each batch begins behind the row where the one before it ended. What that left is locked, and what it deleted may have
+ * to stay in the index for as long as some old transaction could still see it: both would be walked through again and
+ * again.
  */
 export async function purge(session: Session, names: Names, request: Request): Promise<number> {
   const { entries } = names
-  let from = '1000-01-01'
-  return inBatches(whole(request.limit), async (limit) => {
+  let rest = behind([['settled_at', never]])
+  return inBatches(whole(request.limit), async ({ look, limit }) => {
     const settled = (state: string): string => `(
       select position, aggregate_type, aggregate_id, sequence, settled_at
       from ${entries} ${by(names, 'entries_settled')}
-      where state = '${state}' and settled_at >= '${from}' and settled_at <= ${before(request.olderThanMs)}
-      order by settled_at limit ${limit})`
+      where state = '${state}' and ${rest} and settled_at <= ${before(request.olderThanMs)}
+      order by settled_at, position limit ${look})`
     const found = await session.read(
       `select position, aggregate_type, aggregate_id, sequence, cast(settled_at as char) as settled_at
-      from (${settled('published')} union all ${settled('discarded')}) settled order by settled_at limit ${limit}`,
+      from (${settled('published')} union all ${settled('discarded')}) settled
+      order by settled.settled_at, position limit ${look}`,
       request,
     )
     const last = found.at(-1)
     if (!last) return { found: 0, deleted: 0 }
-    from = textIn(last, 'settled_at')
+    rest = behind([
+      ['settled_at', textLiteral(textIn(last, 'settled_at'))],
+      ['position', `${numberIn(last, 'position')}`],
+    ])
     const keys = found.map((row) => {
       const { aggregateType, aggregateId } = nameIn(row)
       return [hexOf(aggregateType), hexOf(aggregateId), numberIn(row, 'sequence'), numberIn(row, 'position')] as const
@@ -73,19 +92,23 @@ export async function purge(session: Session, names: Names, request: Request): P
  */
 export async function purgeInbox(session: Session, names: Names, request: Request): Promise<number> {
   const { inbox } = names
-  let from = '1000-01-01'
-  return inBatches(whole(request.limit), async (limit) => {
+  let rest = behind([['handled_at', never]])
+  return inBatches(whole(request.limit), async ({ look, limit }) => {
     const found = await session.read(
-      `select consumer, message_id, cast(handled_at as char) as handled_at from ${inbox} ${by(names, 'inbox_handled')}
-      where handled_at >= '${from}' and handled_at <= ${before(request.olderThanMs)} order by handled_at limit ${limit}`,
+      `select consumer, message_id, cast(handled_at as char) as at from ${inbox} ${by(names, 'inbox_handled')}
+      where ${rest} and handled_at <= ${before(request.olderThanMs)}
+      order by handled_at, consumer, message_id limit ${look}`,
       request,
     )
     const last = found.at(-1)
     if (!last) return { found: 0, deleted: 0 }
-    from = textIn(last, 'handled_at')
-    const keys = found.map(
-      (row) => `(${textLiteral(textIn(row, 'consumer'))}, ${textLiteral(textIn(row, 'message_id'))})`,
-    )
+    const literal = (row: Row, column: string): string => textLiteral(textIn(row, column))
+    rest = behind([
+      ['handled_at', literal(last, 'at')],
+      ['consumer', literal(last, 'consumer')],
+      ['message_id', literal(last, 'message_id')],
+    ])
+    const keys = found.map((row) => `(${literal(row, 'consumer')}, ${literal(row, 'message_id')})`)
     const { affectedRows } = await session.write(
       `delete i from (
         select consumer, message_id from ${inbox} ${byKey}

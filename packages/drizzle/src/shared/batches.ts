@@ -4,23 +4,29 @@ const batchSize = 1000
 /**
  * Deletes at most `limit` rows in batches, each a statement that commits by itself.
  *
- * @param deleteBatch - finds at most so many rows, oldest first, and deletes those that it may
+ * @param deleteBatch - looks at the next so many rows, oldest first, and deletes at most `limit` of them: those that it
+ *   may. Where others have locked some, it looks at more than it may delete.
  * @returns how many were deleted: fewer than `limit` means that none is left, but for what others have locked
  */
-export async function inBatches(limit: number, deleteBatch: (limit: number) => Promise<Batch>): Promise<number> {
+export async function inBatches(
+  limit: number,
+  deleteBatch: (batch: { readonly look: number; readonly limit: number }) => Promise<Batch>,
+): Promise<number> {
   let deleted = 0
-  for (let left = limit; left > 0; ) {
-    const size = Math.min(batchSize, left)
-    const batch = await deleteBatch(size)
+  let isAnyLocked = false
+  while (deleted < limit) {
+    const left = Math.min(batchSize, limit - deleted)
+    const look = isAnyLocked ? batchSize : left
+    const batch = await deleteBatch({ look, limit: left })
     deleted += batch.deleted
-    left -= batch.found
-    if (batch.found < size) break
+    isAnyLocked ||= batch.deleted < batch.found
+    if (batch.found < look) break
   }
   return deleted
 }
 
 export interface Batch {
   readonly found: number
-  /** of these; others have the rest locked */
+  /** of these */
   readonly deleted: number
 }
