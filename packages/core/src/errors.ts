@@ -36,8 +36,9 @@ const marker = '@outbox/core/error'
 /**
  * The one error class of @outbox: tell errors apart by their literal `code`, never by their text.
  *
- * Messages say what happened, where, and what to do; they hold no payload and no secret. `isRetryable` means
- * that the same call (for `busy`: the same transaction, from its beginning) may succeed later.
+ * Messages say what happened, where, and what to do; they hold no payload and no secret, but for `callback-failed`,
+ * which says what your function threw. `isRetryable` means that the same call (for `busy`: the same transaction, from
+ * its beginning) may succeed later.
  */
 export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
   override readonly name = 'OutboxError'

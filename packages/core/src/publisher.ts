@@ -38,7 +38,8 @@ export interface PublisherCapabilities {
  * and after the first that is not `published` the rest of that aggregate is `notSent`, or `unknown` if it was sent
  * together with it and may have arrived. When `signal` aborts, `publish` ends soon: what was sent and not answered is
  * `unknown`, the rest `notSent`. `publish` may be called again before the last call ended, never with entries of the
- * same aggregate. Rejecting as a whole counts as `retry` for every entry, after the signal aborted as `unknown`.
+ * same aggregate. Rejecting as a whole counts for every entry as `unknown` after the signal aborted, before it as
+ * `unavailable` for that error, as `retry` for any other. `retry` and `unknown` with `callback-failed` count no attempt.
  */
 export interface Publisher {
   /** names the destination in events and errors */

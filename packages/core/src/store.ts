@@ -95,7 +95,7 @@ export interface PartitionStats {
 
 export interface DeadLetter {
   readonly entry: Omit<DueEntry, 'lease' | 'source' | 'isLate'> & { readonly partition: number }
-  /** what the last attempt ended with, or why none was made; holds no payload */
+  /** what the last attempt ended with, or why none was made: the words of the error */
   readonly reason: string
   readonly diedAt: Date
   /** the holder of the lease under which it was given up, as the relay's events show it */
