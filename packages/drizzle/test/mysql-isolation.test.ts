@@ -44,6 +44,27 @@ for (const [title, server] of servers) {
       },
     )
 
+    test('an id that was purged since the snapshot holds up no other producer', async () => {
+      await using impatient = openMysql(database.url)
+      impatient.pool.pool.on('connection', (connection) => {
+        connection.query('set innodb_lock_wait_timeout = 1')
+      })
+      const outbox = mysqlOutbox({ db: impatient.db })
+      const again = { ...placed, aggregateId: 'k', id: crypto.randomUUID() }
+      await own.db.transaction((tx) => outbox.enqueue(tx, again))
+      await outbox.markPublished([again.id])
+      await own.db.transaction(
+        async (tx) => {
+          await tx.execute('select count(*) from outbox_relays')
+          expect(await outbox.purge({ olderThanMs: 0, limit: 10 })).toBe(1)
+          expect(await outbox.enqueue(tx, again)).toMatchObject([{ duplicate: true }])
+          for (const aggregateId of ['0', 'j', 'k', 'l', 'z'])
+            await impatient.db.transaction((other) => outbox.enqueue(other, { ...placed, aggregateId }))
+        },
+        { isolationLevel: 'repeatable read' },
+      )
+    })
+
     describe('at read uncommitted', () => {
       const again = { ...placed, id: crypto.randomUUID() }
       const isolationLevel = 'read uncommitted'

@@ -144,22 +144,24 @@ describeWith('mysql', 'the locks that MySQL lists', () => {
   })
 
   test.each(['repeatable read', 'read committed'])(
-    'at %s an enqueue of what is there already locks its numbers alone, and no gaps between them',
+    'at %s an enqueue of what is there already locks the numbers of what is pending, and no gaps between them',
     async (level) => {
       await emptied(own.pool)
       const outbox = mysqlOutbox({ db: own.db })
       const batch = [1, 2, 3, 3].map((n) => ({ ...placed(`${n}`), id: crypto.randomUUID() }))
-      await own.db.transaction((tx) => outbox.enqueue(tx, batch))
+      const published = [4, 5].map((n) => ({ ...placed(`${n}`), id: crypto.randomUUID() }))
+      await own.db.transaction((tx) => outbox.enqueue(tx, [...batch, ...published]))
+      await outbox.markPublished(published.map(({ id }) => id))
       await connection.query(`set session transaction isolation level ${level}`)
       await connection.query('begin')
-      await outbox.enqueue(asTransaction(drizzle({ client: connection })), batch)
+      await outbox.enqueue(asTransaction(drizzle({ client: connection })), [...batch, ...published])
       const locks = await rowsOf(
         own.pool,
-        `select distinct index_name as name, lock_mode as mode from performance_schema.data_locks
-        where object_schema = database() and lock_type = 'RECORD'`,
+        `select index_name as name, lock_mode as mode, count(*) as count from performance_schema.data_locks
+        where object_schema = database() and lock_type = 'RECORD' group by index_name, lock_mode`,
       )
       await connection.query('rollback')
-      expect(locks).toEqual([{ name: 'outbox_entries_sequence', mode: 'S,REC_NOT_GAP' }])
+      expect(locks).toEqual([{ name: 'outbox_entries_sequence', mode: 'S,REC_NOT_GAP', count: batch.length }])
     },
   )
 

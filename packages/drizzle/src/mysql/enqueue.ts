@@ -26,9 +26,9 @@ const turns = new Turns<object>()
  * Writes a batch in the caller's transaction, whole or not at all. Calls that run at once in one transaction are done
  * one after the other.
  *
- * What is there already is looked for first, without a lock on it. So an insert meets a known entry only where another
- * transaction wrote it at the same moment, or since the caller's snapshot was taken: a failed insert leaves a lock on
- * the row that it met.
+ * What is there already is looked for first, without a lock that a relay would meet. So an insert meets a known entry
+ * only where another transaction wrote it at the same moment, or since the caller's snapshot was taken: a failed insert
+ * leaves a lock on the row that it met.
  */
 export async function enqueue(names: Names, handle: MysqlTransaction, entries: readonly NewEntry[]): Promise<Enqueued> {
   checkTransaction(handle, 'enqueue')

@@ -5,7 +5,7 @@ import { by, byKey } from './indexes.ts'
 import { givenTable, hexOf, textLiteral, uuidDigits, uuidLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { numberingIn, numberingKeys } from './numbering.ts'
-import { booleanOrNullIn, numberIn, type Row, uuidIn } from './rows.ts'
+import { booleanIn, booleanOrNullIn, numberIn, type Row, uuidIn } from './rows.ts'
 import type { Session } from './session.ts'
 
 export interface KnownAndDeclared {
@@ -16,8 +16,8 @@ export interface KnownAndDeclared {
 }
 
 /**
- * One read without a lock: it sees the caller's own writes, and what its snapshot shows of others'. Ids that it finds
- * are confirmed.
+ * One read without a lock: it sees the caller's own writes, and what its snapshot shows of others'. Of the ids that it
+ * finds, those that may not be committed are confirmed.
  */
 export async function knownAndDeclared(
   session: Session,
@@ -28,7 +28,7 @@ export async function knownAndDeclared(
   const rows = await session.read(
     `${knownRows(names, entries, ', null as `key`, null as value')}
     union all
-    select null, null, null, null, \`key\`, value from ${names.meta} ${byKey}
+    select null, null, null, null, null, \`key\`, value from ${names.meta} ${byKey}
     where \`key\` in (${numberingKeys(types)})`,
   )
   return {
@@ -56,7 +56,8 @@ export async function knownAmong(
 }
 
 function knownRows(names: Names, entries: readonly NewEntry[], more = ''): string {
-  return `select hex(id) as id, aggregate_type, aggregate_id, sequence${more} from ${names.entries} ${by(names, 'entries_id')}
+  return `select hex(id) as id, aggregate_type, aggregate_id, sequence, state = 'pending' as is_pending${more}
+    from ${names.entries} ${by(names, 'entries_id')}
     where id in (${entries.map(({ id }) => uuidLiteral(id)).join(', ')})`
 }
 
@@ -66,15 +67,26 @@ function sequencesIn(rows: readonly Row[]): ReadonlyMap<string, number> {
 
 /**
  * Those of `found` that are there once whoever writes them has ended. At READ UNCOMMITTED a read shows what may yet be
- * rolled back, and nothing tells at which level a transaction is.
- *
+ * rolled back, and nothing tells at which level a transaction is. What is not pending any more was committed: a relay has
+ * had it.
+ */
+async function confirmed(session: Session, names: Names, found: readonly Row[]): Promise<ReadonlyMap<string, number>> {
+  const settled = found.filter((row) => !booleanIn(row, 'is_pending'))
+  const pending = found.filter((row) => booleanIn(row, 'is_pending'))
+  return new Map([...sequencesIn(settled), ...(await waitedFor(session, names, pending))])
+}
+
+/**
  * The lock is on the number of an entry, in an index that holds nothing else: no relay locks it there, or changes it,
  * until the entry is purged. The id is read beside it, without a lock: a number that was given back may have gone to
  * another.
  *
+ * At REPEATABLE READ the entry may be gone, where the snapshot is older than its publication and its purge since. The
+ * lock is on the gap then in which it was, and holds up who inserts there until the transaction ends.
+ *
  * Plan: each number by its index, which has all columns that are locked; nothing of the entry itself.
  */
-async function confirmed(session: Session, names: Names, found: readonly Row[]): Promise<ReadonlyMap<string, number>> {
+async function waitedFor(session: Session, names: Names, found: readonly Row[]): Promise<ReadonlyMap<string, number>> {
   if (found.length === 0) return new Map()
   const numbers = found.map((row) => {
     const { aggregateType, aggregateId } = nameIn(row)
@@ -98,7 +110,8 @@ async function confirmed(session: Session, names: Names, found: readonly Row[]):
     )
     return sequencesIn(rows.filter((row) => booleanOrNullIn(row, 'is_same') === true))
   } catch (error) {
-    // MySQL before 8.0.22 lets nobody lock who may only read and insert: what was read stands, as at other levels
+    // MySQL before 8.0.22 lets nobody lock who may only read and insert. What was read is taken for committed, which it
+    // is but for READ UNCOMMITTED.
     if (!OutboxError.is(error, 'setup-required')) throw error
     return sequencesIn(found)
   }
