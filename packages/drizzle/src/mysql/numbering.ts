@@ -35,8 +35,10 @@ export function numberingKeys(types: Iterable<string>): string {
 /**
  * Sees to it that each type is numbered as the batch numbers it; writes it down where nobody has.
  *
- * @param known - what a read of the transaction's has shown: at REPEATABLE READ of long ago, at READ UNCOMMITTED of
- *   what may yet be rolled back
+ * What agrees with the batch is believed: a lock would cost every `enqueue` a round trip. At READ UNCOMMITTED it may yet
+ * be rolled back; then it is written down anew by the type's next event, whichever way that is numbered.
+ *
+ * @param known - what a read of the transaction's has shown: at REPEATABLE READ of long ago
  * @throws {OutboxError} `sequence-source-mixed`
  */
 export async function agree(
