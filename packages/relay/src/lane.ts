@@ -193,7 +193,7 @@ export class Lane {
     try {
       const given = settings.retryFor?.(entry)
       void Promise.resolve(given).catch(() => undefined) // a promise is refused here, and may reject later
-      return retryFrom(settings.retry, given)
+      return given ? retryFrom(settings.retry, given) : settings.retry
     } catch (error) {
       events.tell(error, 'retryFor')
       return settings.retry
