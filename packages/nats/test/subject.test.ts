@@ -91,7 +91,7 @@ describe('the subject that a function gives', () => {
 
   it('is a bug of the function where it is no text', () => {
     for (const subject of [5, undefined, null, {}]) {
-      expect(() => checkedSubject(subject, 'nats'), String(subject)).toThrow(
+      expect(() => checkedSubject(subject, 'nats'), typeof subject).toThrow(
         expect.objectContaining({ code: 'callback-failed', details: { callback: 'subject of natsPublisher' } }),
       )
     }

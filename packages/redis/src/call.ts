@@ -1,4 +1,4 @@
-import type { DueEntry, PublishOutcome } from '@outbox/core'
+import type { DueEntry, Lease, PublishOutcome } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import type { RedisArgument } from './client.ts'
 import { failureFromReply } from './errors.ts'
@@ -20,19 +20,48 @@ export function scriptCall(
   settings: Pick<RedisSettings, 'format' | 'dedupeWindowMs' | 'maxLength' | 'acknowledge'>,
 ): ScriptCall {
   const { format, dedupeWindowMs, maxLength, acknowledge } = settings
-  const args: RedisArgument[] = [dedupeWindowMs, maxLength ?? '', markFor(acknowledge)]
-  const aggregates = new Map<string, number>()
+  const aggregates = new Numbers<DueEntry>()
+  const leases = new Numbers<Lease>()
+  const sets = new FieldSets()
+  const ofEntries: RedisArgument[] = []
   for (const entry of entries) {
-    const key = aggregateKey(entry)
-    const aggregate = aggregates.get(key) ?? aggregates.size
-    aggregates.set(key, aggregate)
     const { partition, epoch, holder } = entry.lease
-    const fields = messageFields(entry, format)
-    args.push(aggregate, partition, epoch, holder, fields.length, ...fields)
+    const { names, values } = messageFields(entry, format)
+    ofEntries.push(aggregates.of(aggregateKey(entry), entry))
+    ofEntries.push(leases.of(`${partition} ${epoch} ${holder}`, entry.lease), sets.of(names), ...values)
   }
   return {
     keys: [keys.stream, keys.fence(source), ...entries.map(({ deduplicationId }) => keys.seen(deduplicationId))],
-    args,
+    args: [
+      ...[dedupeWindowMs, maxLength ?? '', markFor(acknowledge)],
+      ...[leases.all.length, ...leases.all.flatMap(({ partition, epoch, holder }) => [partition, epoch, holder])],
+      ...[sets.all.length, ...sets.all.flatMap((names) => [names.length, ...names])],
+      ...ofEntries,
+    ],
+  }
+}
+
+/** Numbers things in the order in which they are met, from 1 on: those of one key alike. */
+class Numbers<Thing> {
+  readonly #numbers = new Map<string, number>()
+  readonly all: Thing[] = []
+
+  of(key: string, thing: Thing): number {
+    const number = this.#numbers.get(key) ?? this.all.push(thing)
+    this.#numbers.set(key, number)
+    return number
+  }
+}
+
+/** Numbers sets of fields, from 1 on. As a rule there are one or two; the last one is likely to come again. */
+class FieldSets {
+  readonly all: (readonly string[])[] = []
+
+  of(names: readonly string[]): number {
+    const known = this.all.findLastIndex(
+      (set) => set.length === names.length && set.every((name, index) => name === names[index]),
+    )
+    return known >= 0 ? known + 1 : this.all.push(names)
   }
 }
 

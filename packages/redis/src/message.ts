@@ -12,16 +12,27 @@ export const payloadFields: Readonly<Record<'fields' | 'cloudevents', string>> =
   cloudevents: 'data',
 })
 
-/** The fields and values of a stream entry, in turn. The payload is the JSON text itself: its UTF-8 goes out unchanged. */
-export function messageFields(entry: DueEntry, format: RedisFormat): string[] {
-  if (format === 'cloudevents-structured') return [structuredField, structuredCloudEvent(entry)]
-  const fields: string[] = []
-  if (format === 'cloudevents') {
-    for (const [name, value] of cloudEventAttributes(entry)) fields.push(cloudEventPrefix + name, value)
-  } else {
-    for (const [name, value] of wireFields(entry)) fields.push(name, value)
+/** The fields of a stream entry, in order. The payload is the JSON text itself: its UTF-8 goes out unchanged. */
+export interface MessageFields {
+  readonly names: readonly string[]
+  /** as many */
+  readonly values: readonly string[]
+}
+
+export function messageFields(entry: DueEntry, format: RedisFormat): MessageFields {
+  if (format === 'cloudevents-structured') return { names: [structuredField], values: [structuredCloudEvent(entry)] }
+  const names: string[] = []
+  const values: string[] = []
+  const add = (name: string, value: string): void => {
+    names.push(name)
+    values.push(value)
   }
-  for (const [name, value] of Object.entries(entry.headers)) fields.push(headerPrefix + name, value)
-  fields.push(payloadFields[format], entry.payload)
-  return fields
+  if (format === 'cloudevents') {
+    for (const [name, value] of cloudEventAttributes(entry)) add(cloudEventPrefix + name, value)
+  } else {
+    for (const [name, value] of wireFields(entry)) add(name, value)
+  }
+  for (const [name, value] of Object.entries(entry.headers)) add(headerPrefix + name, value)
+  add(payloadFields[format], entry.payload)
+  return { names, values }
 }

@@ -2,8 +2,10 @@
  * Writes one batch to one stream, atomically as seen by everybody else; or asks whether it could.
  *
  * KEYS: the stream · the fence hash · one key per entry, which says that its id was seen.
- * ARGV: the dedupe window in milliseconds · the length to trim to, or '' · '1' to leave a mark for WAIT, or '' · then
- * per entry: number of its aggregate in the batch · partition · epoch · holder · how many arguments follow · those.
+ * ARGV: the dedupe window in milliseconds · the length to trim to, or '' · '1' to leave a mark for WAIT, or '' · how many
+ * leases there are, and of each partition · epoch · holder · how many sets of fields there are, and of each how many names
+ * it has · those · then per entry: the numbers of its aggregate, its lease and its set of fields · the values of its
+ * fields. What entries have in common is there once, as every argument costs both sides time.
  *
  * Returns one text per entry: `added`, `duplicate`, `skipped` (an earlier entry of its aggregate failed),
  * `fenced EPOCH`, `failed ERROR`; and one more for the mark.
@@ -26,23 +28,19 @@ end
 -- Compares (epoch, holder) with the highest seen, and raises it: no older owner gets through from here on.
 -- An epoch can be granted twice, by a database that lost a commit in a fail-over: then the first holder seen wins.
 -- Epoch 0 comes from a store without leases.
-local known = {}
-local function refusal(partition, epoch, holder)
-  if epoch == '0' then return nil end
-  local lease = partition .. ' ' .. epoch .. ' ' .. holder
-  if known[lease] ~= nil then return known[lease] or nil end
-  local answer = false
-  local stored = redis.pcall('HGET', fence, partition)
+local function refusal(lease)
+  local epoch, holder = lease.epoch, lease.holder
+  if lease.stands or epoch == '0' then return nil end
+  local stored = redis.pcall('HGET', fence, lease.partition)
   if failure(stored) then return 'failed ' .. stored.err end
   local seenEpoch, seenHolder = string.match(stored or '0 ', '^(%d+) (.*)$')
   if tonumber(seenEpoch) > tonumber(epoch) or (seenEpoch == epoch and seenHolder ~= holder) then
-    answer = 'fenced ' .. seenEpoch
+    return 'fenced ' .. seenEpoch
   elseif seenEpoch ~= epoch then
-    local raised = redis.pcall('HSET', fence, partition, epoch .. ' ' .. holder)
+    local raised = redis.pcall('HSET', fence, lease.partition, epoch .. ' ' .. holder)
     if failure(raised) then return 'failed ' .. raised.err end
   end
-  known[lease] = answer
-  return answer or nil
+  lease.stands = true
 end
 
 -- As a rule no entry was seen before: a thousand of them are asked about at once. What cannot be asked, or is not
@@ -61,17 +59,17 @@ local function wasSeen(seen)
   return found == 1, failure(found)
 end
 
-local function add(seen, first, count)
+-- 'set' is a command that lacks nothing but the values, which begin at 'from' among the arguments.
+local function add(seen, set, from)
   local isDuplicate, refused = wasSeen(seen)
   if refused then return 'failed ' .. refused end
   if isDuplicate then return 'duplicate' end
-  local last = first + count - 1
-  local added
-  if length == '' then
-    added = redis.pcall('XADD', stream, '*', unpack(ARGV, first, last))
-  else
-    added = redis.pcall('XADD', stream, 'MAXLEN', '~', length, '*', unpack(ARGV, first, last))
+  local command, to = set.command, set.first
+  for i = from, from + set.fields - 1 do
+    command[to] = ARGV[i]
+    to = to + 2
   end
+  local added = redis.pcall(unpack(command))
   if failure(added) then return 'failed ' .. added.err end
   written[seen] = true
   -- The entry stands, whatever becomes of this; at worst a repeat is not dropped.
@@ -113,19 +111,36 @@ if window == 'probe' then
   return unwillingness(KEYS[3]) or (mark == '1' and markFor(KEYS[3])) or 'willing'
 end
 
+-- where the next argument is
+local at = 5
+local leases, sets = {}, {}
+for n = 1, tonumber(ARGV[4]) do
+  leases[tostring(n)] = { partition = ARGV[at], epoch = ARGV[at + 1], holder = ARGV[at + 2] }
+  at = at + 3
+end
+at = at + 1
+for n = 1, tonumber(ARGV[at - 1]) do
+  local command = length == '' and { 'XADD', stream, '*' } or { 'XADD', stream, 'MAXLEN', '~', length, '*' }
+  local set = { command = command, first = #command + 2, fields = tonumber(ARGV[at]) }
+  for i = 1, set.fields do
+    command[#command + 1] = ARGV[at + i]
+    command[#command + 1] = ''
+  end
+  sets[tostring(n)] = set
+  at = at + 1 + set.fields
+end
+
 allNew = areAllNew()
 local results, stopped = {}, {}
-local at = 4
 for i = 3, #KEYS do
-  local aggregate, partition, epoch, holder = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local count = tonumber(ARGV[at + 4])
+  local aggregate, lease, set = ARGV[at], leases[ARGV[at + 1]], sets[ARGV[at + 2]]
   local result = 'skipped'
   if not stopped[aggregate] then
-    result = refusal(partition, epoch, holder) or add(KEYS[i], at + 5, count)
+    result = refusal(lease) or add(KEYS[i], set, at + 3)
     if result ~= 'added' and result ~= 'duplicate' then stopped[aggregate] = true end
   end
   results[#results + 1] = result
-  at = at + 5 + count
+  at = at + 3 + set.fields
 end
 
 -- WAIT asks about this connection's last write. If all were duplicates, perhaps of a script whose connection died,
