@@ -20,8 +20,9 @@ export async function callAcknowledged(
 ): Promise<Acknowledged> {
   if (acknowledge === undefined) return { reply: await client.call(command, args), shortfall: undefined }
   const waits = waitCommands(acknowledge)
+  // arguments in one array: ioredis hands what stands beside it to a function, which takes some 100,000 at most
   const replies = await client
-    .pipeline([['call', command, ...args], ...waits.map((wait) => ['call', ...wait.command])])
+    .pipeline([['call', command, args], ...waits.map((wait) => ['call', ...wait.command])])
     .exec()
   const [failure, reply] = replies?.[0] ?? [new Error('the pipeline gave no answer'), undefined]
   if (failure) throw failure

@@ -4,6 +4,7 @@ import { redisPublisher } from '../src/index.ts'
 import {
   arrivals,
   connect,
+  dueEntry,
   entriesOf,
   errorOf,
   messageOf,
@@ -97,6 +98,13 @@ for (const { name, need, start } of servers) {
       // what it wrote is gone soon
       await waitFor(async () => (await client.keys('*seen:')).length === 0, { what: 'its mark to expire' })
       expect(await arrivals(client, 'orders')).toEqual(['1/1'])
+    })
+
+    it('a call may have more arguments than a function takes', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 5_000 } })
+      const headers = Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`x-${n}`, 'x']))
+      const entries = Array.from({ length: 2_000 }, (_, n) => dueEntry({ aggregateId: String(n), headers }))
+      expect(new Set(await statuses(publisher, entries))).toEqual(new Set(['published']))
     })
 
     it('what was refused stays refused: only what was written waits', async () => {
