@@ -14,6 +14,8 @@ import { type Group, nextWave, type Wave } from './waves.ts'
 
 /** Well below the 512 MB that Redis takes for one value: a larger one would break the connection, not be refused. */
 const maxPayloadBytes = 64 * 1024 * 1024
+/** Well below the 3,990 or so that a script can hand to XADD: `enqueue` takes 64, but rows can be written past it. */
+const maxHeaders = 1_000
 
 /**
  * Makes a publisher to Redis Streams, through your ioredis client.
@@ -38,6 +40,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
   const keysOf = (streamName: string): StreamKeys => streamKeys(streamName, client.options.keyPrefix)
   const streamOf = (entry: DueEntry): string => {
     requireSize(entry, name)
+    requireFewHeaders(entry, name)
     return keysOf(typeof stream === 'string' ? stream : streamFrom(stream, entry)).stream
   }
   const fixed = typeof stream === 'string' ? [keysOf(stream)] : undefined
@@ -109,6 +112,13 @@ function requireSize({ payload }: DueEntry, name: string): void {
   const bytes = Buffer.byteLength(payload)
   if (bytes > maxPayloadBytes) {
     throw permanent(`The payload is ${bytes} bytes; '${name}' takes ${maxPayloadBytes} at most.`, { system: name })
+  }
+}
+
+function requireFewHeaders({ headers }: DueEntry, name: string): void {
+  const count = Object.keys(headers).length
+  if (count > maxHeaders) {
+    throw permanent(`The entry has ${count} headers; '${name}' takes ${maxHeaders} at most.`, { system: name })
   }
 }
 

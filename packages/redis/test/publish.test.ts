@@ -110,6 +110,20 @@ for (const { name, need, start } of servers) {
       expect(await arrivals(client, 'bad')).toEqual(['1/2'])
     })
 
+    it('an entry with more headers than a script can hand on is rejected, alone', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      const headers = Object.fromEntries(Array.from({ length: 4_100 }, (_, n) => [`x-${n}`, 'x']))
+      const outcomes = await publish(publisher, [
+        dueEntry({ aggregateId: '1' }),
+        dueEntry({ aggregateId: '2', headers }),
+        dueEntry({ aggregateId: '2', sequence: 2 }),
+        dueEntry({ aggregateId: '3' }),
+      ])
+      expect(outcomes.map(statusOf)).toEqual(['published', 'reject', 'notSent', 'published'])
+      expect(messageOf(outcomes[1])).toContain("has 4100 headers; 'redis:orders' takes 1000 at most")
+      expect(await arrivals(client, 'orders')).toEqual(['1/1', '3/1'])
+    })
+
     it('an aggregate that goes to two streams stops in both at its first failure', async () => {
       await client.set('a', 'no stream')
       const publisher = redisPublisher({ client, stream: (entry) => (entry.sequence % 2 === 1 ? 'a' : 'b') })
