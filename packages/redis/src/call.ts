@@ -55,14 +55,23 @@ class Numbers<Thing> {
 
 /** Numbers sets of fields, from 1 on. As a rule there are one or two; the last one is likely to come again. */
 class FieldSets {
-  readonly all: (readonly string[])[] = []
+  readonly #numbers = new Numbers<readonly string[]>()
+  #last: { readonly names: readonly string[]; readonly number: number } | undefined
+
+  get all(): readonly (readonly string[])[] {
+    return this.#numbers.all
+  }
 
   of(names: readonly string[]): number {
-    const known = this.all.findLastIndex(
-      (set) => set.length === names.length && set.every((name, index) => name === names[index]),
-    )
-    return known >= 0 ? known + 1 : this.all.push(names)
+    if (!this.#last || !areSame(this.#last.names, names)) {
+      this.#last = { names, number: this.#numbers.of(JSON.stringify(names), names) }
+    }
+    return this.#last.number
   }
+}
+
+function areSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((name, index) => name === other[index])
 }
 
 /** Asks whether the stream takes entries: see the script's head. Its keys are of an outbox and an entry without a name. */
