@@ -1,4 +1,5 @@
 import { type OutboxError, unavailable } from '@outbox/core'
+import { onClientEvent } from './client-events.ts'
 
 /** An argument of a command. */
 export type RedisArgument = string | number
@@ -67,14 +68,13 @@ export function notConnected(client: RedisClient, system: string): OutboxError<'
 export async function becomesReady(client: RedisClient, signal: AbortSignal | undefined): Promise<boolean> {
   if (isReady(client)) return true
   if (signal?.aborted || !['wait', 'connecting', 'connect'].includes(client.status)) return false
-  const events = ['ready', 'close', 'end'] as const
   let settle: () => void = () => undefined
   const settled = new Promise<void>((resolve) => {
     settle = resolve
   })
   const timer = setTimeout(settle, connectWaitMs)
   signal?.addEventListener('abort', settle)
-  for (const event of events) client.on(event, settle)
+  const unlisten = ['ready', 'close', 'end'].map((event) => onClientEvent(client, event, settle))
   try {
     // The rejection says nothing that the status does not say.
     if (client.status === 'wait') client.connect().then(settle, settle)
@@ -82,7 +82,7 @@ export async function becomesReady(client: RedisClient, signal: AbortSignal | un
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', settle)
-    for (const event of events) client.off(event, settle)
+    for (const stop of unlisten) stop()
   }
   return isReady(client)
 }

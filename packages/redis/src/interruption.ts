@@ -1,4 +1,5 @@
 import type { RedisClient } from './client.ts'
+import { onClientEvent } from './client-events.ts'
 
 /** Why one waits no longer for answers. */
 export interface Interruption {
@@ -14,7 +15,6 @@ export interface Interruption {
  *
  * With `autoResendUnfulfilledCommands: false`, ioredis drops what a lost connection had not answered without settling
  * it. With resends on, it is asked again on the next connection, and that answer is worth waiting for.
- * One per publish, not one per command: emitters warn of more than ten listeners.
  */
 export function watchForInterruption(client: RedisClient, signal: AbortSignal): Interruption {
   let end: (reason: string) => void = () => undefined
@@ -31,7 +31,7 @@ export function watchForInterruption(client: RedisClient, signal: AbortSignal): 
   const forgets = !client.isCluster && client.options.autoResendUnfulfilledCommands === false
   signal.addEventListener('abort', onAbort)
   if (signal.aborted) onAbort()
-  if (forgets) client.on('close', onClose)
+  const unlisten = forgets ? onClientEvent(client, 'close', onClose) : undefined
   return {
     promise,
     get hasHappened() {
@@ -39,7 +39,7 @@ export function watchForInterruption(client: RedisClient, signal: AbortSignal): 
     },
     dispose: () => {
       signal.removeEventListener('abort', onAbort)
-      client.off('close', onClose)
+      unlisten?.()
     },
   }
 }

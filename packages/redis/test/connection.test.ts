@@ -218,6 +218,27 @@ for (const library of clients) {
       await expect(publisher.probe?.({})).rejects.toThrow(/it was closed/)
     })
 
+    it('any number of publishes at once make one listener of each kind, also while the client connects', async () => {
+      const options = { autoResendUnfulfilledCommands: false, lazyConnect: true }
+      const client = library.connect(proxy.through(server.url), options)
+      opened.push(client)
+      const listeners = () => client.eventNames().map((event) => client.listenerCount(event))
+      const before = Math.max(...listeners())
+      const publisher = redisPublisher({ client, stream: 'orders' })
+      const publishAll = () => Array.from({ length: 12 }, (_, n) => statuses(publisher, entriesOf(String(n), [1])))
+      const waiting = publishAll()
+      expect(Math.max(...listeners())).toBeLessThanOrEqual(before + 2)
+      expect(new Set((await Promise.all(waiting)).flat())).toEqual(new Set(['published']))
+
+      proxy.holdAnswers()
+      const sentBefore = proxy.bytesFromClients
+      const unanswered = publishAll()
+      await waitFor(() => proxy.bytesFromClients > sentBefore, { what: 'the script calls to leave the client' })
+      expect(Math.max(...listeners())).toBeLessThanOrEqual(before + 2)
+      proxy.reset()
+      expect(new Set((await Promise.all(unanswered)).flat())).toEqual(new Set(['unknown']))
+    })
+
     it('leaves no listener behind on the client', async () => {
       const client = await proxied({ autoResendUnfulfilledCommands: false })
       const before = client.eventNames().map((event) => [event, client.listenerCount(event)])
