@@ -1,6 +1,6 @@
 import { partitionCount } from '@outbox/core'
 import type { Context } from './context.ts'
-import { back, distinctAggregates, fronts, holds, type Met, partitionsInScan } from './fronts.ts'
+import { back, distinctAggregates, fronts, holds, isBackBy, type Met, partitionsInScan, partitionsWith } from './fronts.ts'
 import { isFullNow } from './full.ts'
 
 const all: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
@@ -31,7 +31,8 @@ export async function duePartitions({ database, names, full }: Context, now: Dat
   for (const { partition, key } of met) if (!closed.has(key)) due.add(partition)
   // a window full of entries that wait hides what stands behind it, until a fetch has set them aside
   for (const partition of doubtful) if (isFull(met, partition)) due.add(partition)
-  if (returned.length >= window) for (const { partition } of returned) due.add(partition)
+  const hidden = returned.length >= window ? await partitionsWith(database, entries, all, isBackBy(now)) : []
+  for (const partition of hidden) due.add(partition)
   return [...due].sort((a, b) => a - b)
 }
 

@@ -12,6 +12,8 @@ export interface Exceptions {
   readonly hasHolds: boolean
   /** what was set aside and is due again, the longest due first */
   readonly returned: readonly Met[]
+  /** more is due again than `returned` shows */
+  readonly isCutOff: boolean
   /** partitions that may have entries aside, due or not */
   readonly scattered: ReadonlySet<number>
 }
@@ -46,10 +48,12 @@ export async function exceptionsIn(
   const isThere = (kind: string): boolean => found.some((document) => document['kind'] === kind)
   const aside = found.filter(({ kind }) => kind === 'aside')
   const areAll = aside.length < fewAside
+  const returned = areAll ? dueOf(aside, now) : await back(database, partitions, now, limit)
   return {
     hasSuspects: isThere('suspect'),
     hasHolds: isThere('hold'),
-    returned: areAll ? dueOf(aside, now) : await back(database, partitions, now, limit),
+    returned,
+    isCutOff: !areAll && returned.length >= limit,
     scattered: new Set(areAll ? aside.map((document) => numberIn(document, 'partition')) : partitions),
   }
 }

@@ -112,6 +112,27 @@ export async function partitionsInScan(
   return [...new Set(found.map(({ partition }) => partition))]
 }
 
+/** Partitions that have an entry of this kind. Plan: the first such entry of each partition, in the kind's own index. */
+export async function partitionsWith(
+  database: Database,
+  collection: string,
+  partitions: readonly number[],
+  kind: Document,
+): Promise<readonly number[]> {
+  const queries = partitions.map((partition) => [
+    { $match: { partition, ...kind } },
+    { $limit: 1 },
+    { $project: { _id: 0, partition: 1 } },
+  ])
+  const found = await oneByOne((pipeline) => database.aggregate('entries', pipeline), collection, queries)
+  return found.map((document) => numberIn(document, 'partition'))
+}
+
+/** What was set aside, and whose time has come. */
+export function isBackBy(now: Date): Document {
+  return { state: 'pending', asideUntil: { $gt: inScan, $lte: now } }
+}
+
 /** What was set aside and is due again, the longest due first. Plan: ranges of `aside`, which is small. */
 export async function back(
   database: Database,
@@ -119,7 +140,7 @@ export async function back(
   now: Date,
   limit: number,
 ): Promise<readonly Met[]> {
-  const filter = { partition: { $in: partitions }, state: 'pending', asideUntil: { $gt: inScan, $lte: now } }
+  const filter = { partition: { $in: partitions }, ...isBackBy(now) }
   return (await database.find('entries', filter, { projection: metFields, sort: { asideUntil: 1 }, limit })).map(met)
 }
 

@@ -57,7 +57,7 @@ export async function findCandidates(
     const held = hasHolds ? await holds(context.database, distinctAggregates(met), now) : nothingHeld
     const open = met.filter(({ key }) => !held.has(key))
     const byAggregate = groupedBy(open, ({ key }) => key)
-    const moves = [...movesOfHeld(met, held, now), ...movesOfBusy(byAggregate, now)]
+    const moves = [...movesOfHeld(met, held, now), ...movesOfBusy(byAggregate, seen.isCutOff, now)]
     const moved = await setAside(context, leases, moves)
     const isEnough = open.length === 0 ? moved === 0 : moved < looks.manyMoved
     const scattered = new Set([...seen.scattered, ...moves.map(({ partition }) => partition)])
@@ -77,7 +77,7 @@ export async function look(context: Context, leases: readonly Lease[], limit: nu
   const partitions = leases.map(({ partition }) => partition)
   const [{ met, deep }, exceptions] = await Promise.all([
     inScanOf(context, partitions, limit),
-    exceptionsIn(context, partitions, now, Math.max(looks.smallestWindow * 8, 2 * limit)),
+    exceptionsIn(context, partitions, now, Math.max(looks.largestWindow, 2 * limit)),
   ])
   return { ...exceptions, met: [...met, ...exceptions.returned], deep }
 }
@@ -124,12 +124,23 @@ function movesOfHeld(met: readonly Met[], held: ReadonlyMap<string, Date>, now: 
   })
 }
 
-/** All but the first entry of each aggregate that would fill the scan. The first one stands for it. */
-function movesOfBusy(byAggregate: ReadonlyMap<string, readonly Met[]>, now: Date): readonly Move[] {
+/**
+ * All but the first entry of each aggregate that would fill the scan. The first one stands for it.
+ *
+ * What comes back comes at once, and may hide what was due later: if it was cut off, all of it goes aside again but for
+ * one entry of each aggregate, however little of one it shows.
+ */
+function movesOfBusy(
+  byAggregate: ReadonlyMap<string, readonly Met[]>,
+  isCutOff: boolean,
+  now: Date,
+): readonly Move[] {
   const until = new Date(now.getTime() + busyAsideMs)
-  return [...byAggregate.values()]
-    .filter((entries) => entries.length > looks.busyAbove)
-    .flatMap((entries) => entries.slice(1).map(({ partition, id, moves }) => ({ partition, id, moves, until })))
+  return [...byAggregate.values()].flatMap((entries) => {
+    const isBusy = entries.length > looks.busyAbove
+    const others = entries.slice(1).filter(({ isBack }) => isBusy || (isCutOff && isBack))
+    return others.map(({ partition, id, moves }) => ({ partition, id, moves, until }))
+  })
 }
 
 /**

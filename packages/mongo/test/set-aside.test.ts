@@ -85,6 +85,32 @@ describeWith('mongo', 'entries that are set aside', () => {
     expect(published).toEqual(Array.from({ length: 900 }, (_, n) => n + 1))
   })
 
+  it('of busy aggregates hide no other aggregate that is due, however many come back at once', async () => {
+    const busy = ['busy', 'busy too', 'busy as well']
+    for (const aggregateId of busy) await produce(aggregateId, 1500)
+    await produce('small', 1)
+    const holder = crypto.randomUUID()
+    await store.join({ holder })
+    const { leases: claims } = await store.poll({ holder })
+    const leases = await store.acquire({ holder, claims, evict: [] })
+    // all of them are due again, in turns, and the small one last
+    const dueSince = (ids: readonly string[], ms: number) =>
+      opened.db
+        .collection('outbox_entries')
+        .updateMany(
+          { 'aggregate.id': { $in: ids } } as never,
+          [{ $set: { asideUntil: { $add: [new Date(Date.now() - ms), '$sequence'] } } }] as never,
+        )
+    await dueSince(busy, 10_000)
+    await dueSince(['small'], 1_000)
+    const { duePartitions } = await store.poll({ holder })
+    expect(duePartitions).toContain(partitionOf('order', 'small'))
+    const batch = await store.fetch({ leases, ...limits, limit: 500 })
+    expect(new Set(batch.map(({ aggregateId }) => aggregateId))).toEqual(new Set([...busy, 'small']))
+    await store.settle({ leases, settlements: batch.map(publish) })
+    expect(await drained(leases)).toHaveLength(4501 - batch.length)
+  })
+
   it.each(['requeue', 'discard'] as const)('survive an operator who dies within a %s', async (change) => {
     for (let survives = 0; ; survives++) {
       await emptied(opened)
