@@ -51,7 +51,6 @@ export interface Database {
   findAtOnce(kind: CollectionKind, filter: Document, options?: FindOptions): Promise<readonly Document[]>
   aggregate(kind: CollectionKind, pipeline: readonly Document[]): Promise<readonly Document[]>
   aggregateAtOnce(kind: CollectionKind, pipeline: readonly Document[]): Promise<readonly Document[]>
-  distinctNumbers(kind: CollectionKind, field: string, filter: Document): Promise<readonly number[]>
   /** @returns how many documents it met */
   updateMany(kind: CollectionKind, filter: Document, update: Document | readonly Document[]): Promise<number>
   findOneAndUpdate(
@@ -135,12 +134,6 @@ function database(db: MongoDatabase, collections: Collections, signal: AbortSign
     findAtOnce: (kind, filter, options) => find(kind, filter, { ...options, ...snapshot }),
     aggregate: (kind, pipeline) => aggregate(kind, pipeline, {}),
     aggregateAtOnce: (kind, pipeline) => aggregate(kind, pipeline, snapshot),
-    async distinctNumbers(kind, field, filter) {
-      const values = await call(() => collections(kind).distinct(field as never, filter as never, {} as never))
-      return Array.isArray(values) && values.every((value) => typeof value === 'number')
-        ? values
-        : unexpected(field, values)
-    },
     updateMany: async (kind, filter, update) =>
       countIn(await call(() => collections(kind).updateMany(filter as never, update as never)), 'matchedCount'),
     async findOneAndUpdate(kind, filter, update, { upsert = false } = {}) {

@@ -29,7 +29,6 @@ export interface MongoSession {
 export interface MongoCollection {
   find(filter: never, options?: never): MongoCursor
   aggregate(pipeline: never, options?: never): MongoCursor
-  distinct(key: never, filter: never, options: never): Promise<unknown>
   findOneAndUpdate(filter: never, update: never, options: never): Promise<unknown>
   updateMany(filter: never, update: never): Promise<unknown>
   deleteMany(filter: never): Promise<unknown>

@@ -1,6 +1,15 @@
 import { partitionCount } from '@outbox/core'
 import type { Context } from './context.ts'
-import { back, distinctAggregates, fronts, holds, isBackBy, type Met, partitionsInScan, partitionsWith } from './fronts.ts'
+import {
+  back,
+  distinctAggregates,
+  fronts,
+  holds,
+  isBackBy,
+  type Met,
+  partitionsInScan,
+  partitionsWith,
+} from './fronts.ts'
 import { isFullNow } from './full.ts'
 
 const all: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
@@ -11,19 +20,19 @@ const window = 1_000
 /**
  * Partitions that have something due, ascending.
  *
- * At rest, and as long as nothing waits and nothing is blocked, it reads the beginnings of two indexes. Only partitions
- * with entries in the scan and holds as well are looked into. Of a backlog that this process is draining it reads nothing.
+ * At rest, and as long as nothing waits and nothing is blocked, it reads the beginnings of two indexes. Only of partitions
+ * with something in the scan, or back, it asks whether there are holds, and looks into those that have both. Of a backlog that this process is draining it reads nothing.
  */
 export async function duePartitions({ database, names, full }: Context, now: Date): Promise<readonly number[]> {
   const { entries } = names
   const known = all.filter((partition) => isFullNow(full, partition))
   const unknown = all.filter((partition) => !known.includes(partition))
-  const [fresh, returned, held] = await Promise.all([
+  const [fresh, returned] = await Promise.all([
     partitionsInScan(database, entries, unknown),
     back(database, all, now, window),
-    database.distinctNumbers('entries', 'partition', { partition: { $in: all }, holdsUntil: { $gt: now } }),
   ])
-  const withHolds = new Set(held)
+  const concerned = [...new Set([...fresh, ...returned.map(({ partition }) => partition)])]
+  const withHolds = new Set(await partitionsWith(database, entries, concerned, { holdsUntil: { $gt: now } }))
   const due = new Set([...known, ...fresh.filter((partition) => !withHolds.has(partition))])
   const doubtful = fresh.filter((partition) => withHolds.has(partition))
   const met = [...(await fronts(database, entries, doubtful, window)), ...returned]

@@ -130,11 +130,7 @@ function movesOfHeld(met: readonly Met[], held: ReadonlyMap<string, Date>, now: 
  * What comes back comes at once, and may hide what was due later: if it was cut off, all of it goes aside again but for
  * one entry of each aggregate, however little of one it shows.
  */
-function movesOfBusy(
-  byAggregate: ReadonlyMap<string, readonly Met[]>,
-  isCutOff: boolean,
-  now: Date,
-): readonly Move[] {
+function movesOfBusy(byAggregate: ReadonlyMap<string, readonly Met[]>, isCutOff: boolean, now: Date): readonly Move[] {
   const until = new Date(now.getTime() + busyAsideMs)
   return [...byAggregate.values()].flatMap((entries) => {
     const isBusy = entries.length > looks.busyAbove

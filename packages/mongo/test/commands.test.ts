@@ -8,7 +8,13 @@ import { namesIn } from '../src/names.ts'
 import { newName, transaction } from './mongo-databases.ts'
 
 const writes = new Set(['update', 'delete', 'findAndModify', 'insert'])
-const reads = new Set(['find', 'aggregate', 'distinct'])
+const reads = new Set(['find', 'aggregate'])
+
+/** Of the Stable API, version 1: https://www.mongodb.com/docs/manual/reference/stable-api/ */
+const stable = new Set([
+  ...['find', 'getMore', 'aggregate', 'insert', 'update', 'delete', 'findAndModify', 'hello', 'ping'],
+  ...['create', 'createIndexes', 'listIndexes', 'commitTransaction', 'abortTransaction', 'endSessions', 'killCursors'],
+])
 
 interface Command {
   readonly name: string
@@ -60,6 +66,50 @@ describeWith('mongo', 'what is sent', () => {
     }
     const ofPrefixes = sent.filter(({ body }) => JSON.stringify(body['readConcern']) === '{"level":"snapshot"}')
     expect(ofPrefixes.length).toBeGreaterThan(0)
+    await db.dropDatabase()
+    await client.close()
+  })
+
+  it('every command is one of the Stable API, which a strict client is held to, and polls ask for holds where they matter', async () => {
+    const strict = { version: '1', strict: true, deprecationErrors: true } as const
+    const client = new MongoClient(await sharedMongo(), { serverApi: strict, monitorCommands: true })
+    const db = client.db(newName())
+    const sent: Command[] = []
+    client.on('commandStarted', ({ commandName, command }) => void sent.push({ name: commandName, body: command }))
+    const outbox = mongoOutbox({ client, db })
+    await setup(db)
+    await outbox.check()
+    const holder = 'relay'
+    await outbox.join({ holder })
+    const { leases: claims } = await outbox.poll({ holder })
+    const leases = await outbox.acquire({ holder, claims, evict: [] })
+    const placed = event('order.placed', { aggregateId: 'a', payload: {} })
+    await transaction(client, (session) => outbox.enqueue(session, placed))
+    const [entry] = await outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: 1000 })
+    if (!entry) throw new Error('an entry was due')
+    const dead = { entry, outcome: 'dead', reason: 'no such subject', blocksAggregate: true } as const
+    await outbox.settle({ leases, settlements: [dead] })
+
+    const polledFor = async (): Promise<readonly number[]> => {
+      sent.length = 0
+      return (await outbox.poll({ holder })).duePartitions
+    }
+    const asksForHolds = (): boolean => sent.some(({ body }) => JSON.stringify(body).includes('holdsUntil'))
+    const all = [...sent]
+    expect(await polledFor()).toEqual([])
+    expect(asksForHolds()).toBe(false)
+    all.push(...sent)
+    await transaction(client, (session) =>
+      outbox.enqueue(session, event('order.placed', { aggregateId: 'a', payload: {} })),
+    )
+    expect(await polledFor()).toEqual([])
+    expect(asksForHolds()).toBe(true)
+    await outbox.stats()
+    await outbox.deadLetters.requeueAll({})
+    await outbox.purge({ olderThanMs: 0, limit: 10 })
+    all.push(...sent)
+
+    expect(all.map(({ name }) => name).filter((name) => !stable.has(name))).toEqual([])
     await db.dropDatabase()
     await client.close()
   })

@@ -4,7 +4,7 @@ import type { MongoDatabase } from '@outbox/mongo'
 type Gate = (name: string) => Promise<void>
 
 const commands = new Set([
-  ...['findOneAndUpdate', 'updateMany', 'deleteMany', 'bulkWrite', 'distinct', 'createIndexes', 'toArray'],
+  ...['findOneAndUpdate', 'updateMany', 'deleteMany', 'bulkWrite', 'createIndexes', 'toArray'],
   ...['command', 'createCollection'],
 ])
 
