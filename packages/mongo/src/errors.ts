@@ -1,7 +1,9 @@
 import { OutboxError } from '@outbox/core'
 
 /** What an error of MongoDB or of its driver means to a caller. */
-type Meaning = 'busy' | 'unavailable' | 'standalone' | 'refused-role' | 'refused-connection'
+type Meaning = 'busy' | 'unavailable' | 'standalone' | Refusal
+
+type Refusal = 'refused-role' | 'refused-connection' | 'refused-by-atlas' | 'refused-concern' | 'refused-api'
 
 export const duplicateKey = 11000
 
@@ -40,7 +42,10 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [13436, 'unavailable'], // NotPrimaryOrSecondary
   [14031, 'unavailable'], // OutOfDiskSpace
   [13, 'refused-role'], // Unauthorized
+  [79, 'refused-concern'], // UnknownReplWriteConcern, which asks for tags that are not defined
+  [323, 'refused-api'], // APIStrictError
   [18, 'refused-connection'], // AuthenticationFailed
+  [8000, 'refused-by-atlas'], // AtlasError: a wrong user or password, say
 ])
 
 /** By the driver's name, for what never reached a server. */
@@ -53,6 +58,7 @@ const meaningsByName: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['MongoClientClosedError', 'unavailable'],
   ['MongoOperationTimeoutError', 'unavailable'],
   ['MongoPoolClearedError', 'unavailable'],
+  ['PoolClearedOnNetworkError', 'unavailable'],
   ['MongoPoolClosedError', 'unavailable'],
   ['MongoWaitQueueTimeoutError', 'unavailable'],
   ['MongoWriteConcernError', 'unavailable'],
@@ -117,22 +123,35 @@ function explained(meaning: Meaning, cause: unknown): OutboxError {
       return new OutboxError('unavailable', `MongoDB cannot be reached: ${said}`, { system }, { cause })
     case 'standalone':
       return setupRequired('MongoDB has no transactions here.', [replicaSet], standaloneRemedy, cause)
-    case 'refused-role':
-      return setupRequired(
-        `MongoDB refuses this to the user of the connection: ${said}.`,
-        [said],
-        'The README of @outbox/mongo has the privileges for each kind of process.',
-        cause,
-      )
-    case 'refused-connection':
-      return setupRequired(
-        `MongoDB refuses the connection: ${said}.`,
-        [said],
-        'Check the user, the password and the authentication database of your client.',
-        cause,
-      )
+    default: {
+      const { what, remedy } = refusals[meaning]
+      return setupRequired(`MongoDB refuses ${what}: ${said}.`, [said], remedy, cause)
+    }
   }
 }
+
+const refusals: Readonly<Record<Refusal, { readonly what: string; readonly remedy: string }>> = Object.freeze({
+  'refused-role': {
+    what: 'this to the user of the connection',
+    remedy: 'The README of @outbox/mongo has the privileges for each kind of process.',
+  },
+  'refused-connection': {
+    what: 'the connection',
+    remedy: 'Check the user, the password and the authentication database of your client.',
+  },
+  'refused-by-atlas': {
+    what: 'this',
+    remedy: 'Check the user, the password, the privileges and the limits of the cluster in Atlas.',
+  },
+  'refused-concern': {
+    what: 'the write concern of your client',
+    remedy: 'Define it in the settings of the replica set, or give your client another one.',
+  },
+  'refused-api': {
+    what: 'a command to a client with apiStrict',
+    remedy: 'Give the outbox a client without it, and report this: the Stable API should do.',
+  },
+})
 
 export const replicaSet = 'a replica set: this server is a standalone, which has no transactions'
 export const standaloneRemedy =

@@ -29,6 +29,9 @@ describe('what an error of MongoDB means', () => {
     [13435, 'unavailable'],
     [13, 'setup-required'],
     [18, 'setup-required'],
+    [79, 'setup-required'],
+    [323, 'setup-required'],
+    [8000, 'setup-required'],
   ])('%i is %s', (code, meaning) => {
     const cause = serverError(code)
     const error = translated(cause)
@@ -41,6 +44,7 @@ describe('what an error of MongoDB means', () => {
     'MongoNetworkTimeoutError',
     'MongoServerSelectionError',
     'MongoPoolClearedError',
+    'PoolClearedOnNetworkError',
     'MongoTopologyClosedError',
     'MongoClientClosedError',
   ])('%s, which never reached a server, is unavailable', (name) => {
