@@ -80,7 +80,16 @@ function violationOf(status: object): Violation | undefined {
   if ((operation !== 'publish' && operation !== 'subscription') || typeof subject !== 'string') return undefined
   return {
     operation,
-    subject,
+    subject: unquoted(subject),
     error: error instanceof Error ? error : new Error(`Permissions Violation for ${operation} to "${subject}"`),
   }
+}
+
+/** The server quotes a subject as Go's `%q` does: `\"`, `\\`, and `\u00ad` or `\U000e0001` for what is not printed. */
+function unquoted(subject: string): string {
+  return subject.replace(
+    /\\(?:U00((?:0[\da-f]|10)[\da-f]{4})|u([\da-f]{4})|(.))/g,
+    (_, long?: string, short?: string, itself?: string) =>
+      itself ?? String.fromCodePoint(Number.parseInt(long ?? short ?? '', 16)),
+  )
 }

@@ -389,6 +389,26 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it('forbidden subjects that the server quotes are told at once, too, and stop nobody', async () => {
+        const permissions = 'publish: { deny: ["events.odd.>"] }, subscribe: ["_INBOX.>"]'
+        await using server = await start({
+          config: `authorization { users: [{ user: all, password: x }, { user: some, password: x, permissions: { ${permissions} } }] }`,
+        })
+        await using observer = await observe(server.url, { user: 'all', pass: 'x' })
+        await observer.addStream('events.>')
+        const connection = await client.connect(server.url, { user: 'some', pass: 'x' })
+        const unescaped = ({ aggregateId }: { readonly aggregateId: string }) => `events.${aggregateId}`
+        await using publisher = natsPublisher({ connection, subject: unescaped })
+        const odd = ['q"uote', 'back\\slash', '\\u0041', '\\"', 'größe😀', 'soft\u00adhyphen', '\u0085', 'tag\u{e0001}']
+        const outcomes = await publish(publisher, [
+          ...odd.map((id) => dueEntry({ aggregateId: `odd.${id}` })),
+          dueEntry({ aggregateId: 'open' }),
+        ])
+        expect(outcomes.map(({ status }) => status)).toEqual([...odd.map(() => 'unavailable'), 'published'])
+        await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
       it('replies that the user may not receive: unknown at once, naming inboxPrefix; with the right one it works', async () => {
         await using server = await start({
           config: `authorization { users: [{ user: all, password: x }, { user: some, password: x, permissions: { subscribe: ["_MINE.>"] } }] }`,
