@@ -16,8 +16,9 @@ interface LastKnown {
   readonly streamSequence: number
   /** the highest sequence of the aggregate on its subject; -1 for none */
   readonly highest: number
-  /** the highest epoch that it was written under here */
+  /** the highest epoch that it was written under here, and the outbox whose epoch that is */
   readonly epoch: number
+  readonly source: string
 }
 
 type Finding =
@@ -86,7 +87,7 @@ export class SubjectFence {
 
   #fromMemory(entry: DueEntry, subject: string): Finding | undefined {
     const known = this.#lastKnown.get(aggregateKey(entry))
-    if (!known) return undefined
+    if (known?.source !== entry.source) return undefined
     if (known.subject !== subject) {
       const text = `${this.#options.system}: ${entry.aggregateType} has the subjects '${known.subject}' and '${subject}' for one aggregate; fence: 'subject' needs one.`
       return { kind: 'settled', outcome: { status: 'retry', error: new Error(text) } }
@@ -119,7 +120,7 @@ export class SubjectFence {
     const acknowledgement = acknowledgementFrom(answer.data)
     if (acknowledgement.kind === 'stored' && !acknowledgement.isDuplicate) {
       const { sequence: streamSequence } = acknowledgement
-      this.#lastKnown.set(key, { subject, streamSequence, highest, epoch: entry.lease.epoch })
+      this.#lastKnown.set(key, { subject, streamSequence, highest, epoch: entry.lease.epoch, source: entry.source })
     } else {
       this.#lastKnown.delete(key) // a duplicate need not be the last on its subject
     }

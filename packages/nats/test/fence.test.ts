@@ -199,6 +199,11 @@ for (const { name, need, start } of servers) {
         await publish(one.publisher, [dueEntry({ sequence: 1, epoch: 9 })])
         const other = dueEntry({ sequence: 1, epoch: 1, source: 'outbox-b' })
         expect(await statuses(two.publisher, [other])).toEqual(['published'])
+        // through one publisher, too
+        const [next, another] = [dueEntry({ sequence: 2, epoch: 9 }), dueEntry({ ...other, sequence: 2 })]
+        expect(await statuses(one.publisher, [next])).toEqual(['published'])
+        const again = { ...another, id: randomUUID(), deduplicationId: randomUUID() }
+        expect(await statuses(one.publisher, [again])).toEqual(['published'])
       })
 
       it('a relay that was fenced and has the lease again goes on', async () => {
