@@ -96,8 +96,6 @@ export function stage(state: State, transaction: OpenTransaction, entries: reado
   const written = entriesToWrite(entries)
   const stored = new Map<string, Stored>()
   for (const entry of written) {
-    const source = view.source(entry.aggregateType)
-    if (source !== undefined && source !== sourceOf(entry)) throw mixedSequences(entry.aggregateType)
     const known = view.byId(entry.id)
     const row = known ?? newRow(state, view, entry, state.lastPosition + rows.length + 1)
     stored.set(entry.id, { sequence: row.entry.sequence, isNew: known === undefined })
@@ -111,6 +109,8 @@ export function stage(state: State, transaction: OpenTransaction, entries: reado
 }
 
 function newRow(state: State, view: View, entry: NewEntry, position: number): Row {
+  const source = view.source(entry.aggregateType)
+  if (source !== undefined && source !== sourceOf(entry)) throw mixedSequences(entry.aggregateType)
   const sequence = entry.sequence ?? view.lastSequence(entry) + 1
   if (view.isTaken({ ...entry, sequence })) throw sequenceConflict({ ...entry, sequence })
   return {

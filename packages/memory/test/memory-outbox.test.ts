@@ -133,6 +133,15 @@ describe('memoryOutbox', () => {
     expect(await place()).toMatchObject([{ sequence: 2 }])
   })
 
+  it('knows an id again, also where the type is numbered the other way', async () => {
+    const store = memoryOutbox()
+    const id = crypto.randomUUID()
+    const account = { type: 'account.credited', aggregateId: 'a', payload: {} }
+    await store.transaction((tx) => store.enqueue(tx, { ...account, sequence: 5, id }))
+    const again = await store.transaction((tx) => store.enqueue(tx, { ...account, id }))
+    expect(again).toEqual([{ id, sequence: 5, duplicate: true }])
+  })
+
   it('knows an id in capitals', async () => {
     const outbox = memoryOutbox()
     const id = crypto.randomUUID()

@@ -60,6 +60,14 @@ describe('recordingOutbox', () => {
     expect(outbox.events).toEqual([first, second])
   })
 
+  it('knows an id again whatever the rest of the event says, also how it is numbered', () => {
+    const outbox = recordingOutbox()
+    const id = crypto.randomUUID()
+    outbox.enqueue(tx, event('account.credited', { aggregateId: 'a', sequence: 5, id, payload: {} }))
+    const again = outbox.enqueue(tx, event('account.credited', { aggregateId: 'a', id, payload: {} }))
+    expect(again).toEqual([{ id, sequence: 5, duplicate: true }])
+  })
+
   it('refuses what a store refuses, and keeps nothing of the batch', () => {
     const outbox = recordingOutbox()
     const good = event('order.placed', { aggregateId: 'a', payload: {} })
