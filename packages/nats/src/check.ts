@@ -3,7 +3,7 @@ import { knowsBatches } from './atomic-batches.ts'
 import type { ApiAnswer, JetStreamApi } from './jetstream.ts'
 import { type NatsSettings, ownApiPrefix } from './options.ts'
 import type { Replies } from './replies.ts'
-import { type StreamConfig, streamConfigFrom, streamFaults, streamWarnings } from './stream-config.ts'
+import { closure, type StreamConfig, streamConfigFrom, streamFaults, streamWarnings } from './stream-config.ts'
 import { coversSubject } from './subject.ts'
 import type { SubjectFence } from './subject-fence.ts'
 
@@ -48,13 +48,20 @@ export async function checkSetup(
   }
   await requireJetStream(settings, api, signal)
   const { template, stream } = settings
-  const streams =
+  const found =
     stream !== undefined
       ? [await streamNamed(stream, settings, api, signal)]
       : template === undefined
         ? []
         : await streamsCovering(template.wildcard, settings, api, signal)
-  const faults = [...streams.flatMap(streamFaults), ...batchFaults(streams, settings)]
+  const open = found.filter((config) => closure(config) === undefined)
+  // one that takes nothing for ever may stand beside others, with what was published long ago
+  const streams = open.length > 0 ? open : found
+  const faults = [
+    ...streams.flatMap(streamFaults),
+    ...batchFaults(streams, settings),
+    ...(fence ? transformFaults(streams, settings) : []),
+  ]
   if (faults.length > 0) throw missing(system, faults)
   // a probe asks for names only once something is wrong, and then a right that is missing would keep it from passing
   await api.streamNames(nobodysSubject, signal)
@@ -67,6 +74,9 @@ export async function checkSetup(
             `${system}: the subject is a function, so its streams were not checked. Give option 'stream' to have it checked.`,
           ]
         : []),
+      ...found
+        .filter((config) => !streams.includes(config))
+        .map((config) => `${system}: ${closure(config)}. Entries with its subjects become dead letters.`),
       ...(template === undefined ? [] : coverageWarnings(streams, template.wildcard)),
       ...streams.flatMap((config) => streamWarnings(config, retryHorizonMs, connection.info?.max_payload)),
       ...payloadWarnings(connection.info?.max_payload),
@@ -106,6 +116,16 @@ function batchFaults(streams: readonly StreamConfig[], { batch, connection }: Na
     .map(({ name }) => `stream '${name}' takes no batches: set allow_atomic in its configuration`)
 }
 
+/** What keeps the fence from finding messages: it asks for them by the subjects that they are sent to. */
+function transformFaults(streams: readonly StreamConfig[], { template }: NatsSettings): readonly string[] {
+  return streams
+    .filter(({ transformedSubjects: from }) => from !== undefined && overlaps(from, template?.wildcard ?? '>'))
+    .map(
+      ({ name }) =>
+        `stream '${name}' stores messages under other subjects (subject_transform), where fence: 'subject' does not find them: take one of the two out`,
+    )
+}
+
 function isOff(answer: Exclude<ApiAnswer, { readonly kind: 'ok' }>): boolean {
   return answer.kind === 'absent' || notEnabled.has(answer.refusal.code)
 }
@@ -123,7 +143,8 @@ async function streamNamed(
   }
   if (answer.kind !== 'ok') throw api.notThere(`STREAM.INFO.${stream}`, answer)
   const config = streamConfigFrom(stream, answer.body)
-  if (template !== undefined && !config.subjects.some((subject) => overlaps(subject, template.wildcard))) {
+  const isOurs = template === undefined || closure(config) !== undefined
+  if (!isOurs && !config.subjects.some((subject) => overlaps(subject, template.wildcard))) {
     throw missing(system, [
       `stream '${stream}' takes '${config.subjects.join(', ')}', not '${subjects}': nats stream edit ${stream} --subjects='${[...config.subjects, subjects].join(',')}'`,
     ])

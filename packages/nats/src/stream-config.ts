@@ -15,7 +15,11 @@ export interface StreamConfig {
   readonly duplicateWindowMs: number
   readonly acknowledges: boolean
   readonly isSealed: boolean
+  /** adds numbers up, in place of storing messages as they are */
+  readonly counts: boolean
   readonly allowsBatches: boolean
+  /** which subjects it stores under other names; undefined if none */
+  readonly transformedSubjects: string | undefined
 }
 
 /** Reads the reply to `STREAM.INFO`; what an older server leaves out has its default. */
@@ -37,15 +41,31 @@ export function streamConfigFrom(name: string, body: Readonly<Record<string, unk
     duplicateWindowMs: number('duplicate_window') / 1e6,
     acknowledges: config['no_ack'] !== true,
     isSealed: config['sealed'] === true,
+    counts: config['allow_msg_counter'] === true,
     allowsBatches: config['allow_atomic'] === true,
+    transformedSubjects: transformedBy(config['subject_transform']),
   }
 }
 
+function transformedBy(transform: unknown): string | undefined {
+  if (!isRecord(transform)) return undefined
+  return typeof transform['src'] === 'string' && transform['src'] !== '' ? transform['src'] : '>'
+}
+
+/** Why a stream takes no entries for ever, with what to do; undefined if it takes them. */
+export function closure({ name, subjects, isSealed, counts }: StreamConfig): string | undefined {
+  if (isSealed) return `stream '${name}' is sealed and takes no messages: publish to another one`
+  if (counts) return `stream '${name}' adds numbers up (allow_msg_counter) and takes no events: publish to another one`
+  if (subjects.length > 0) return undefined
+  return `stream '${name}' has no subjects, and takes messages of other streams alone (a mirror, or sources): publish to one of those`
+}
+
 /** What keeps a stream from being published to at all; each with what to do. */
-export function streamFaults({ name, acknowledges, isSealed }: StreamConfig): readonly string[] {
+export function streamFaults(config: StreamConfig): readonly string[] {
+  const { name, acknowledges } = config
   return [
     ...(acknowledges ? [] : [`stream '${name}' has no_ack set and never acknowledges: nats stream edit ${name} --ack`]),
-    ...(isSealed ? [`stream '${name}' is sealed and takes no messages: publish to another one`] : []),
+    ...[closure(config)].filter((fault) => fault !== undefined),
   ]
 }
 

@@ -3,7 +3,16 @@ import { OutboxError } from '@outbox/core'
 import { describeWith, type OwnServer, startTcpProxy } from '@outbox/services'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type NatsPublisherOptions, natsPublisher } from '../src/index.ts'
-import { clients, errorOf, never, type Observer, observe, servers, type TestConnection } from './support.ts'
+import {
+  batchingServer,
+  clients,
+  errorOf,
+  never,
+  type Observer,
+  observe,
+  servers,
+  type TestConnection,
+} from './support.ts'
 
 for (const { name, need, start } of servers) {
   for (const client of clients) {
@@ -107,6 +116,41 @@ for (const { name, need, start } of servers) {
         const prefix = base()
         const stream = await observer.addStream(`${prefix}.>`, { no_ack: true })
         expect(await missing({ subject: `${prefix}.{aggregateId}` })).toContain(`nats stream edit ${stream} --ack`)
+      })
+
+      const seal = (stream: string, subjects: string) =>
+        observer.connection.request(
+          `$JS.API.STREAM.UPDATE.${stream}`,
+          JSON.stringify({ name: stream, subjects: [subjects], sealed: true }),
+        )
+
+      it('a sealed stream beside others is a warning; named, or alone, it is refused', async () => {
+        const prefix = base()
+        const old = await observer.addStream(`${prefix}.old.>`)
+        await seal(old, `${prefix}.old.>`)
+        const subject = `${prefix}.{aggregateType}.{aggregateId}`
+        const fault = `stream '${old}' is sealed and takes no messages: publish to another one`
+        expect(await missing({ subject })).toContain(fault)
+        await observer.addStream(`${prefix}.order.>`)
+        expect(await check({ subject })).toEqual([
+          expect.stringContaining(`${fault}. Entries with its subjects become dead letters`),
+          expect.stringContaining(`only '${prefix}.order.>'`),
+        ])
+        expect(await missing({ subject, stream: old })).toContain(fault)
+      })
+
+      it('a stream without subjects of its own is refused, whatever it is asked for', async () => {
+        const prefix = base()
+        const origin = await observer.addStream(`${prefix}.>`)
+        const mirror = await observer.addStream([], { mirror: { name: origin } })
+        const gathering = await observer.addStream([], { sources: [{ name: origin }] })
+        for (const stream of [mirror, gathering]) {
+          for (const subject of [`${prefix}.{aggregateId}`, () => `${prefix}.1`]) {
+            expect(await missing({ subject, stream })).toContain(
+              `stream '${stream}' has no subjects, and takes messages of other streams alone (a mirror, or sources)`,
+            )
+          }
+        }
       })
 
       it('a subject function without a stream is not checked, and that is said', async () => {
@@ -213,4 +257,40 @@ for (const { name, need, start } of servers) {
       })
     })
   }
+}
+
+for (const client of clients) {
+  describeWith(batchingServer.need, `check() of streams that store something else, ${client.name}`, () => {
+    it('one that adds numbers up is refused', async () => {
+      await using server = await batchingServer.start()
+      await using observer = await observe(server.url)
+      await observer.addStream('events.>', { allow_msg_counter: true })
+      const connection = await client.connect(server.url)
+      const publisher = natsPublisher({ connection, subject: 'events.{aggregateId}' })
+      expect(await errorOf(publisher.check?.({ retryHorizonMs: 1 }) ?? Promise.resolve())).toMatchObject({
+        code: 'setup-required',
+        message: expect.stringContaining('adds numbers up (allow_msg_counter) and takes no events'),
+      })
+      await connection.close()
+    })
+
+    it("one that changes the subjects is refused with fence: 'subject', if they are ours", async () => {
+      await using server = await batchingServer.start()
+      await using observer = await observe(server.url)
+      const subject_transform = { src: 'events.order.*', dest: 'moved.{{wildcard(1)}}' }
+      await observer.addStream('events.>', { subject_transform })
+      const connection = await client.connect(server.url)
+      const check = (type: string, fence: 'none' | 'subject') =>
+        natsPublisher({ connection, subject: `events.${type}.{aggregateId}`, fence }).check?.({ retryHorizonMs: 1 })
+      expect(await check('order', 'none')).toEqual([])
+      expect(await check('user', 'subject')).toEqual([])
+      for (const type of ['order', '{aggregateType}']) {
+        expect(await errorOf(check(type, 'subject') ?? Promise.resolve())).toMatchObject({
+          code: 'setup-required',
+          message: expect.stringContaining('stores messages under other subjects (subject_transform)'),
+        })
+      }
+      await connection.close()
+    })
+  })
 }
