@@ -1,11 +1,10 @@
 import type { CallOptions } from '@outbox/core'
 import type { Database } from './database.ts'
-import type { MongoDatabase } from './driver.ts'
-import { codeOf, replicaSet, setupRequired, standaloneRemedy, translated } from './errors.ts'
+import { codeOf, replicaSet, setupRequired, standaloneRemedy } from './errors.ts'
 import { type IndexLayout, indexes } from './layout.ts'
 import { metaValue } from './meta.ts'
 import type { CollectionKind, Names } from './names.ts'
-import { type Document, documentsOf, isDocument, numberIn } from './values.ts'
+import { type Document, isDocument, numberIn } from './values.ts'
 
 /** One outbox, or one inbox, as a check sees it. */
 export interface Subject {
@@ -22,18 +21,12 @@ export interface Subject {
 const oldestWireVersion = 17
 
 /** `check` of a store. @throws {OutboxError} `setup-required`, naming everything that is missing or different */
-export async function check(
-  db: MongoDatabase,
-  database: Database,
-  subject: Subject,
-  call?: CallOptions,
-): Promise<void> {
+export async function check(database: Database, subject: Subject, call?: CallOptions): Promise<void> {
   const own = database.under(call)
   await checkServer(own, subject)
   const missing: string[] = []
   for (const kind of subject.kinds) {
-    call?.signal?.throwIfAborted()
-    missing.push(...(await faultsOf(db, subject.names[kind], indexes[kind])))
+    missing.push(...(await faultsOf(own, kind, subject.names[kind])))
   }
   if (missing.length > 0) throw setupRequired(`The ${subject.title} in MongoDB is not set up.`, missing, subject.remedy)
   await checkVersion(own, subject)
@@ -52,17 +45,17 @@ async function checkServer(database: Database, { title }: Subject): Promise<void
 
 const namespaceNotFound = 26
 
-async function faultsOf(db: MongoDatabase, name: string, wanted: readonly IndexLayout[]): Promise<readonly string[]> {
+async function faultsOf(database: Database, kind: CollectionKind, name: string): Promise<readonly string[]> {
   let found: readonly Document[]
   try {
-    found = documentsOf(await db.collection(name).listIndexes().toArray())
+    found = await database.indexes(kind)
   } catch (error) {
     if (codeOf(error) === namespaceNotFound) return [`collection ${name}`]
-    throw translated(error)
+    throw error
   }
   const expiring = found.filter((index) => 'expireAfterSeconds' in index)
   return [
-    ...wanted.flatMap((index) => faultOf(name, index, found)),
+    ...indexes[kind].flatMap((index) => faultOf(name, index, found)),
     ...expiring.map((index) => `no TTL: the index ${String(index['name'])} on ${name} deletes what may not be deleted`),
   ]
 }

@@ -60,6 +60,8 @@ export interface Database {
     options?: { readonly upsert?: boolean },
   ): Promise<Document | undefined>
   deleteMany(kind: CollectionKind, filter: Document): Promise<number>
+  /** The indexes that are there. @throws the driver's own error where the collection is not */
+  indexes(kind: CollectionKind): Promise<readonly Document[]>
   /** Each write by itself, in any order. @returns how many documents the updates met */
   bulk(kind: CollectionKind, writes: readonly Write[]): Promise<number>
   /** What the server says of itself, its clock included. */
@@ -78,13 +80,18 @@ type Collections = (kind: CollectionKind) => MongoCollection
 
 /** The collections with the concerns that the outbox relies on. */
 export function collectionsOf(db: MongoDatabase, names: Names): Collections {
-  const options = {
+  const options = optionsOf(db)
+  return (kind) => db.collection(names[kind], options as never)
+}
+
+/** What holds for all that the outbox sends, whatever the client's own options are. */
+export function optionsOf(db: MongoDatabase): Document {
+  return {
     ...bsonOptions,
     readPreference: 'primary',
     readConcern: { level: 'majority' },
     writeConcern: writeConcernOf(db),
   }
-  return (kind) => db.collection(names[kind], options as never)
 }
 
 /**
@@ -145,6 +152,7 @@ function database(db: MongoDatabase, collections: Collections, signal: AbortSign
     },
     deleteMany: async (kind, filter) =>
       countIn(await call(() => collections(kind).deleteMany(filter as never)), 'deletedCount'),
+    indexes: async (kind) => documentsOf(await call(() => collections(kind).listIndexes().toArray())),
     bulk: async (kind, writes) =>
       writes.length === 0
         ? 0

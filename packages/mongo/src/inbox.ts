@@ -66,7 +66,7 @@ export function mongoInbox(options: MongoInboxOptions): MongoInbox {
       if (!transaction.isOpen()) throw endedUnderHandler()
       return true
     },
-    check: (call) => check(db, database, subject(names), call),
+    check: (call) => check(database, subject(names), call),
     purge: async (request) => purge(database, { kind: 'inbox', time: 'handledAt' }, checkedPurge(request)),
   } satisfies MongoInbox)
 }

@@ -95,16 +95,16 @@ export function mongoOutbox(options: MongoOutboxOptions): MongoOutbox {
       return transaction.inTurn(() => enqueue(enqueueOptions, transaction, entries))
     },
     subscribe: async (wake) => (watch ? keepWatching(() => watchEntries(db, names), wake) : nothingToEnd),
-    ...relaySide(db, context),
+    ...relaySide(context),
   } satisfies MongoOutbox)
 }
 
 /** The relay's half. Each call gets the context of its own signal: once that is aborted, it sends nothing more. */
-function relaySide(db: MongoDatabase, context: Context): LeasedSource {
+function relaySide(context: Context): LeasedSource {
   return {
     fetchUnpublished: (limit, call) => fetchUnpublished(context, limit, call),
     markPublished: (ids, call) => markPublished(context, ids, call),
-    check: (call) => check(db, context.database, subject(context.names), call),
+    check: (call) => check(context.database, subject(context.names), call),
     join: (request) => join(under(context, request), request),
     poll: (request) => poll(under(context, request), request),
     acquire: (request) => acquire(under(context, request), request),

@@ -1,5 +1,5 @@
 import { knownOptions } from '@outbox/core/adapter'
-import { databaseOf } from './database.ts'
+import { collectionsOf, databaseOf, optionsOf } from './database.ts'
 import type { MongoDatabase } from './driver.ts'
 import { codeOf, translated } from './errors.ts'
 import { inboxVersion, indexes, layoutVersion } from './layout.ts'
@@ -32,10 +32,11 @@ export async function setupInbox(db: MongoDatabase, place: Place = {}): Promise<
 }
 
 async function make(db: MongoDatabase, names: Names, kinds: readonly CollectionKind[]): Promise<void> {
+  const collections = collectionsOf(db, names)
   for (const kind of kinds) {
     try {
       await create(db, names[kind])
-      if (indexes[kind].length > 0) await db.collection(names[kind]).createIndexes([...indexes[kind]] as never)
+      if (indexes[kind].length > 0) await collections(kind).createIndexes([...indexes[kind]] as never)
     } catch (error) {
       throw translated(error)
     }
@@ -46,7 +47,7 @@ const namespaceExists = 48
 
 async function create(db: MongoDatabase, name: string): Promise<void> {
   try {
-    await db.createCollection(name)
+    await db.createCollection(name, optionsOf(db) as never)
   } catch (error) {
     if (codeOf(error) !== namespaceExists) throw error
   }

@@ -1,8 +1,9 @@
 import { event, OutboxError } from '@outbox/core'
 import { type MongoDatabase, mongoInbox, mongoOutbox, setup, setupInbox } from '@outbox/mongo'
 import { describeWith, sharedMongo } from '@outbox/services'
+import { MongoClient } from 'mongodb'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Opened, openDriver7, transaction } from './mongo-databases.ts'
+import { newName, type Opened, openDriver7, transaction } from './mongo-databases.ts'
 
 describeWith('mongo', 'check', () => {
   let own: Opened
@@ -40,6 +41,26 @@ describeWith('mongo', 'check', () => {
       'index scan on outbox_entries',
       'index order on outbox_entries as setup makes it: the one that is there is different',
     ])
+  })
+
+  it('says the same to a client with options of its own, and asks the primary', async () => {
+    const asked: unknown[] = []
+    const own = { raw: true, promoteValues: false, useBigInt64: false, readPreference: 'secondaryPreferred' } as const
+    const client = new MongoClient(await sharedMongo(), { ...own, monitorCommands: true })
+    client.on('commandStarted', ({ commandName, command }) => {
+      if (commandName === 'listIndexes') asked.push(command['$readPreference'] ?? 'primary')
+    })
+    const db = client.db(newName())
+    await setup(db)
+    await setup(db)
+    await mongoOutbox({ client, db }).check()
+    await db.collection('outbox_entries').dropIndex('scan')
+    await expect(mongoOutbox({ client, db }).check()).rejects.toMatchObject({
+      details: { missing: ['index scan on outbox_entries'] },
+    })
+    expect(new Set(asked)).toEqual(new Set(['primary']))
+    await db.dropDatabase()
+    await client.close()
   })
 
   it('refuses an index that lets entries expire', async () => {
