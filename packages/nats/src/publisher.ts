@@ -156,7 +156,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     },
 
     probe: ({ signal = new AbortController().signal }) =>
-      probeStreams(settings, api, { fullStreams, troubledSubjects }, signal),
+      probeStreams(settings, api, { fullStreams, troubledSubjects, fence }, signal),
 
     close,
     [Symbol.asyncDispose]: close,

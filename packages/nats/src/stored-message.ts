@@ -5,6 +5,7 @@ import * as headerNames from './header-names.ts'
 
 /** What the fence reads of a message that a stream holds. Fields of messages that no fenced publisher wrote are absent. */
 export interface StoredMessage {
+  readonly subject: string
   readonly streamSequence: number
   readonly messageId: string | undefined
   readonly epoch: number | undefined
@@ -28,6 +29,7 @@ export function storedMessageFrom(body: Readonly<Record<string, unknown>>): Stor
     return value !== undefined && /^\d{1,16}$/.test(value) ? Number(value) : undefined
   }
   return {
+    subject: String(message['subject']),
     streamSequence: message['seq'],
     messageId: headers.get(headerNames.messageId),
     epoch: number(headerNames.epoch),

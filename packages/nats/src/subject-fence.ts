@@ -26,12 +26,20 @@ type Finding =
   | { readonly kind: 'free'; readonly streamSequence: number; readonly highest: number }
   | { readonly kind: 'settled'; readonly outcome: PublishOutcome }
 
+/** Somebody else's message stands last on the subject: the stream's sequence of it, where the server says so. */
+interface Crossed {
+  readonly status: 'crossed'
+  readonly last: number | undefined
+}
+
 /** Writes that may cross before this one is given back: each time, somebody else wrote in between. */
 const maxCrossings = 5
 /** Messages read backwards in search of an entry that may be stored. What is not found is sent: repeated, never lost. */
 const maxLookBack = 256
 /** JetStream's `err_code` for a sequence or subject that has no message. */
 const noMessage = 10_037
+/** For so long a subject is believed to have another name in its stream; then the next publish tells. */
+const renamedForMs = 30_000
 
 export interface SubjectFenceOptions {
   readonly replies: Replies
@@ -62,6 +70,7 @@ export interface SubjectFenceOptions {
 export class SubjectFence {
   readonly #options: SubjectFenceOptions
   readonly #lastKnown: BoundedMap<string, LastKnown>
+  #renamed: { readonly error: OutboxError<'setup-required'>; readonly at: number } | undefined
 
   constructor(options: SubjectFenceOptions) {
     this.#options = options
@@ -69,15 +78,21 @@ export class SubjectFence {
   }
 
   async send(entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<PublishOutcome> {
-    const { system } = this.#options
+    let last: number | undefined
     for (let crossing = 0; crossing < maxCrossings; crossing++) {
       const finding = this.#fromMemory(entry, message.subject) ?? (await this.#look(entry, message, signal))
       if (finding.kind === 'settled') return finding.outcome
       const outcome = await this.#sendBehind(finding, entry, message, signal)
-      if (outcome !== 'crossed') return outcome
+      if (outcome.status !== 'crossed') return outcome
+      last = outcome.last
     }
-    const text = `${system}: others keep writing to '${message.subject}', which fence: 'subject' needs for one aggregate.`
-    return { status: 'retry', error: new Error(text) }
+    return this.#outcomeOfCrossings(message.subject, last, signal)
+  }
+
+  /** @throws {OutboxError} `setup-required` where a stream has been seen to store a subject under another name just now */
+  requireOwnNames(): void {
+    const { clock } = this.#options
+    if (this.#renamed && clock.monotonic() - this.#renamed.at < renamedForMs) throw this.#renamed.error
   }
 
   /** Reads what a first write to the subject reads. @throws {OutboxError} `setup-required`, or `unavailable` */
@@ -104,7 +119,7 @@ export class SubjectFence {
     entry: DueEntry,
     message: OutgoingMessage,
     signal: AbortSignal,
-  ): Promise<PublishOutcome | 'crossed'> {
+  ): Promise<PublishOutcome | Crossed> {
     const { replies, streams, system, conclude } = this.#options
     const { subject, headers, data } = message
     const key = aggregateKey(entry)
@@ -124,10 +139,32 @@ export class SubjectFence {
     } else {
       this.#lastKnown.delete(key) // a duplicate need not be the last on its subject
     }
-    const isCrossed = acknowledgement.kind === 'refused' && wrongLastSequence.has(acknowledgement.code)
-    if (!isCrossed) return conclude(acknowledgement, message)
+    if (acknowledgement.kind !== 'refused' || !wrongLastSequence.has(acknowledgement.code)) {
+      return conclude(acknowledgement, message)
+    }
     streams.forget() // the subject may have moved to another stream than the one that was looked into
-    return 'crossed'
+    const [, sequence] = /wrong last sequence: ([1-9]\d*)/.exec(acknowledgement.description) ?? []
+    return { status: 'crossed', last: sequence === undefined ? undefined : Number(sequence) }
+  }
+
+  /** Others write to the subject; or the stream has it under another name, by a mapping, and no look finds what is there. */
+  async #outcomeOfCrossings(subject: string, last: number | undefined, signal: AbortSignal): Promise<PublishOutcome> {
+    const { system, streams, clock } = this.#options
+    try {
+      const stream = await streams.streamOf(subject, signal)
+      const message = last === undefined ? undefined : await this.#messageOf(stream, { seq: last }, signal)
+      if (message === undefined || message.subject === subject) {
+        const text = `${system}: others keep writing to '${subject}', which fence: 'subject' needs for one aggregate.`
+        return { status: 'retry', error: new Error(text) }
+      }
+      const missing = `stream '${stream}' stores '${subject}' as '${message.subject}', where fence: 'subject' does not find it`
+      const text = `${system}: ${missing}. Take out the mapping, or publish to '${message.subject}'.`
+      const error = new OutboxError('setup-required', text, { missing: [missing] })
+      this.#renamed = { error, at: clock.monotonic() }
+      return { status: 'unavailable', error }
+    } catch (error) {
+      return outcomeOfLook(error, signal)
+    }
   }
 
   /** Reads the subject's last message, and those before it as far as needed. */

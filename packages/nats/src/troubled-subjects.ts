@@ -93,7 +93,10 @@ export class TroubledSubjects {
     const taken = this.#taken.get(aggregateType)
     if (taken === undefined) return
     const [stream] = await this.#api.streamNames(taken, signal)
-    if (stream === undefined) throw unavailable(noStream(subject, this.#system), { system: this.#system })
+    if (stream !== undefined) return
+    // by a mapping of the account it may reach a stream that has it under another name
+    if (await this.#api.mayPublish(subject, harmless(), signal)) return
+    throw unavailable(noStream(subject, this.#system), { system: this.#system })
   }
 
   async #receptionOf(subject: string, signal: AbortSignal): Promise<Reception> {

@@ -314,6 +314,50 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it('a subject that a mapping changes: with the fence an outage that names both names', async () => {
+        await using server = await start({ config: 'mappings { "in.>": "out.>" }' })
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('out.>')
+        const connection = await client.connect(server.url)
+        const clock = shiftedClock()
+        const open = () =>
+          natsPublisher({
+            connection,
+            subject: ({ aggregateId }) => `in.${aggregateId}`,
+            stream,
+            fence: 'subject',
+            clock,
+          })
+        await using first = open()
+        expect(await statuses(first, [dueEntry({ sequence: 1 })])).toEqual(['published'])
+        await using publisher = open()
+        for (let trial = 0; trial < 2; trial++) {
+          const [outcome] = await publish(publisher, [dueEntry({ sequence: 2 })])
+          expect(outcome?.status).toBe('unavailable')
+          expect(messageOf(outcome)).toContain(`stream '${stream}' stores 'in.1' as 'out.1'`)
+          await expect(publisher.probe?.({ signal: never })).rejects.toMatchObject({ code: 'setup-required' })
+          clock.shift(30_000)
+          await publisher.probe?.({ signal: never })
+        }
+        expect(await observer.count(stream)).toBe(1)
+        await connection.close()
+      })
+
+      it('a subject that a mapping changes, unanswered once: the probe finds that it is taken', async () => {
+        await using server = await start({ config: 'mappings { "in.>": "out.>" }' })
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('out.>')
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject: ({ aggregateId }) => `in.${aggregateId}`, stream })
+        expect(await statuses(publisher, [dueEntry()])).toEqual(['published'])
+        const stopped = new AbortController()
+        const lost = publisher.publish([dueEntry({ sequence: 2 })], { signal: stopped.signal })
+        stopped.abort()
+        expect((await lost).map(({ status }) => status)).toEqual(['unknown'])
+        await publisher.probe?.({ signal: never })
+        await connection.close()
+      })
+
       it('a message above max_payload is rejected for ever, with both sizes; one below it is taken', async () => {
         await using server = await start({ config: 'max_payload: 4096' })
         await using observer = await observe(server.url)
