@@ -59,11 +59,14 @@ export function mongoInbox(options: MongoInboxOptions): MongoInbox {
       const transaction = transactionOn(db, session, 'once')
       // a mark that is there stays as it is; the time is the server's
       const update = [{ $set: { handledAt: { $ifNull: ['$handledAt', '$$NOW'] } } }]
-      const mark = { q: { _id: { consumer, messageId } }, u: update, upsert: true }
+      const _id = { consumer, messageId }
+      const mark = { q: { _id }, u: update, upsert: true }
       const inserted = await transaction.inTurn(() => transaction.update(names.inbox, [mark]))
       if (inserted.length === 0) return false
       await handler()
       if (!transaction.isOpen()) throw endedUnderHandler()
+      // the driver does not tell that the server has ended it, after an error that the handler caught: the server does
+      await transaction.inTurn(() => transaction.find(names.inbox, { _id }, { projection: { _id: 1 } }))
       return true
     },
     check: (call) => check(database, subject(names), call),

@@ -108,6 +108,37 @@ describeWith('mongo', 'a session', () => {
     },
   )
 
+  it('whose handler caught the conflict that ended it on the server is run again', async () => {
+    const inbox = mongoInbox(opened)
+    const stock = opened.db.collection('stock')
+    const take = (session: TestSession) =>
+      stock.findOneAndUpdate({ _id: 'a' } as never, { $inc: { left: -1 } } as never, { session, upsert: true } as never)
+    await transaction(opened.client, take)
+    const other = opened.client.startSession()
+    other.startTransaction()
+    await take(other)
+    const session = opened.client.startSession()
+    const said: unknown[] = []
+    const once = () =>
+      inbox.once(session, 'billing', 'm-1', async () => {
+        said.push(
+          await take(session).then(
+            () => 'taken',
+            () => 'caught',
+          ),
+        )
+      })
+    session.startTransaction()
+    const first = once()
+    await expect(first).rejects.toMatchObject({ code: 'busy' })
+    await expect(first).rejects.toSatisfy((error) => error.hasErrorLabel('TransientTransactionError'))
+    await session.abortTransaction()
+    await other.commitTransaction()
+    expect(await session.withTransaction(once)).toBe(true)
+    expect(said).toEqual(['caught', 'taken'])
+    await Promise.all([session.endSession(), other.endSession()])
+  })
+
   it('of a client with options of its own reads and writes the same', async () => {
     const url = `${await sharedMongo()}&readPreference=secondaryPreferred&w=1&retryWrites=false`
     for (const options of [
