@@ -26,10 +26,10 @@ type Finding =
   | { readonly kind: 'free'; readonly streamSequence: number; readonly highest: number }
   | { readonly kind: 'settled'; readonly outcome: PublishOutcome }
 
-/** Somebody else's message stands last on the subject: the stream's sequence of it, where the server says so. */
+/** Another message stands last on the subject than the one that we know: which one, where the server says so. */
 interface Crossed {
   readonly status: 'crossed'
-  readonly last: number | undefined
+  readonly last: { readonly stream: string; readonly streamSequence: number } | undefined
 }
 
 /** Writes that may cross before this one is given back: each time, somebody else wrote in between. */
@@ -78,7 +78,7 @@ export class SubjectFence {
   }
 
   async send(entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<PublishOutcome> {
-    let last: number | undefined
+    let last: Crossed['last']
     for (let crossing = 0; crossing < maxCrossings; crossing++) {
       const finding = this.#fromMemory(entry, message.subject) ?? (await this.#look(entry, message, signal))
       if (finding.kind === 'settled') return finding.outcome
@@ -144,20 +144,21 @@ export class SubjectFence {
     }
     streams.forget() // the subject may have moved to another stream than the one that was looked into
     const [, sequence] = /wrong last sequence: ([1-9]\d*)/.exec(acknowledgement.description) ?? []
-    return { status: 'crossed', last: sequence === undefined ? undefined : Number(sequence) }
+    const { stream } = acknowledgement
+    const isTold = stream !== undefined && sequence !== undefined
+    return { status: 'crossed', last: isTold ? { stream, streamSequence: Number(sequence) } : undefined }
   }
 
   /** Others write to the subject; or the stream has it under another name, by a mapping, and no look finds what is there. */
-  async #outcomeOfCrossings(subject: string, last: number | undefined, signal: AbortSignal): Promise<PublishOutcome> {
-    const { system, streams, clock } = this.#options
+  async #outcomeOfCrossings(subject: string, last: Crossed['last'], signal: AbortSignal): Promise<PublishOutcome> {
+    const { system, clock } = this.#options
     try {
-      const stream = await streams.streamOf(subject, signal)
-      const message = last === undefined ? undefined : await this.#messageOf(stream, { seq: last }, signal)
-      if (message === undefined || message.subject === subject) {
+      const message = last && (await this.#messageOf(last.stream, { seq: last.streamSequence }, signal))
+      if (last === undefined || message === undefined || message.subject === subject) {
         const text = `${system}: others keep writing to '${subject}', which fence: 'subject' needs for one aggregate.`
         return { status: 'retry', error: new Error(text) }
       }
-      const missing = `stream '${stream}' stores '${subject}' as '${message.subject}', where fence: 'subject' does not find it`
+      const missing = `stream '${last.stream}' stores '${subject}' as '${message.subject}', where fence: 'subject' does not find it`
       const text = `${system}: ${missing}. Take out the mapping, or publish to '${message.subject}'.`
       const error = new OutboxError('setup-required', text, { missing: [missing] })
       this.#renamed = { error, at: clock.monotonic() }
