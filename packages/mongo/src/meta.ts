@@ -9,14 +9,14 @@ type Key = 'source' | 'version' | 'inbox-version'
 export async function setOnce(database: Database, key: Key, value: string | number): Promise<string | number> {
   const there = await metaValue(database, key)
   if (there !== undefined) return there
-  // what a majority has may be older than what stands: the write tells
   const write = (): Promise<Document | undefined> =>
     database.findOneAndUpdate('meta', { _id: key }, { $setOnInsert: { value } }, { upsert: true })
   const standing = await write().catch((error: unknown) => {
     if (isDuplicate(error)) return write() // of two at once, one may be told so: then it is there
     throw error
   })
-  return valueIn(standing ?? {})
+  // a majority may not have it yet: then the write tells. DocumentDB answers two at once with a value of each
+  return (await metaValue(database, key)) ?? valueIn(standing ?? {})
 }
 
 export async function metaValue(database: Database, key: Key): Promise<string | number | undefined> {
