@@ -1,6 +1,6 @@
 import type { CallOptions } from '@outbox/core'
 import { untilAborted } from '@outbox/core/adapter'
-import type { MongoCollection, MongoDatabase } from './driver.ts'
+import type { MongoClient, MongoCollection, MongoDatabase, MongoSession } from './driver.ts'
 import { translated } from './errors.ts'
 import type { CollectionKind, Names } from './names.ts'
 import { type Document, dateIn, documentsOf, isDocument, numberIn, unexpected } from './values.ts'
@@ -68,12 +68,25 @@ export interface Database {
   hello(): Promise<Document>
   /** The server's clock. */
   now(): Promise<Date>
-  /** The same database, for one call of the store's. */
-  under(options: CallOptions | undefined): Database
+  /** The same database, for one call of the store's; it finds and aggregates in `session`. */
+  under(options: CallOptions | undefined, session?: MongoSession): Database
+}
+
+/**
+ * Runs a call with a session for its reads: none shows less than one before it did, though another member may have become
+ * primary in between.
+ */
+export async function causally<T>(client: MongoClient, work: (session: MongoSession) => Promise<T>): Promise<T> {
+  const session = client.startSession({ causalConsistency: true } as never)
+  try {
+    return await work(session)
+  } finally {
+    await session.endSession()
+  }
 }
 
 export function databaseOf(db: MongoDatabase, names: Names): Database {
-  return database(db, collectionsOf(db, names), undefined)
+  return database(db, collectionsOf(db, names))
 }
 
 type Collections = (kind: CollectionKind) => MongoCollection
@@ -105,7 +118,8 @@ function writeConcernOf(db: MongoDatabase): Document {
   return isJournaled ? { w, journal: true } : { w }
 }
 
-function database(db: MongoDatabase, collections: Collections, signal: AbortSignal | undefined): Database {
+function database(db: MongoDatabase, collections: Collections, signal?: AbortSignal, session?: MongoSession): Database {
+  const reading = session ? { ...wholeBatch, session } : wholeBatch
   const call = async <T>(send: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted()
     try {
@@ -119,7 +133,7 @@ function database(db: MongoDatabase, collections: Collections, signal: AbortSign
     documentsOf(
       await call(() =>
         collections(kind)
-          .find(filter as never, { ...wholeBatch, ...options } as never)
+          .find(filter as never, { ...reading, ...options } as never)
           .toArray(),
       ),
     )
@@ -127,7 +141,7 @@ function database(db: MongoDatabase, collections: Collections, signal: AbortSign
     documentsOf(
       await call(() =>
         collections(kind)
-          .aggregate(stages as never, { ...wholeBatch, ...options } as never)
+          .aggregate(stages as never, { ...reading, ...options } as never)
           .toArray(),
       ),
     )
@@ -162,7 +176,7 @@ function database(db: MongoDatabase, collections: Collections, signal: AbortSign
           ),
     hello,
     now: async () => dateIn(await hello(), 'localTime'),
-    under: (options) => database(db, collections, options?.signal),
+    under: (options, reader) => database(db, collections, options?.signal, reader),
   }
 }
 

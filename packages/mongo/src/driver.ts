@@ -7,7 +7,7 @@
 
 /** A client of the driver: `new MongoClient(…)`, or `mongoose.connection.getClient()`. The outbox never closes it. */
 export interface MongoClient {
-  startSession(): MongoSession & { endSession(): PromiseLike<void> }
+  startSession(options?: never): MongoSession & { endSession(): PromiseLike<void> }
 }
 
 /** A database of that client: `client.db('shop')`, or `mongoose.connection.db`. */

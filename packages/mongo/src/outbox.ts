@@ -9,7 +9,7 @@ import {
 import { bulkDeadLetters, checkedPurge, entriesFrom, knownOptions } from '@outbox/core/adapter'
 import { check, type Subject } from './check.ts'
 import { type Context, under } from './context.ts'
-import { collectionsOf, databaseOf } from './database.ts'
+import { causally, collectionsOf, databaseOf } from './database.ts'
 import { discardDead, listDead, requeueDead } from './dead-letters.ts'
 import type { MongoClient, MongoDatabase, MongoSession } from './driver.ts'
 import { enqueue } from './enqueue.ts'
@@ -95,12 +95,12 @@ export function mongoOutbox(options: MongoOutboxOptions): MongoOutbox {
       return transaction.inTurn(() => enqueue(enqueueOptions, transaction, entries))
     },
     subscribe: async (wake) => (watch ? keepWatching(() => watchEntries(db, names), wake) : nothingToEnd),
-    ...relaySide(context),
+    ...relaySide(client, context),
   } satisfies MongoOutbox)
 }
 
 /** The relay's half. Each call gets the context of its own signal: once that is aborted, it sends nothing more. */
-function relaySide(context: Context): LeasedSource {
+function relaySide(client: MongoClient, context: Context): LeasedSource {
   return {
     fetchUnpublished: (limit, call) => fetchUnpublished(context, limit, call),
     markPublished: (ids, call) => markPublished(context, ids, call),
@@ -109,7 +109,7 @@ function relaySide(context: Context): LeasedSource {
     poll: (request) => poll(under(context, request), request),
     acquire: (request) => acquire(under(context, request), request),
     release: (request) => release(under(context, request), request),
-    fetch: (request) => fetch(under(context, request), request),
+    fetch: (request) => causally(client, (session) => fetch(under(context, request, session), request)),
     settle: (request) => settle(under(context, request), request),
     stats: (call) => stats(context, call),
     purge: async (request) => purge(context.database, { kind: 'entries', time: 'endedAt' }, checkedPurge(request)),
