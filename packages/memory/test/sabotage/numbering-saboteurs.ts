@@ -106,6 +106,26 @@ export const numberingSaboteurs: readonly Saboteur[] = [
     ],
   },
   {
+    breaks: 'an id that comes again is refused where its number was given, and is not any more',
+    sabotage: (store) => {
+      const wasGiven = new Map<string, boolean>()
+      return {
+        enqueue: async (tx, events) => {
+          for (const { id, aggregateType, sequence } of entriesFrom(events, {
+            newId: () => crypto.randomUUID(),
+            now: Date.now,
+          })) {
+            const isGiven = sequence !== undefined
+            if (wasGiven.get(id) === true && !isGiven) throw mixedSequences(aggregateType)
+            wasGiven.set(id, isGiven)
+          }
+          return store.enqueue(tx, events)
+        },
+      }
+    },
+    caughtBy: ['idempotency.other-numbering'],
+  },
+  {
     breaks: 'a call of a transaction in which another one runs is refused',
     sabotage: (store) => {
       const atWork = new WeakSet<object>()

@@ -32,6 +32,25 @@ export const idempotency: OutboxTopic = {
       },
     },
     {
+      id: 'idempotency.other-numbering',
+      promise: 'an id again is a duplicate though this time its number is given, or is not',
+      async run({ outbox, commit }) {
+        const [given, numbered] = [crypto.randomUUID(), crypto.randomUUID()]
+        await commit([account('a', 5, { id: given }), order('a', { id: numbered })])
+        const again = await commit([
+          order('b', { aggregateType: 'account', id: given }),
+          account('b', 7, { aggregateType: 'order', id: numbered }),
+        ])
+        expect(again).toEqual([
+          { id: given, sequence: 5, duplicate: true },
+          { id: numbered, sequence: 1, duplicate: true },
+        ])
+        // nor does it change how the types are numbered
+        expect(await commit([account('a', 6), order('a')])).toMatchObject([{ sequence: 6 }, { sequence: 2 }])
+        expect(await outbox.fetchUnpublished(10)).toHaveLength(4)
+      },
+    },
+    {
       id: 'idempotency.in-one-batch',
       promise: 'of two events of a batch with one id the first is written, and the second receipt is a duplicate',
       async run({ outbox, commit }) {
