@@ -5,6 +5,7 @@ import { watching } from './pg-watching.ts'
 export interface PlanNode {
   readonly 'Node Type': string
   readonly 'Relation Name'?: string
+  readonly 'Index Name'?: string
   readonly 'Subplan Name'?: string
   readonly 'Actual Rows': number
   readonly 'Actual Loops': number

@@ -22,6 +22,19 @@ export function hasPending({ entries }: Pick<Names, 'entries'>, of: string): str
   )
 }
 
+/**
+ * SQL: whether an aggregate has pending entries.
+ *
+ * @param of - the alias of what has the columns `aggregate_type` and `aggregate_id`
+ * @param more - SQL: a further condition on the entry `e`
+ */
+export function hasEntries({ entries }: Pick<Names, 'entries'>, of: string, more: string = 'true'): string {
+  return hasAny(`${entries} e
+    where e.aggregate_type = ${of}.aggregate_type and e.aggregate_id = ${of}.aggregate_id
+      and e.state in ${pendingStates} and ${more}
+    order by e.sequence`)
+}
+
 /** A limit right inside of `exists` would be dropped, and the order with it. */
 function hasAny(from: string): string {
   return `exists (select from (select from ${from} limit 1) first)`

@@ -1,12 +1,13 @@
 import { type GrantedLease, type LeasedSource, OutboxError, type Poll, partitionCount } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
+import { hasEntries } from './aside.ts'
 import { leaseValues, standingLeases } from './fence.ts'
 import { layoutVersion } from './layout.ts'
 import type { Names } from './names.ts'
 import { booleanIn, numberIn, numbersIn, type Row, rowsIn, textIn, textOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { arrayOf } from './statement.ts'
-import { pendingStates, settledStates } from './states.ts'
+import { isPending } from './states.ts'
 
 type Request<Method extends 'join' | 'poll' | 'acquire' | 'release'> = Parameters<LeasedSource[Method]>[0]
 
@@ -83,10 +84,7 @@ select
     or (select count(*) from (${front}) f) = ${pollWindow}
     or exists (
       select from (${returning}) r
-      where exists (
-        select from ${entries} e
-        where e.aggregate_type = r.aggregate_type and e.aggregate_id = r.aggregate_id
-          and e.state in ${pendingStates}))
+      where ${hasEntries(names, 'r')})
     -- likewise rows whose aggregates have nothing left, until a fetch has deleted them
     or (select count(*) from (${returning}) r) = ${pollWindow}${alsoDue === undefined ? '' : `\n    or ${alsoDue}`}
   ) as due`
@@ -160,7 +158,7 @@ granted as (
 crashed as (
   update ${entries} e set crashes = e.crashes + 1
   from (select unnest(in_flight) as id from free) noted
-  where e.id = noted.id and e.state in ${pendingStates}
+  where e.id = noted.id and ${isPending('e')}
 )${also}
 select g.partition::int as partition, g.epoch::text as epoch,
   -- as the entries were before this statement, which counts one more crash of those that were in hand
@@ -168,7 +166,7 @@ select g.partition::int as partition, g.epoch::text as epoch,
     select from ${entries} e
     where e.partition = g.partition and e.crashes >= ${suspectAt - 1}
       and (e.crashes >= ${suspectAt} or e.id = any (free.in_flight))
-      and e.state <> 'dead' and e.state not in ${settledStates}) as has_suspects
+      and ${isPending('e')}) as has_suspects
 from granted g join free using (partition)
 order by g.partition`
   const rows = await session.run(

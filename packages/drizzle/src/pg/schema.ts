@@ -18,7 +18,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core'
 import { namesFor, type Place, type TableKind } from './names.ts'
-import { pendingStates, settledStates } from './states.ts'
+import { inOrder, inScan, settledStates } from './states.ts'
 
 /** The tables of an outbox, for drizzle-kit. */
 export type OutboxTables = Readonly<Record<TableKind, PgTable>>
@@ -77,8 +77,10 @@ export function outboxTables(place: Place = {}): OutboxTables {
       },
       (entry) => [
         uniqueIndex(`${prefix}entries_sequence`).on(entry.aggregateType, entry.aggregateId, entry.sequence),
-        index(`${prefix}entries_scan`).on(entry.partition, entry.state, entry.position).where(isPending),
-        index(`${prefix}entries_order`).on(entry.aggregateType, entry.aggregateId, entry.sequence).where(isPending),
+        index(`${prefix}entries_scan`).on(entry.partition, entry.state, entry.position).where(sql.raw(inScan)),
+        index(`${prefix}entries_order`)
+          .on(entry.aggregateType, entry.aggregateId, entry.sequence)
+          .where(sql.raw(inOrder)),
         index(`${prefix}entries_suspect`).on(entry.partition, entry.position).where(sql`crashes > 0`),
         index(`${prefix}entries_dead`).on(entry.position, entry.partition).where(sql`state = 'dead'`),
         index(`${prefix}entries_settled`)
@@ -155,8 +157,6 @@ type TableMaker = <Columns extends Record<string, PgColumnBuilderBase>>(
   columns: Columns,
   extras?: (self: BuildExtraConfigColumns<string, Columns, 'pg'>) => PgTableExtraConfigValue[],
 ) => PgTable
-
-const isPending = sql.raw(`state in ${pendingStates}`)
 
 function instant(name: string) {
   return timestamp(name, { withTimezone: true })

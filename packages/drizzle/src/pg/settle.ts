@@ -5,7 +5,7 @@ import type { Names } from './names.ts'
 import { numberIn, type Row } from './rows.ts'
 import type { Session } from './session.ts'
 import { arrayOf, type Statement, storable, type Value } from './statement.ts'
-import { pendingStates } from './states.ts'
+import { isPending } from './states.ts'
 
 /** `LeasedSource.settle`. */
 export async function settle(
@@ -112,7 +112,7 @@ settled as (
     reason = said.reason
   from said
   where e.id = said.id and e.partition = said.partition
-    and e.state in ${pendingStates} and ${tryNumber('e')} = said.try_number
+    and ${isPending('e')} and ${tryNumber('e')} = said.try_number
   returning e.id, e.partition, e.aggregate_type, e.aggregate_id, said.outcome, said.retry_in_ms, said.blocks
 ),
 ${log?.before ?? ''}waiting as (

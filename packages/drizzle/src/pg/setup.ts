@@ -6,7 +6,7 @@ import { logStatements } from './log/tables.ts'
 import { type Names, namesFor, namesIn, type Place, placeOptions, quoted } from './names.ts'
 import { sessionOf } from './session.ts'
 import { literal } from './statement.ts'
-import { pendingStates, settledStates } from './states.ts'
+import { inOrder, inScan, settledStates } from './states.ts'
 
 export interface SetupOptions extends Place {
   /** `log` makes the log too, beside the tables that are there; default `mark` */
@@ -117,9 +117,9 @@ function outboxStatements(names: Names): readonly string[] {
     `create unique index if not exists ${name('entries_sequence')}
   on ${entries} (aggregate_type, aggregate_id, sequence)`,
     `create index if not exists ${name('entries_scan')}
-  on ${entries} (partition, state, position) where state in ${pendingStates}`,
+  on ${entries} (partition, state, position) where ${inScan}`,
     `create index if not exists ${name('entries_order')}
-  on ${entries} (aggregate_type, aggregate_id, sequence) where state in ${pendingStates}`,
+  on ${entries} (aggregate_type, aggregate_id, sequence) where ${inOrder}`,
     `create index if not exists ${name('entries_suspect')}
   on ${entries} (partition, position) where crashes > 0`,
     `create index if not exists ${name('entries_dead')}

@@ -19,7 +19,7 @@ export async function stats(
 ): Promise<StoreStats> {
   const text = `
 with pending as materialized (
-  select partition, count(*) as count from ${entries} where state in ${pendingStates} group by partition
+  select partition, count(*) as count from ${entries} where state in ${pendingStates} and partition >= 0 group by partition
 ),
 dead as materialized (
   select partition, count(*) as count from ${entries} where state = 'dead' group by partition

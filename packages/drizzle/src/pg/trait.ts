@@ -3,7 +3,7 @@ import { content, contentColumns } from './content.ts'
 import type { Names } from './names.ts'
 import type { Session } from './session.ts'
 import { arrayOf, idsGiven, whole } from './statement.ts'
-import { pendingStates } from './states.ts'
+import { isPending, pendingStates } from './states.ts'
 
 /**
  * `OutboxSource.fetchUnpublished`: the fronts of all partitions, each one range of the index `entries_scan`, merged.
@@ -55,5 +55,5 @@ export function fronts(entries: string, limit: string): string {
 export function marking(entries: string): string {
   return `update ${entries} e set state = 'published', settled_at = now(), crashes = 0, reason = null
   from ${idsGiven}
-  where e.id = given.id and e.state in ${pendingStates}`
+  where e.id = given.id and ${isPending('e')}`
 }

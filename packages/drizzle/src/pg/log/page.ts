@@ -1,12 +1,11 @@
 import type { FetchRequest } from '@outbox/core'
-import { hasAggregates, hasPending } from '../aside.ts'
+import { hasAggregates, hasEntries, hasPending } from '../aside.ts'
 import { boundsOf, frontOf } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
 import { looks } from '../looks.ts'
 import type { Names } from '../names.ts'
 import type { Statement } from '../statement.ts'
-import { pendingStates } from '../states.ts'
 import { suspectOf } from './beside.ts'
 import { isBehind, isStale, moveAside, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
@@ -104,9 +103,7 @@ elsewhere as materialized (
   where a.is_disorderly
     or exists (
       select from ${aggregates} g where g.aggregate_type = a.aggregate_type and g.aggregate_id = a.aggregate_id)
-    or exists (
-      select from ${entries} e
-      where e.aggregate_type = a.aggregate_type and e.aggregate_id = a.aggregate_id and e.state in ${pendingStates})
+    or ${hasEntries(names, 'a')}
 ),
 placed as materialized (
   select m.*, e.aggregate_id is not null as goes_aside,
