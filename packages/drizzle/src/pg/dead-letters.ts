@@ -5,6 +5,7 @@ import type { Names } from './names.ts'
 import { dateIn, numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { arrayOf, idsGiven, isStorable, whole } from './statement.ts'
+import { isDead } from './states.ts'
 
 /** The dead letters of an outbox, whatever its engine: they stand in the table of entries. */
 export function deadLettersIn(session: Session, names: Names): DeadLetters {
@@ -85,12 +86,13 @@ async function requeueDead(
   options?: CallOptions,
 ): Promise<number> {
   const text = `
-with revived as (
+with ${lettersLocked(entries)},
+revived as (
   update ${entries} e set
     state = 'pending', refused = 0, crashes = 0, requeues = e.requeues + 1,
     settled_at = null, settled_by = null, reason = null
-  from ${idsGiven}
-  where e.id = given.id and e.state = 'dead'
+  from letters
+  where e.id = letters.id and ${isDead('e')}
   returning e.id, e.aggregate_type, e.aggregate_id
 ),
 due as (
@@ -108,10 +110,11 @@ async function discardDead(
   options?: CallOptions,
 ): Promise<number> {
   const text = `
-with discarded as (
+with ${lettersLocked(entries)},
+discarded as (
   update ${entries} e set state = 'discarded', settled_at = now()
-  from ${idsGiven}
-  where e.id = given.id and e.state = 'dead'
+  from letters
+  where e.id = letters.id and ${isDead('e')}
   returning e.id, e.aggregate_type, e.aggregate_id
 ),
 unblocked as (
@@ -120,6 +123,13 @@ unblocked as (
 )
 select count(*)::int as count from discarded`
   return counted(session, text, ids, options)
+}
+
+/** A CTE: those that are given and dead, locked in one order, whatever the order they are given in. */
+function lettersLocked(entries: string): string {
+  return `letters as materialized (
+  select e.id from ${idsGiven} join ${entries} e on e.id = given.id where ${isDead('e')} order by e.id for update of e
+)`
 }
 
 /**

@@ -69,13 +69,18 @@ with given as materialized (
     (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at, nth)
   where ${isOpen}
 ),
+known as materialized (
+  select e.id, e.sequence from ${entries} e join given using (id)${target?.known ?? ''}
+),
 -- How each aggregate type is numbered is written down once, by its first transaction. Others only read it: no lock
--- on it is ever held by two producers.
+-- on it is ever held by two producers. What is known already is a duplicate, however it is numbered this time.
 numbering as materialized (
   select t.aggregate_type, t.numbered_by, m.value as written
   from unnest($10::text[], $11::text[]) as t (aggregate_type, numbered_by)
   left join ${meta} m on m.key = 'sequence-source:' || t.aggregate_type
-  where exists (select from given)
+  where exists (
+    select from given g
+    where g.aggregate_type = t.aggregate_type and not exists (select from known where known.id = g.id))
 ),
 declared as (
   insert into ${meta} (key, value)
@@ -90,9 +95,6 @@ declared as (
 agreed as materialized (
   select (select count(*) from declared) + (select count(*) from numbering where written = numbered_by)
     = (select count(*) from numbering) as holds
-),
-known as materialized (
-  select e.id, e.sequence from ${entries} e join given using (id)${target?.known ?? ''}
 ),
 fresh as materialized (
   select g.*, count(*) over of_aggregate as of_batch, row_number() over (of_aggregate order by g.nth) as nth_of_batch

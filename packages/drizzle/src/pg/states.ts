@@ -22,3 +22,8 @@ export const inOrder: string = `state in ${pendingStates} and aggregate_id is no
 export function isPending(of: string): string {
   return `${of}.state <> 'dead' and ${of}.state not in ${settledStates}`
 }
+
+/** SQL: whether an entry that was found by its id is dead, likewise. */
+export function isDead(of: string): string {
+  return `${of}.state not in ${pendingStates} and ${of}.state not in ${settledStates}`
+}
