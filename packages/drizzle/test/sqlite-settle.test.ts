@@ -81,13 +81,13 @@ test('purge deletes in small steps, published and discarded entries alone', asyn
   expect(file.db.all('SELECT aggregate_id FROM outbox_entries')).toEqual([{ aggregate_id: 'b' }])
 })
 
-test('limits that are no whole number from 1 on lend and list nothing, and never everything', async () => {
+test('limits that are no whole number from 1 on lend nothing, and never everything, and list nothing', async () => {
   commit('a', 3)
   const leases = await startRelay('relay', [])
   for (const limit of [0, -1, Number.NaN, 0.5]) {
     expect(await outbox.fetch({ leases, limit, limitPerAggregate: 5, maxBytes: 1000 })).toEqual([])
     expect(await outbox.fetchUnpublished(limit)).toEqual([])
-    expect(await outbox.deadLetters.list({ limit })).toEqual([])
+    await expect(outbox.deadLetters.list({ limit })).rejects.toMatchObject({ code: 'invalid-option' })
   }
   expect(await outbox.fetchUnpublished(2.5)).toHaveLength(2)
   expect(await outbox.fetchUnpublished(Number.POSITIVE_INFINITY)).toHaveLength(3)
