@@ -50,3 +50,10 @@ export function explaining(pool: Pool, onPlan: (plan: PlanNode, isCompiled: bool
 export function nodesOf(node: PlanNode): readonly PlanNode[] {
   return [node, ...(node.Plans ?? []).flatMap(nodesOf)]
 }
+
+/** Those that it threw away among them. */
+export function rowsRead(node: PlanNode): number {
+  const each =
+    node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)
+  return each * node['Actual Loops']
+}
