@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { called } from '../src/adapter/index.ts'
 import { OutboxError, permanent, unavailable } from '../src/index.ts'
 
@@ -38,8 +38,10 @@ test('what a function of the user refuses for ever on purpose comes through', ()
   expect(failureOf(refusal)).toBe(refusal)
 })
 
-test('a promise is no answer, and one that rejects ends no process', async () => {
-  for (const promise of [Promise.resolve('orders'), Promise.reject(new Error('no tenant'))]) {
+test('a promise is no answer, and one that rejects ends no process: it is a warning, once', async () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockReturnValue()
+  const rejection = new Error('no tenant')
+  for (const promise of [Promise.resolve('orders'), Promise.reject(rejection), Promise.reject(rejection)]) {
     expect(() => called('stream of redisPublisher', () => promise)).toThrow(
       expect.objectContaining({
         code: 'callback-failed',
@@ -49,6 +51,16 @@ test('a promise is no answer, and one that rejects ends no process', async () =>
     )
   }
   await new Promise((resolve) => setImmediate(resolve)) // a rejection that nobody handles fails the run
+  expect(warned.mock.calls).toEqual([
+    [
+      expect.objectContaining({
+        code: 'callback-failed',
+        message: 'The function stream of redisPublisher returned a promise that was rejected: no tenant',
+        cause: rejection,
+      }),
+    ],
+  ])
+  warned.mockRestore()
 })
 
 test('one function within another is blamed alone', () => {

@@ -192,7 +192,8 @@ export class Lane {
     const { events, settings } = this.#context
     try {
       const given = settings.retryFor?.(entry)
-      void Promise.resolve(given).catch(() => undefined) // a promise is refused here, and may reject later
+      // a promise is refused here, and its rejection comes later
+      Promise.resolve(given).catch((error: unknown) => events.tell(error, 'retryFor'))
       return given ? retryFrom(settings.retry, given) : settings.retry
     } catch (error) {
       events.tell(error, 'retryFor')

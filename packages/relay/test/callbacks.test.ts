@@ -239,8 +239,12 @@ test('a publisher that answers its abort with nothing has a bug: what it was giv
   await relay.stop()
 })
 
-test('a retryFor that is asynchronous is an error event, and one that rejects ends no process', async () => {
-  for (const retryFor of [async () => ({ maxAttempts: 9 }), () => Promise.reject(new Error('no rules'))]) {
+test('a retryFor that is asynchronous is an error event, and one that rejects ends no process: that is another', async () => {
+  const rejection = new Error('no rules')
+  for (const [retryFor, told] of [
+    [async () => ({ maxAttempts: 9 }), []],
+    [() => Promise.reject(rejection), [{ during: 'retryFor', error: rejection }]],
+  ] as const) {
     const world = new World()
     const refusing = recordingPublisher(() => ({ status: 'retry', error: new Error('not now') }))
     const { relay, journal } = world.relay(refusing, { retry, retryFor: retryFor as never })
@@ -252,6 +256,7 @@ test('a retryFor that is asynchronous is an error event, and one that rejects en
       during: 'retryFor',
       error: { code: 'invalid-option', details: { option: 'retry' } },
     })
+    expect(journal.of('error').slice(1)).toEqual(told)
     await relay.stop()
   }
 })
