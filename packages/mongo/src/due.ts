@@ -21,7 +21,8 @@ const window = 1_000
  * Partitions that have something due, ascending.
  *
  * At rest, and as long as nothing waits and nothing is blocked, it reads the beginnings of two indexes. Only of partitions
- * with something in the scan, or back, it asks whether there are holds, and looks into those that have both. Of a backlog that this process is draining it reads nothing.
+ * with something in the scan, or back, it asks whether there are holds, and looks into those that have both. Of a backlog
+ * that this process is draining it reads nothing.
  */
 export async function duePartitions({ database, names, full }: Context, now: Date): Promise<readonly number[]> {
   const { entries } = names

@@ -35,8 +35,8 @@ export function decide(entry: DueEntry, outcome: PublishOutcome, context: Decisi
       return dead(entry, outcome.error, context)
     case 'retry':
     case 'unknown':
-      // behind a failure its aggregate waits already, and one answer that was lost counts once
-      if (isBehindFailure) return undefined
+      // behind a failure its aggregate waits already, and one answer that was lost counts once; each refusal counts
+      if (isBehindFailure && outcome.status === 'unknown') return undefined
       // nobody's entry is to blame for a bug: or one bad deployment would make dead letters of the whole backlog
       if (OutboxError.is(outcome.error, 'callback-failed')) {
         return wait(entry, outcome.error, false, { ...context, awayForMs: bugDelayMs })

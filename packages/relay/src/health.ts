@@ -92,8 +92,7 @@ const defaults = {
  * stalled when its oldest pending entry is older than `stalledAfterMs`, and for as long no entry of it was published
  * here or became a dead letter. That time begins with the first check that finds something pending, anew when a dead
  * letter is requeued or discarded, and after an outage of the database; it goes on where the backlog could not be read
- * for another reason. Pending is also what waits for another try, or
- * behind a dead letter.
+ * for another reason. Pending is also what waits for another try, or behind a dead letter.
  *
  * It has no timer of its own but that of `watch`: check a few times per `stalledAfterMs` at least. An outage of
  * database or broker leaves the relay live, since it goes on by itself.

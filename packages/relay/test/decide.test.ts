@@ -28,6 +28,7 @@ const table: readonly Row[] = [
   [{ status: 'retry', error }, 2, there, 'refused, again in 100'],
   [{ status: 'retry', error }, 3, there, 'dead'],
   [{ status: 'retry', error }, 2, away, 'refused, again in 100'],
+  [{ status: 'retry', error }, 2, behind, 'refused, again in 100'],
   [{ status: 'retry', error: bug }, 1, there, 'waits, again in 10000'],
   [{ status: 'retry', error: bug }, 3, there, 'waits, again in 10000'],
   [{ status: 'retry', error: bug }, 3, awayAmongOthers, 'waits, again in 10000'],

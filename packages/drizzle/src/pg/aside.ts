@@ -2,8 +2,8 @@ import type { Names } from './names.ts'
 import { pendingStates } from './states.ts'
 
 /*
- * What a partition may have, asked of each partition of a relay. Plans: a look into one index. The orders leave no other
- * way: where a planner expects much of a partition, it would search the whole table for the first, and find none.
+ * What a partition, or an aggregate, may have, asked of each of many. Plans: a look into one index. The orders leave no
+ * other way: where a planner expects much of a partition, it would search the whole table for the first, and find none.
  */
 
 /**
