@@ -200,7 +200,7 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'counts one lost answer against every entry of an aggregate',
     file: 'relay/src/decide.ts',
-    code: '      if (isBehindFailure) return undefined\n',
+    code: "      if (isBehindFailure && outcome.status === 'unknown') return undefined\n",
     instead: '',
     by: ['outages-burn-nothing'],
     within: 100,
