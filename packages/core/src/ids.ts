@@ -55,17 +55,20 @@ export function nextTick(last: Tick, time: number, seed: number): Tick {
 }
 
 function format({ time, counter }: Tick, high: number, low: number): string {
-  const ms = hex(time, 12)
   // 12 bits of the counter stand beside the version, 18 behind the variant, then 44 random bits
-  const a = hex(0x7000 | (counter >>> 18), 4)
-  const b = hex(0x8000 | ((counter >>> 4) & 0x3fff), 4)
-  const c = hex(((counter & 0xf) << 12) | (high & 0xfff), 4) + hex(low, 8)
-  return `${ms.slice(0, 8)}-${ms.slice(8)}-${a}-${b}-${c}`
+  const upper = Math.floor(time / 0x1_0000)
+  const a = hex(0x7000 | (counter >>> 18))
+  const b = hex(0x8000 | ((counter >>> 4) & 0x3fff))
+  const c = hex((counter << 12) | (high & 0xfff))
+  return `${hex(upper >>> 16)}${hex(upper)}-${hex(time)}-${a}-${b}-${c}${hex(low >>> 16)}${hex(low)}`
 }
 
-function hex(value: number, digits: number): string {
-  return value.toString(16).padStart(digits, '0')
+/** The lowest 16 bits as four digits: from a table, for `toString(16)` of a large number is slow. */
+function hex(value: number): string {
+  return `${hexPairs[(value >>> 8) & 0xff]}${hexPairs[value & 0xff]}`
 }
+
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 

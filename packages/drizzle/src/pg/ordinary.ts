@@ -32,11 +32,12 @@ export function ordinaryInsert(
   if (batch.some(({ sequence }) => (sequence !== undefined) !== isNumbered)) return undefined
 
   const binding = bindingFor(batch)
+  const groups = [...groupedBy(batch, aggregateKey).values()]
   const condition = [isOpen, ...ordinaryConditions(options, binding, [...types], isNumbered)].join('\n    and ')
   const { names, toLog, notifies } = options
   const before = [
     ...(toLog ? [currentSlot(names.log_slot)] : []),
-    ...(isNumbered ? [] : [counted(names.sequences, binding, batch, condition)]),
+    ...(isNumbered ? [] : [counted(names.sequences, binding, groups, condition)]),
   ]
   const { column } = binding
   const text = `
@@ -44,17 +45,17 @@ ${before.length > 0 ? `with ${before.join(',\n')}` : ''}
 insert into ${toLog ? names.log : names.entries}
   (${toLog ? 'slot, ' : ''}id, partition, aggregate_type, aggregate_id, event_type, sequence, payload, headers, occurred_at)
 select ${toLog ? '(select slot from current), ' : ''}id, partition, aggregate_type, aggregate_id, event_type,
-  ${isNumbered ? 'number' : 'last_sequence - number'}, payload, headers, occurred_at
+  ${isNumbered ? 'number' : 'last_sequence - number'}, payload::json, headers::json, occurred_at
 from ${binding.table('given', {
     id: ['uuid', column('id')],
     partition: ['smallint', column('partition')],
     aggregate_type: ['text', column('aggregateType')],
     aggregate_id: ['text', column('aggregateId')],
     event_type: ['text', column('eventType')],
-    number: ['bigint', isNumbered ? column('sequence').map(Number) : stillToCome(batch)],
-    payload: ['json', column('payload')],
-    headers: ['json', column('headers').map((headers) => JSON.stringify(headers))],
-    occurred_at: ['timestamptz', column('occurredAt').map((time) => time.toISOString())],
+    number: ['bigint', isNumbered ? column('sequence').map(Number) : stillToCome(groups)],
+    payload: ['text', column('payload')],
+    headers: ['text', column('headers').map((headers) => JSON.stringify(headers))],
+    occurred_at: ['timestamptz', isoTimes(column('occurredAt'))],
   })}
 ${isNumbered ? `where ${condition}` : 'join counted using (aggregate_type, aggregate_id)'}
 order by nth
@@ -100,9 +101,11 @@ function ordinaryConditions(
   return [...areDeclared, areNew, areNewInLog, 'not (select is_older from current)', ...areAbove]
 }
 
+/** The entries of each aggregate. Put together they are the batch: it is in the order to write it. */
+type Groups = readonly (readonly NewEntry[])[]
+
 /** A CTE: the last numbers of the batch's aggregates. Their rows are locked in its order, the same for everybody. */
-function counted(sequences: string, { table }: Binding, batch: readonly NewEntry[], condition: string): string {
-  const groups = [...byAggregate(batch).values()]
+function counted(sequences: string, { table }: Binding, groups: Groups, condition: string): string {
   const firsts = groups.flatMap(([first]) => first ?? [])
   return `counted as (
   insert into ${sequences} as s (aggregate_type, aggregate_id, last_sequence)
@@ -120,13 +123,18 @@ function counted(sequences: string, { table }: Binding, batch: readonly NewEntry
 }
 
 /** How many of the same aggregate come after each entry. */
-function stillToCome(batch: readonly NewEntry[]): readonly number[] {
-  return [...byAggregate(batch).values()].flatMap(({ length }) => Array.from({ length }, (_, nth) => length - 1 - nth))
+function stillToCome(groups: Groups): readonly number[] {
+  return groups.flatMap(({ length }) => Array.from({ length }, (_, nth) => length - 1 - nth))
 }
 
-/** Each group whole and in a row: a batch is in the order to write it. */
-function byAggregate(batch: readonly NewEntry[]): ReadonlyMap<string, readonly NewEntry[]> {
-  return groupedBy(batch, aggregateKey)
+/** Most events of a batch happened in the same millisecond, and to write a time costs as much as to write its event. */
+function isoTimes(times: readonly Date[]): readonly string[] {
+  const written = new Map<number, string>()
+  return times.map((time) => {
+    const text = written.get(time.getTime()) ?? time.toISOString()
+    written.set(time.getTime(), text)
+    return text
+  })
 }
 
 interface Binding {
@@ -137,6 +145,9 @@ interface Binding {
   /** SQL for a table of columns of one length, which counts its rows in the column `nth` */
   readonly table: (alias: string, columns: Readonly<Record<string, Column>>) => string
 }
+
+/** U+001F: names must not contain it, JSON has it as an escape only. So no text is to be escaped, and JSON has much. */
+const separator = '\u001f'
 
 /** the type in SQL, and a value for each row */
 type Column = readonly [type: string, values: readonly (string | number)[]]
@@ -152,7 +163,11 @@ function bindingFor(batch: readonly NewEntry[]): Binding {
       const all = Object.values(columns)
       const named = `${alias} (${Object.keys(columns).join(', ')}, nth)`
       if (all.some(([, { length }]) => length !== 1)) {
-        const arrays = all.map(([type, rows]) => `${bind(arrayOf(rows))}::${type}[]`)
+        const arrays = all.map(([type, rows]) =>
+          type === 'text'
+            ? `string_to_array(${bind(rows.join(separator))}, chr(31))`
+            : `${bind(arrayOf(rows))}::${type}[]`,
+        )
         return `unnest(${arrays.join(', ')}) with ordinality as ${named}`
       }
       // of a single row the planner makes constants
