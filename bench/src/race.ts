@@ -35,6 +35,8 @@ export interface Variant {
   readonly setting: Partial<Omit<Setting, 'url'>>
   /** those of one name begin with copies of the same database; default the variant's own name */
   readonly database?: string
+  /** flags of Node itself, for those in a process of their own */
+  readonly nodeArguments?: readonly string[]
 }
 
 export interface RaceOptions {
@@ -82,14 +84,16 @@ interface Starter {
   readonly setting: Omit<Setting, 'url'>
   /** names the state that it begins with */
   readonly database: string
+  readonly nodeArguments: readonly string[]
   readonly samples: Sample[]
 }
 
 async function starter(one: string | Variant, common: Omit<Setting, 'url'>): Promise<Starter> {
   const contestantName = typeof one === 'string' ? one : one.contestant
   const contestant = await loadContestant(contestantName)
-  const { name, title, setting, database } =
-    typeof one === 'string' ? { name: one, title: contestant.title, setting: {}, database: undefined } : one
+  const variant: Variant =
+    typeof one === 'string' ? { name: one, title: contestant.title, contestant: one, setting: {} } : one
+  const { name, title, setting, database, nodeArguments = [] } = variant
   const given = { ...common, ...setting }
   const rows = Math.min(given.rows, Math.max(1, Math.round(given.rows * (contestant.share ?? 1))))
   return {
@@ -99,19 +103,20 @@ async function starter(one: string | Variant, common: Omit<Setting, 'url'>): Pro
     contestantName,
     setting: { ...given, rows },
     database: database ?? `${name} ${rows}`,
+    nodeArguments,
     samples: [],
   }
 }
 
 type Run = (arena: Arena, starter: Starter) => Promise<Sample>
 
-const runInChild: Run = async (arena, { contestantName: name, setting, database }) => {
+const runInChild: Run = async (arena, { contestantName: name, setting, database, nodeArguments }) => {
   await using place = await arena.place(database, async (url) => {
     await using child = await start({ name, step: 'prepare', setting: { ...setting, url } })
     const { code } = await child.exit
     if (code !== 0) throw new Error(`${name} could not prepare:\n${child.output()}`)
   })
-  const { done, server, left, meter } = await timedInChild(arena, place, name, setting)
+  const { done, server, left, meter } = await timedInChild(arena, place, { name, setting, nodeArguments })
   return sampleOf(name, setting, { done, server, left, deadVersions: await meter.deadVersions() })
 }
 
@@ -138,8 +143,12 @@ function sampleOf(
   return { rows, ms, nodeCpuMs, serverCpuMs: server.cpuMs, walBytes: server.walBytes, deadVersions, rssBytes, figures }
 }
 
-async function timedInChild(arena: Arena, place: Place, name: string, setting: Omit<Setting, 'url'>) {
-  await using child = await start({ name, step: 'run', setting: { ...setting, url: place.url } })
+async function timedInChild(
+  arena: Arena,
+  place: Place,
+  { name, setting, nodeArguments }: Pick<Starter, 'name' | 'setting' | 'nodeArguments'>,
+) {
+  await using child = await start({ name, step: 'run', setting: { ...setting, url: place.url } }, nodeArguments)
   await child.next(isKind('ready'), slowestMs)
   const meter = await arena.meter(place)
   child.send('go')
@@ -152,9 +161,9 @@ async function timedInChild(arena: Arena, place: Place, name: string, setting: O
   return { done, server, left, meter }
 }
 
-async function start(options: ContestantProcessOptions): Promise<NodeChild> {
+async function start(options: ContestantProcessOptions, nodeArguments: readonly string[] = []): Promise<NodeChild> {
   const program = options.name.startsWith('profile/') ? fromSource : compiled
-  return spawnNode(await program('contestant-process'), [JSON.stringify(options)])
+  return spawnNode(await program('contestant-process'), [JSON.stringify(options)], { nodeArguments })
 }
 
 function isKind(kind: string): (message: unknown) => boolean {
