@@ -3,6 +3,7 @@ import { untilAborted } from '@outbox/core/adapter'
 import type { MongoClient, MongoCollection, MongoDatabase, MongoSession } from './driver.ts'
 import { translated } from './errors.ts'
 import type { CollectionKind, Names } from './names.ts'
+import { reconnectAfter } from './reconnect.ts'
 import { type Document, dateIn, documentsOf, isDocument, numberIn, unexpected } from './values.ts'
 
 /** How values come back, whatever the client's own options are. */
@@ -126,6 +127,7 @@ function database(db: MongoDatabase, collections: Collections, signal?: AbortSig
       return await untilAborted(send(), signal)
     } catch (error) {
       signal?.throwIfAborted()
+      reconnectAfter(error, db)
       throw translated(error)
     }
   }

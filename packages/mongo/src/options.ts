@@ -6,11 +6,15 @@ export function checkConnection({ client, db }: { readonly client: MongoClient; 
   if (!hasMethods(client, 'startSession')) {
     throw refused('client', "is no client of the mongodb driver: pass new MongoClient(…), or mongoose's getClient().")
   }
-  if (!hasMethods(db, 'command', 'collection')) {
-    throw refused('db', "is no database of the mongodb driver: pass client.db('…'), or mongoose's connection.db.")
-  }
+  checkDatabase(db)
   const own = 'client' in db ? db.client : client
   if (own !== client) throw refused('db', 'belongs to another client: pass a database of the client that you pass.')
+}
+
+/** Refuses what is no database. @throws {OutboxError} `invalid-option` */
+export function checkDatabase(db: MongoDatabase): void {
+  if (hasMethods(db, 'command', 'collection')) return
+  throw refused('db', "is no database of the mongodb driver: pass client.db('…'), or mongoose's connection.db.")
 }
 
 /** The option `maxPayloadBytes`, or its default. @throws {OutboxError} `invalid-option` */

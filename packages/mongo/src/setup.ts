@@ -5,6 +5,8 @@ import { codeOf, translated } from './errors.ts'
 import { inboxVersion, indexes, layoutVersion } from './layout.ts'
 import { setOnce } from './meta.ts'
 import { type CollectionKind, type Names, namesIn, outboxKinds, type Place } from './names.ts'
+import { checkDatabase } from './options.ts'
+import { reconnectAfter } from './reconnect.ts'
 
 /**
  * Makes the collections and indexes of an outbox that are missing; safe to call again, and from several processes at
@@ -12,7 +14,7 @@ import { type CollectionKind, type Names, namesIn, outboxKinds, type Place } fro
  *
  * Needs `createCollection` and `createIndex`; a relay or a producer needs less.
  *
- * @throws {OutboxError} `setup-required` when the privileges do not suffice · `unavailable`, `busy`
+ * @throws {OutboxError} `setup-required` when the privileges do not suffice · `invalid-option` · `unavailable`, `busy`
  */
 export async function setup(db: MongoDatabase, place: Place = {}): Promise<void> {
   const names = namesIn(knownOptions('setup', place, { prefix: true }))
@@ -23,7 +25,7 @@ export async function setup(db: MongoDatabase, place: Place = {}): Promise<void>
 /**
  * The same for an inbox, beside an outbox or without one.
  *
- * @throws {OutboxError} `setup-required` when the privileges do not suffice · `unavailable`, `busy`
+ * @throws {OutboxError} `setup-required` when the privileges do not suffice · `invalid-option` · `unavailable`, `busy`
  */
 export async function setupInbox(db: MongoDatabase, place: Place = {}): Promise<void> {
   const names = namesIn(knownOptions('setupInbox', place, { prefix: true }))
@@ -32,12 +34,14 @@ export async function setupInbox(db: MongoDatabase, place: Place = {}): Promise<
 }
 
 async function make(db: MongoDatabase, names: Names, kinds: readonly CollectionKind[]): Promise<void> {
+  checkDatabase(db)
   const collections = collectionsOf(db, names)
   for (const kind of kinds) {
     try {
       await create(db, names[kind])
       if (indexes[kind].length > 0) await collections(kind).createIndexes([...indexes[kind]] as never)
     } catch (error) {
+      reconnectAfter(error, db)
       throw translated(error)
     }
   }

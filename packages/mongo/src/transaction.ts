@@ -2,6 +2,7 @@ import { OutboxError } from '@outbox/core'
 import { Turns } from '@outbox/core/adapter'
 import type { MongoDatabase, MongoSession } from './driver.ts'
 import { codeOf, duplicateKey, translatedInTransaction } from './errors.ts'
+import { reconnectAfter } from './reconnect.ts'
 import { type Document, documentIn, documentsIn, isDocument, numberIn, unexpected } from './values.ts'
 
 type Method = 'enqueue' | 'once'
@@ -49,6 +50,7 @@ export function transactionOn(db: MongoDatabase, session: unknown, method: Metho
       }
       answer = await db.command({ ...command, ...onlyInTransaction } as never, options as never)
     } catch (error) {
+      reconnectAfter(error, db)
       if (!isOpen()) throw notOpen(session, method, error)
       throw isOfOtherClient(error) ? wrongHandle(method, error) : translatedInTransaction(error)
     }

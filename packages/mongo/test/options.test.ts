@@ -23,3 +23,14 @@ it.each([mongoOutbox, mongoInbox])('%o asks for a client', (factory) => {
     expect.objectContaining({ code: 'invalid-option', details: { option: 'client' } }),
   )
 })
+
+it.each([
+  [setup, undefined],
+  [setup, { startSession: () => undefined }],
+  [setupInbox, null],
+])('%o asks for a database, given %o', async (make, given) => {
+  await expect(Reflect.apply(make, undefined, [given])).rejects.toMatchObject({
+    code: 'invalid-option',
+    details: { option: 'db' },
+  })
+})

@@ -4,7 +4,7 @@ import { createRelay } from '@outbox/relay'
 import { describeWith, type OwnServer, startMongo, waitFor } from '@outbox/services'
 import { expectHandledAgain } from '@outbox/services/delivery-outage'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { openDriver7, transaction } from './mongo-databases.ts'
+import { newName, openDriver6, openDriver7, transaction } from './mongo-databases.ts'
 
 const order = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
 
@@ -54,6 +54,49 @@ describeWith({ own: 'mongo' }, 'a server that dies and comes back', () => {
       expect(sequences.at(-1)).toBeGreaterThanOrEqual(22)
     }
     expect(errors).toEqual([]) // an outage is none
+  })
+
+  it.each([
+    ['7', openDriver7],
+    ['6', openDriver6],
+  ])('a client of driver %s whose first connection has failed comes back by itself', async (_, open) => {
+    const name = newName()
+    const before = open(server.url, name)
+    await setup(before.db)
+    await before.client.close()
+    await server.kill()
+    await using own = open(`${server.url}&serverSelectionTimeoutMS=200`, name)
+    const down: unknown[] = []
+    await using relay = createRelay({
+      store: mongoOutbox(own),
+      publisher: publisher({ name: 'nobody', send: () => undefined }),
+      on: { storeDown: ({ error }) => void down.push(error) },
+    })
+    await relay.start()
+    expect(down).toMatchObject([{ code: 'unavailable', cause: { name: 'MongoServerSelectionError' } }])
+    await expect(mongoOutbox(own).stats()).rejects.toMatchObject({ code: 'unavailable' })
+
+    await server.restart()
+    await waitFor(() => !relay.stats().isStoreDown, { what: 'the relay to find its store', timeoutMs: 120_000 })
+  })
+
+  it('a client that is closed while a call waits for the server stays closed', async () => {
+    const { client, db } = openDriver7(`${server.url}&serverSelectionTimeoutMS=60000&heartbeatFrequencyMS=500`)
+    await setup(db)
+    const outbox = mongoOutbox({ client, db })
+    const isGone = new Promise<void>((resolve) => {
+      client.on('serverDescriptionChanged', ({ newDescription }) => newDescription.type === 'Unknown' && resolve())
+    })
+    await server.kill()
+    await isGone
+    const opened: unknown[] = []
+    client.on('topologyOpening', (event) => void opened.push(event))
+    const waiting = expect(outbox.stats()).rejects.toMatchObject({ cause: { name: 'MongoTopologyClosedError' } })
+    await client.close()
+    await waiting
+    await expect(outbox.stats()).rejects.toMatchObject({ cause: { name: 'MongoNotConnectedError' } })
+    expect(opened).toEqual([])
+    await server.restart()
   })
 
   it('a message whose effect went down with the server is handled again, once', async () => {
