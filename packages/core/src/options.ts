@@ -37,14 +37,19 @@ function memberOf(given: object, name: string): unknown {
   return typeof value === 'function' && !Object.hasOwn(given, name) ? value.bind(given) : value
 }
 
+/** A value as a message has it: text in quotes, so that '5' is not taken for the number that it is not. */
+export function shown(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : String(value)
+}
+
 /** @throws {OutboxError} `invalid-option` for what is no whole number, or is below 1 */
 export function requireCount(of: string, option: string, value: unknown): void {
   if (Number.isSafeInteger(value) && Number(value) >= 1) return
-  throw invalidOption(of, option, `is ${String(value)}: write a whole number from 1 on`)
+  throw invalidOption(of, option, `is ${shown(value)}: write a whole number from 1 on`)
 }
 
 /** @throws {OutboxError} `invalid-option` for what is no number, or is below 0; endless is a time, too */
 export function requireMs(of: string, option: string, value: unknown): void {
   if (typeof value === 'number' && value >= 0) return
-  throw invalidOption(of, option, `is ${String(value)}: write milliseconds, from 0 on`)
+  throw invalidOption(of, option, `is ${shown(value)}: write milliseconds, from 0 on`)
 }

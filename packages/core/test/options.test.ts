@@ -98,14 +98,14 @@ it.each<[unknown, option: string, RegExp]>([
   [{ olderThanMs: undefined, limit: 5 }, 'olderThanMs', /is undefined/],
   [{ olderThanMs: -1, limit: 5 }, 'olderThanMs', /is -1: write milliseconds, from 0 on/],
   [{ olderThanMs: Number.NaN, limit: 5 }, 'olderThanMs', /is NaN/],
-  [{ olderThanMs: '3600000', limit: 5 }, 'olderThanMs', /write milliseconds/],
+  [{ olderThanMs: '3600000', limit: 5 }, 'olderThanMs', /is '3600000': write milliseconds/],
   [{ olderThanMs: new Date(0), limit: 5 }, 'olderThanMs', /write milliseconds/],
   [{ olderThanMs: 0 }, 'limit', /limit is undefined: write a whole number from 1 on/],
   [{ olderThanMs: 0, limit: 0 }, 'limit', /limit is 0: write a whole number from 1 on/],
   [{ olderThanMs: 0, limit: -5 }, 'limit', /is -5/],
   [{ olderThanMs: 0, limit: 0.5 }, 'limit', /is 0.5/],
   [{ olderThanMs: 0, limit: Number.NaN }, 'limit', /is NaN/],
-  [{ olderThanMs: 0, limit: '100' }, 'limit', /write a whole number/],
+  [{ olderThanMs: 0, limit: '100' }, 'limit', /is '100': write a whole number/],
   [{ olderThan: 0, limit: 5 }, 'olderThan', /is unknown; there are: olderThanMs, limit, signal/],
 ])('a purge that would delete nothing for ever, or everything, is refused: %j', (request, option, message) => {
   expect(() => Reflect.apply(checkedPurge, undefined, [request])).toThrow(

@@ -1,5 +1,5 @@
 import type { DueEntry, OutboxError } from '@outbox/core'
-import { invalidOption, knownOptions } from '@outbox/core/adapter'
+import { invalidOption, knownOptions, shown } from '@outbox/core/adapter'
 import { connectionOptions, type RedisClient } from './client.ts'
 import { streamKeys } from './keys.ts'
 
@@ -120,7 +120,7 @@ function requireAcknowledge(acknowledge: Acknowledge, client: RedisClient): void
 
 function requireCount(option: string, value: unknown, unit: string): void {
   if (!Number.isSafeInteger(value) || Number(value) < 1) {
-    throw invalid(option, `is ${String(value)}: write ${unit}, a whole number from 1 on`)
+    throw invalid(option, `is ${shown(value)}: write ${unit}, a whole number from 1 on`)
   }
 }
 

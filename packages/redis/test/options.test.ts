@@ -25,6 +25,7 @@ describe('a mistake in the options is refused with what to write instead', () =>
     ],
     ['an unknown format', { client, stream: 'orders', format: 'xml' }, /format is none of fields, cloudevents/],
     ['no window', { client, stream: 'orders', dedupeWindowMs: 0 }, /milliseconds, a whole number from 1 on/],
+    ['a length as text', { client, stream: 'orders', maxLength: '10' }, /is '10': write entries, a whole number/],
     ['a broken length', { client, stream: 'orders', maxLength: 1.5 }, /entries, a whole number from 1 on/],
     [
       'an empty acknowledgement',

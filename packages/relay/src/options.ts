@@ -7,7 +7,7 @@ import {
   type Publisher,
   systemClock,
 } from '@outbox/core'
-import { invalidOption, knownOptions, requireCount, suspectAt } from '@outbox/core/adapter'
+import { invalidOption, knownOptions, requireCount, shown, suspectAt } from '@outbox/core/adapter'
 import type { RelayListeners } from './events.ts'
 import { requireTimer } from './pause.ts'
 import type { RetryOptions } from './retry.ts'
@@ -173,5 +173,5 @@ function requireNumbers(prefix: string, settings: object, byDefault: object): vo
 }
 
 function notValid(option: string, value: unknown, instead: string): OutboxError<'invalid-option'> {
-  return invalidOption(of, option, `is ${String(value)}: write ${instead}`)
+  return invalidOption(of, option, `is ${shown(value)}: write ${instead}`)
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '@outbox/core'
-import { invalidOption } from '@outbox/core/adapter'
+import { invalidOption, shown } from '@outbox/core/adapter'
 
 /** a timer takes no more */
 export const maxTimerMs: number = 2 ** 31 - 1
@@ -7,7 +7,7 @@ export const maxTimerMs: number = 2 ** 31 - 1
 /** @throws {OutboxError} `invalid-option` for what a timer does not take */
 export function requireTimer(of: string, option: string, value: unknown): void {
   if (typeof value === 'number' && value >= 1 && value <= maxTimerMs) return
-  throw invalidOption(of, option, `is ${String(value)}: write milliseconds, from 1 to ${maxTimerMs}`)
+  throw invalidOption(of, option, `is ${shown(value)}: write milliseconds, from 1 to ${maxTimerMs}`)
 }
 
 /** Calls back once, after `delayMs` or when `signal` aborts if that is sooner; the returned function takes it back. */

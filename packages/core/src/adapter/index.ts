@@ -7,7 +7,7 @@ export {
   mixedSequences,
   sequenceConflict,
 } from '../new-entry.ts'
-export { invalidOption, knownOptions, requireCount, requireMs } from '../options.ts'
+export { invalidOption, knownOptions, requireCount, requireMs, shown } from '../options.ts'
 export { entriesToWrite, receiptsFor, type Stored } from './batch.ts'
 export { bulkDeadLetters } from './bulk-dead-letters.ts'
 export { callbackFailed, called } from './called.ts'
