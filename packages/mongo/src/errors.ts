@@ -67,6 +67,9 @@ const meaningsByName: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
 /** Node's, which the driver passes on as they are where a connection ends while it writes. */
 const lostConnection: ReadonlySet<unknown> = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'])
 
+/** Node's, too, where DNS has no answer for a URL that begins with `mongodb+srv:`, whatever the code. */
+const lookUps: ReadonlySet<unknown> = new Set(['querySrv', 'queryTxt'])
+
 const transient = 'TransientTransactionError'
 const system = 'mongodb'
 
@@ -172,6 +175,7 @@ function meaningOf(error: unknown): Meaning | undefined {
   if (OutboxError.is(error) || !(error instanceof Error)) return undefined
   const ending = endingOf(error)
   if (ending instanceof Error && 'code' in ending && lostConnection.has(ending.code)) return 'unavailable'
+  if ('syscall' in error && lookUps.has(error.syscall)) return 'unavailable'
   const code = codeOf(ending) ?? codeOf(error)
   if (code === 20 && error.message.includes('Transaction numbers')) return 'standalone'
   const name = ending instanceof Error ? ending.name : error.name

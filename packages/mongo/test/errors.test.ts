@@ -1,6 +1,8 @@
+import { getServers, setServers } from 'node:dns'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { OutboxError } from '@outbox/core'
+import { MongoClient } from 'mongodb'
 import { describe, expect, test } from 'vitest'
 import { translated, translatedInTransaction } from '../src/errors.ts'
 
@@ -63,6 +65,20 @@ describe('what an error of MongoDB means', () => {
     const [cause] = await once(socket, 'error')
     expect(cause).toMatchObject({ message: 'This socket has been ended by the other party' })
     expect(translated(cause)).toMatchObject({ code: 'unavailable', cause })
+  })
+
+  test('a cluster that DNS does not know at the moment is unavailable', async () => {
+    const servers = getServers()
+    setServers(['127.0.0.1:1']) // nobody answers there
+    const client = new MongoClient('mongodb+srv://cluster0.example.com')
+    try {
+      const cause: unknown = await client.connect().catch((error: unknown) => error)
+      expect(cause).toMatchObject({ syscall: 'querySrv' })
+      expect(translated(cause)).toMatchObject({ code: 'unavailable', cause })
+    } finally {
+      setServers(servers)
+      await client.close()
+    }
   })
 
   test('a label tells what an unknown code means', () => {
