@@ -64,7 +64,10 @@ export function checkContents(consumer: Consumer, expected: readonly string[], u
     ...unwanted.filter((name) => isInstalled(consumer, name)).map((name) => `${name} was installed, unasked`),
   ]
   for (const name of expected.filter((each) => each.startsWith('@outbox/'))) {
-    const manifest = readFileSync(join(consumer.directory, 'node_modules', name, 'package.json'), 'utf8')
+    const directory = join(consumer.directory, 'node_modules', name)
+    if (existsSync(join(directory, 'dist/.tsbuildinfo')))
+      faults.push(`${name} holds the compiler's notes about its build`)
+    const manifest = readFileSync(join(directory, 'package.json'), 'utf8')
     for (const trace of ['@outbox/source', 'workspace:', 'catalog:']) {
       if (manifest.includes(trace)) faults.push(`the package.json of ${name} holds ${trace}`)
     }
