@@ -1,5 +1,5 @@
 import { event, OutboxError } from '@outbox/core'
-import { asTransaction, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
+import { asTransaction, mysqlInbox, mysqlOutbox, setup, setupInbox } from '@outbox/drizzle/mysql'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle as onBetterSqlite } from 'drizzle-orm/better-sqlite3'
 import { drizzle as onMysql } from 'drizzle-orm/mysql2'
@@ -127,6 +127,29 @@ for (const [title, server] of servers) {
       // @ts-expect-error nor can it be named one
       expect(() => asTransaction(sqlite)).toThrow('is no drizzle transaction on MySQL or MariaDB')
       sqlite.$client.close()
+    })
+
+    test('a pool and a connection of mysql2 itself are refused, with what to pass instead', async () => {
+      await using own = openMysql(database.url)
+      const outbox = mysqlOutbox({ db: own.db })
+      await using pooled = await own.pool.getConnection()
+      const refused = { code: 'invalid-option', details: { option: 'db' } }
+      const handles = [own.pool, own.pool.pool, pooled, pooled.connection]
+      for (const handle of handles) {
+        // @ts-expect-error no drizzle database
+        expect(() => mysqlOutbox({ db: handle })).toThrow("pass drizzle(…) of 'drizzle-orm/mysql2'")
+        // @ts-expect-error no drizzle database
+        expect(() => mysqlInbox({ db: handle })).toThrow("pass drizzle(…) of 'drizzle-orm/mysql2'")
+        // @ts-expect-error no drizzle database
+        expect(await failureOf(setup(handle))).toMatchObject(refused)
+        // @ts-expect-error no drizzle database
+        expect(await failureOf(setupInbox(handle))).toMatchObject(refused)
+        const wrong = { code: 'not-a-transaction', details: { reason: 'wrong-handle' } }
+        // @ts-expect-error no drizzle transaction
+        expect(await failureOf(outbox.enqueue(handle, placed))).toMatchObject(wrong)
+        // @ts-expect-error no drizzle database
+        expect(() => asTransaction(handle)).toThrow(expect.objectContaining(wrong))
+      }
     })
 
     describe.each(['read committed', 'repeatable read', 'serializable'] as const)('at %s', (isolationLevel) => {

@@ -1,3 +1,6 @@
+import Database from 'better-sqlite3'
+import { createPool } from 'mysql2/promise'
+import { Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
 import {
   mysqlInbox,
@@ -65,12 +68,44 @@ describe('a misspelt place is refused, with what there is, by', () => {
 it.each<[string, Factory]>([
   ['pgOutbox', pgOutbox],
   ['pgInbox', pgInbox],
+  ['setup', setup],
+  ['setupInbox', setupInbox],
+  ['emptyLog', emptyLog],
   ['mysqlOutbox', mysqlOutbox],
   ['mysqlInbox', mysqlInbox],
+  ['setup', mysqlSetup],
+  ['setupInbox', mysqlSetupInbox],
   ['sqliteOutbox', sqliteOutbox],
   ['sqliteInbox', sqliteInbox],
-])('%s() asks for a database', (_, factory) => {
-  expect(() => Reflect.apply(factory, undefined, [])).toThrow(
-    expect.objectContaining({ code: 'invalid-option', details: { option: 'db' } }),
-  )
+  ['setup', sqliteSetup],
+  ['setupInbox', sqliteSetupInbox],
+])('%s() asks for a database', async (_, factory) => {
+  const call = async () => Reflect.apply(factory, undefined, [])
+  await expect(call()).rejects.toMatchObject({ code: 'invalid-option', details: { option: 'db' } })
+})
+
+/** None of them connects before it is asked something. */
+const driversOwn: readonly (readonly [string, object])[] = [
+  ["node-postgres's pool", new Pool()],
+  ["mysql2's pool", createPool({})],
+  ["better-sqlite3's database", new Database(':memory:')],
+]
+
+describe.each(driversOwn)('%s, which is no drizzle database, is refused by', (_, client) => {
+  it.each<[string, Factory]>([
+    ['setup of PostgreSQL', setup],
+    ['setupInbox of PostgreSQL', setupInbox],
+    ['emptyLog', emptyLog],
+    ['setup of MySQL', mysqlSetup],
+    ['setupInbox of MySQL', mysqlSetupInbox],
+    ['setup of SQLite', sqliteSetup],
+    ['setupInbox of SQLite', sqliteSetupInbox],
+  ])('%s', async (_name, factory) => {
+    const call = async () => Reflect.apply(factory, undefined, [client])
+    await expect(call()).rejects.toMatchObject({
+      code: 'invalid-option',
+      details: { option: 'db' },
+      message: expect.stringMatching(/^The option db is (no|not a) drizzle database on .*: pass .*drizzle\(/),
+    })
+  })
 })

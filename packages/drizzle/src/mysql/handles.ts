@@ -12,6 +12,8 @@ export interface MysqlTransaction {
   rollback(): never
   /** PostgreSQL's has it: MySQL's does not */
   readonly selectDistinctOn?: never
+  /** a connection of mysql2 itself has it */
+  readonly escape?: never
 }
 
 /** A drizzle database on MySQL or MariaDB. */
@@ -20,6 +22,8 @@ export interface MysqlDatabase {
   /** a transaction has it: the outbox needs the database, which outlives every transaction */
   readonly rollback?: never
   readonly selectDistinctOn?: never
+  /** a pool or a connection of mysql2 itself has it: the outbox needs what drizzle makes of that */
+  readonly escape?: never
   readonly $client?: unknown
 }
 
@@ -77,14 +81,15 @@ export function checkDatabase(db: unknown): asserts db is MysqlDatabase {
   if ('rollback' in db) throw refusedDatabase('is a transaction: pass the database, which outlives it.')
 }
 
-/** PostgreSQL's databases have `selectDistinctOn`, SQLite's have no `execute`. */
+/** PostgreSQL's databases have `selectDistinctOn`, SQLite's have no `execute`; mysql2's own pools have `escape`. */
 function isMysqlHandle(handle: unknown): handle is MysqlDatabase {
   return (
     typeof handle === 'object' &&
     handle !== null &&
     'execute' in handle &&
     typeof handle.execute === 'function' &&
-    !('selectDistinctOn' in handle)
+    !('selectDistinctOn' in handle) &&
+    !('escape' in handle)
   )
 }
 

@@ -1,5 +1,5 @@
 import { inboxSubject, missingStructure, outboxSubject, type Subject, setupRequired } from './check.ts'
-import type { MysqlDatabase } from './handles.ts'
+import { checkDatabase, type MysqlDatabase } from './handles.ts'
 import type { TableLayout } from './layout.ts'
 import { type Names, namesFor, type Place, quoted } from './names.ts'
 import { sessionOn } from './session.ts'
@@ -26,8 +26,9 @@ export function setupInboxSql(place: Place = {}): string {
  * create tables; a relay or a producer needs less. Those who migrate with drizzle-kit do not call it. A database that
  * is named and missing is created too.
  *
- * @throws {OutboxError} `setup-required` when the privileges do not suffice, or the tables that are there are of another
- *   version or not as they should be: that takes a migration · `unavailable`, `busy`
+ * @throws {OutboxError} `invalid-option` · `setup-required` when the privileges do not suffice, no database is selected,
+ *   or the tables that are there are of another version or not as they should be: that takes a migration, or a place
+ *   of the outbox's own · `unavailable`, `busy`
  */
 export async function setup(db: MysqlDatabase, place: Place = {}): Promise<void> {
   await makeMissing(db, outboxSubject(namesFor('setup', place)))
@@ -40,6 +41,7 @@ export async function setupInbox(db: MysqlDatabase, place: Place = {}): Promise<
 
 async function makeMissing(db: MysqlDatabase, subject: Subject): Promise<void> {
   const { names, title } = subject
+  checkDatabase(db)
   const session = sessionOn(db, { names, use: 'relay' })
   if ((await missingStructure(session, subject)).length === 0) return
   const schema = names.schema === undefined ? [] : [`create database if not exists ${quoted(names.schema)}`]

@@ -1,6 +1,6 @@
 import { knownOptions } from '@outbox/core/adapter'
 import { inboxSubject, logSubject, missingStructure, outboxSubject, type Subject, setupRequired } from './check.ts'
-import type { PgDatabase } from './handles.ts'
+import { checkDatabase, type PgDatabase } from './handles.ts'
 import type { Engine } from './log/engine.ts'
 import { logStatements } from './log/tables.ts'
 import { type Names, namesFor, namesIn, type Place, placeOptions, quoted } from './names.ts'
@@ -60,6 +60,7 @@ export async function setupInbox(db: PgDatabase, place: Place = {}): Promise<voi
 
 async function makeMissing(db: PgDatabase, subject: Subject, statements: readonly string[]): Promise<void> {
   const { names, title } = subject
+  checkDatabase(db)
   const session = sessionOf(db, { names, use: 'relay' })
   // `create index if not exists` waits for open transactions that have written, and makes all others wait behind it
   if ((await missingStructure(session, subject)).length === 0) return
