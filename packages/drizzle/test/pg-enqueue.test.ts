@@ -86,6 +86,20 @@ describeWith('postgres', 'what an enqueue sends', () => {
       expect(await enqueue(ofStore('parcel', 'a'))).toEqual([4])
     })
 
+    test('where callers number, an id that is known keeps no other out', async () => {
+      const known = ofCaller('deed', 'a', 1)
+      await enqueue(known)
+      expect(await enqueue(known)).toEqual(['1 again'])
+      expect(sent).toEqual(['ordinary', 'whole'])
+      const again = ofCaller('deed', 'a', 1, known.id)
+      expect(await enqueue(ofCaller('deed', 'a', 3), again, ofCaller('deed', 'a', 2))).toEqual([3, '1 again', 2])
+      expect(sent).toEqual(['ordinary', 'whole'])
+      await expect(enqueue(again, ofCaller('deed', 'a', 4), ofCaller('deed', 'a', 1))).rejects.toMatchObject({
+        code: 'sequence-conflict',
+      })
+      expect(await enqueue(ofCaller('deed', 'a', 4))).toEqual([4])
+    })
+
     test('a batch of both kinds of numbers, or of many types, takes the whole insert alone', async () => {
       await enqueue(ofStore('left', 'a'))
       await enqueue(ofCaller('right', 'a', 1))

@@ -11,7 +11,8 @@ const mostTypes = 4
 /**
  * The insert of an ordinary batch: all entries are new, all are numbered by the store or all by the caller, and that is
  * how their types are numbered so far; in the log, none comes late. Of any other batch it writes nothing and gives no
- * row; the whole insert knows why.
+ * row; the whole insert knows why. Only where an id costs no number, among callers' numbers in the table, what is new is
+ * written whatever else is known.
  *
  * PostgreSQL plans an insert each time (`OpenCheck`), and the whole one costs it several times what a plain insert of
  * one entry does.
@@ -83,6 +84,7 @@ function ordinaryConditions(
       where key = 'sequence-source:' || ${bind(type)} and value = '${isNumbered ? 'caller' : 'store'}')`,
   )
   const areNew = `not exists (select from ${ids()} join ${names.entries} e using (id))`
+  if (!toLog && isNumbered) return areDeclared
   if (!toLog) return [...areDeclared, areNew]
   const areNewInLog = `not exists (
       select from ${ids()} cross join lateral (select from ${names.log} l where l.id = given.id limit 1) l)`
