@@ -28,6 +28,7 @@ describe('what an error of the database means', () => {
     [1146, 'setup-required'],
     [1054, 'setup-required'],
     [1049, 'setup-required'],
+    [1046, 'setup-required'],
     [1176, 'setup-required'],
     [1142, 'setup-required'],
     [1227, 'setup-required'],

@@ -105,9 +105,64 @@ export const inbox = inboxTable({ prefix: 'mail_' })
       ]
       expect((await setupRequired(outbox.check())).details.missing).toEqual(missing)
       // what is there is not touched
-      const error = await setupRequired(setup(own.db))
-      expect(error.details.missing).toEqual(missing.slice(0, 5))
-      expect(error.message).toContain('alters none')
+      const lacking = await setupRequired(setup(own.db))
+      expect(lacking.details.missing).toEqual(missing)
+      expect(lacking.message).toContain('alters none')
+      await own.pool.query('alter table outbox_aggregates add column parkings bigint unsigned not null default 0')
+      const other = await setupRequired(setup(own.db))
+      expect(other.details.missing).toEqual(missing.slice(0, 5).filter((part) => !part.endsWith('parkings')))
+      expect(other.message).toContain('alters none')
+    })
+
+    test('a table of somebody else with a name of the outbox: setup and check say so, and setup makes nothing', async () => {
+      await own.pool.query('create table outbox_entries (id int, body text)')
+      await own.pool.query('create table outbox_meta (id int, body text)')
+      for (const attempt of [() => setup(own.db), () => mysqlOutbox({ db: own.db }).check()]) {
+        const error = await setupRequired(attempt())
+        expect(error.message).toMatch(/^`outbox_entries`, `outbox_meta` are there, and not of the outbox, /)
+        expect(error.message).toContain("another prefix or schema, everywhere the same, as in { prefix: 'events_' }")
+        expect(error.details.missing).toContain('column `outbox_entries`.aggregate_type')
+        expect(error.details.missing).toContain('table `outbox_leases`')
+      }
+      expect(Object.keys(await shapeOf(own.pool))).toEqual(['outbox_entries', 'outbox_meta'])
+      await setupInbox(own.db)
+      await mysqlInbox({ db: own.db }).check() // an inbox does without the table meta
+      await setup(own.db, { prefix: 'events_' })
+      await mysqlOutbox({ db: own.db, prefix: 'events_' }).check()
+    })
+
+    test('connections without a database are told so, also where the option schema names one', async () => {
+      await setup(own.db)
+      await setupInbox(own.db)
+      const url = new URL(database.url)
+      url.pathname = '/'
+      await using bare = openMysql(url.href)
+      const { db } = bare
+      const placed = { type: 'order.placed', aggregateId: '1', payload: 1 }
+      for (const attempt of [
+        () => mysqlOutbox({ db }).check(),
+        () => mysqlInbox({ db }).check(),
+        () => setup(db),
+        () => setupInbox(db),
+        () => db.transaction((tx) => mysqlOutbox({ db }).enqueue(tx, placed)),
+        () => mysqlOutbox({ db }).stats(),
+      ]) {
+        const error = await setupRequired(attempt())
+        expect(error.details.missing).toEqual(['a database'])
+        expect(error.message).toContain('no database selected')
+        expect(error.message).toContain('Name one where your pool is made')
+      }
+      // with the option schema tables can be made, and entries enqueued; what joins a table to delete cannot run
+      const place = { schema: database.name }
+      await setup(db, place)
+      const [outbox, inbox] = [mysqlOutbox({ db, ...place }), mysqlInbox({ db, ...place })]
+      const [receipt] = await db.transaction((tx) => outbox.enqueue(tx, placed))
+      await db.transaction((tx) => inbox.once(tx, 'billing', 'm-1', () => undefined))
+      await mysqlOutbox({ db: own.db }).markPublished([receipt?.id ?? ''])
+      for (const store of [outbox, inbox]) {
+        const attempts = [() => store.check(), () => store.purge({ olderThanMs: 0, limit: 10 })]
+        for (const attempt of attempts) expect((await setupRequired(attempt())).details.missing).toEqual(['a database'])
+      }
     })
 
     test('check names a version that is not this one, also of an inbox', async () => {

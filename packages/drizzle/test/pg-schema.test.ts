@@ -150,6 +150,39 @@ export const inbox = inboxTable(${JSON.stringify(ownPlace)})
     expect(error.message).toContain('migrate with drizzle-kit, or add by hand')
   })
 
+  test('a table of somebody else with a name of the outbox: setup and check say so, and setup makes nothing', async () => {
+    await pool.query('create table outbox_meta (id int, body text)')
+    const shape = await shapeOf(pool)
+    for (const attempt of [() => setup(db), () => setup(db, { engine: 'log' }), () => pgOutbox({ db }).check()]) {
+      const error = await setupRequired(attempt())
+      expect(error.message).toMatch(/^"outbox_meta" is there, and not of the outbox, .*older version/)
+      expect(error.message).toContain("another prefix or schema, everywhere the same, as in { prefix: 'events_' }")
+      expect(error.details.missing).toContain('column "outbox_meta".key')
+      expect(error.details.missing).toContain('table "outbox_entries"')
+    }
+    expect(await shapeOf(pool)).toEqual(shape)
+    await setupInbox(db)
+    await pgInbox({ db }).check() // an inbox does without that table
+    await pool.query('create table outbox_entries (id int, body text)')
+    for (const attempt of [() => setup(db), () => pgOutbox({ db }).check()]) {
+      expect((await setupRequired(attempt())).message).toMatch(/^"outbox_entries", "outbox_meta" are there/)
+    }
+    for (const place of [{ prefix: 'events_' }, { schema: 'messaging' }]) {
+      await setup(db, place)
+      await pgOutbox({ db, ...place }).check()
+    }
+  })
+
+  test('a table of somebody else further down the search_path is in nobody’s way', async () => {
+    await pool.query('create table outbox_entries (id int, body text); create schema ahead')
+    const own = new Pool({ connectionString: database.url, options: '-c search_path=ahead,public' })
+    const ahead = drizzle({ client: own })
+    expect((await setupRequired(pgOutbox({ db: ahead }).check())).message).toContain('"outbox_entries" is there')
+    await setup(ahead)
+    await pgOutbox({ db: ahead }).check()
+    await own.end()
+  })
+
   test('tables of an older or a newer version are refused by check and by setup, which say what to run', async () => {
     await setup(db)
     const outbox = pgOutbox({ db })

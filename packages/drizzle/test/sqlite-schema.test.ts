@@ -120,6 +120,34 @@ test('setup over older tables makes nothing up: it names what a migration has to
   await expect(sqliteOutbox({ db: file.connectLibsql() }).check()).rejects.toMatchObject(missing)
 })
 
+test('a table of somebody else with a name of the outbox: setup and check say so, and setup makes nothing', async () => {
+  file.connect().run('CREATE TABLE outbox_entries (id INTEGER PRIMARY KEY, body TEXT)')
+  const shape = shapeOf(file.connect())
+  const told = {
+    code: 'setup-required',
+    details: { missing: expect.arrayContaining(['column outbox_entries.aggregate_type', 'table outbox_meta']) },
+    message: expect.stringMatching(
+      /^outbox_entries is there, and not of the outbox, .*give the outbox another prefix, .*prefix: 'events_'/,
+    ),
+  }
+  expect(thrownBy(() => setup(file.connect()))).toMatchObject(told)
+  await expect(sqliteOutbox({ db: file.connect() }).check()).rejects.toMatchObject(told)
+  file.disconnect()
+  await expect(setup(file.connectLibsql())).rejects.toMatchObject(told)
+  await expect(sqliteOutbox({ db: file.connectLibsql() }).check()).rejects.toMatchObject(told)
+  file.disconnect()
+  expect(shapeOf(file.connect())).toEqual(shape)
+  setup(file.connect(), { prefix: 'events_' })
+  await sqliteOutbox({ db: file.connect(), prefix: 'events_' }).check()
+})
+
+test('an inbox does without the table meta, and is not misled by one of somebody else', async () => {
+  const db = file.connect()
+  db.run('CREATE TABLE outbox_meta (id INTEGER PRIMARY KEY, body TEXT)')
+  setupInbox(db)
+  await sqliteInbox({ db }).check()
+})
+
 test('check names every table, column and index that is missing, and says what to run', async () => {
   const db = file.connect()
   const outbox = sqliteOutbox({ db })
@@ -150,13 +178,14 @@ test('check refuses tables of another version, and says which side is behind', a
   const outbox = sqliteOutbox({ db })
   await outbox.join({ holder: 'relay' })
   await outbox.check()
-  for (const [version, missing] of [
-    ['0', 'version 1 of the tables (these are version 0)'],
-    ['2', 'a newer @outbox/drizzle (the tables are version 2, this package knows 1)'],
-  ]) {
+  for (const [version, missing, remedy] of [
+    ['0', 'version 1 of the tables (these are version 0)', 'Run the migration to version 1'],
+    ['2', 'a newer @outbox/drizzle (the tables are version 2, this package knows 1)', 'Update @outbox/drizzle here'],
+  ] as const) {
     db.run(`INSERT INTO outbox_meta VALUES ('version', '${version}'), ('inbox-version', '${version}')
       ON CONFLICT DO UPDATE SET value = excluded.value`)
-    const error = { code: 'setup-required', details: { missing: [missing] } }
+    const message = expect.stringContaining(remedy)
+    const error = { code: 'setup-required', details: { missing: [missing] }, message }
     await expect(outbox.check()).rejects.toMatchObject(error)
     await expect(sqliteInbox({ db }).check()).rejects.toMatchObject(error)
     expect(thrownBy(() => setup(db))).toMatchObject(error)
@@ -169,6 +198,7 @@ test('check says so when the connection may not write', async () => {
   await expect(sqliteOutbox({ db: readOnly }).check()).rejects.toMatchObject({
     code: 'setup-required',
     details: { missing: ['the right to write'] },
+    message: expect.stringContaining('Open the file to be written'),
   })
   readOnly.$client.close()
 })
@@ -210,14 +240,17 @@ test("an outbox in a file that was attached is another one: check and setup look
   attached.remove()
 })
 
-test('check names a temporary table that hides one of the outbox', async () => {
+test('check and setup name a temporary table that hides one of the outbox', async () => {
   const db = file.connect()
   setup(db)
   db.run('CREATE TEMP TABLE outbox_pending AS SELECT * FROM outbox_pending')
-  await expect(sqliteOutbox({ db }).check()).rejects.toMatchObject({
+  const hidden = {
     code: 'setup-required',
     details: { missing: ['table outbox_pending (a temporary one of that name hides it)'] },
-  })
+    message: expect.stringContaining('Drop what is temporary'),
+  }
+  await expect(sqliteOutbox({ db }).check()).rejects.toMatchObject(hidden)
+  expect(thrownBy(() => setup(db))).toMatchObject(hidden)
 })
 
 test('an index that was dropped is named by the call that misses it', async () => {

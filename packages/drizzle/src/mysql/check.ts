@@ -1,5 +1,6 @@
 import { type CallOptions, OutboxError } from '@outbox/core'
-import { setUpOf } from '../shared/set-up.ts'
+import { setUpOf, takenBy } from '../shared/set-up.ts'
+import { selectDatabase } from './errors.ts'
 import { type Column, inboxLayout, inboxVersion, layout, layoutVersion, type TableLayout } from './layout.ts'
 import { textLiteral } from './literals.ts'
 import { type Names, tableKinds } from './names.ts'
@@ -63,18 +64,23 @@ export function inboxSubject(names: Names): Subject {
 /** `check` of a store. @throws {OutboxError} `setup-required`, naming everything that is missing or too old */
 export async function check(session: Session, subject: Subject, options?: CallOptions): Promise<void> {
   const { title, remedy, tables, names } = subject
-  await checkServer(session, subject, options)
+  // updates and deletes that join need one, though they name the database of every table
+  await checkServer(session, subject, true, options)
   const found = await lookAt(session, subject, options)
   const structure: string[] = []
   const privileges: string[] = []
+  const seen: Table[] = []
   for (const table of tables) {
     const access = await accessTo(session, table, options)
     privileges.push(...access.missing.map((privilege) => `privilege ${privilege} on ${table.name}`))
-    // what the user may not read, and need not, is not looked at
-    if (access.isAbsent || access.isReadable)
-      structure.push(...faultsOf(table, found.get(table.bareName), names.prefix))
+    // what the user may not read, and need not, is not looked at: the catalog hides its columns
+    if (!access.isAbsent && !access.isReadable) continue
+    seen.push(table)
+    structure.push(...faultsOf(table, found.get(table.bareName), names.prefix))
   }
-  if (structure.length > 0) throw setupRequired(`The ${title} is not set up.`, [...structure, ...privileges], remedy)
+  const missing = [...structure, ...privileges]
+  refuseTaken(title, seen, found, missing)
+  if (structure.length > 0) throw setupRequired(`The ${title} is not set up.`, missing, remedy)
   if (privileges.length > 0) {
     throw setupRequired(
       `The user of the connection may not use the ${title}.`,
@@ -88,29 +94,57 @@ export async function check(session: Session, subject: Subject, options?: CallOp
 /**
  * The tables, columns and indexes that are not there, or not as they should be.
  *
- * @throws {OutboxError} `setup-required` for a server too old
+ * @throws {OutboxError} `setup-required` for a server too old, and where a table is there that lacks columns
  */
 export async function missingStructure(
   session: Session,
   subject: Subject,
   options?: CallOptions,
 ): Promise<readonly string[]> {
-  await checkServer(session, subject, options)
+  await checkServer(session, subject, subject.names.schema === undefined, options)
   const found = await lookAt(session, subject, options)
-  return subject.tables.flatMap((table) => faultsOf(table, found.get(table.bareName), subject.names.prefix))
+  const missing = subject.tables.flatMap((table) => faultsOf(table, found.get(table.bareName), subject.names.prefix))
+  refuseTaken(subject.title, subject.tables, found, missing)
+  return missing
+}
+
+/** Tables that are there without all of their columns are somebody else's, or of an older version. */
+function refuseTaken(
+  title: Subject['title'],
+  tables: readonly Table[],
+  found: ReadonlyMap<string, Found>,
+  missing: readonly string[],
+): void {
+  const taken = tables.filter(({ bareName, layout: { columns } }) => {
+    const table = found.get(bareName)
+    return table && Object.keys(columns).some((column) => !table.columns.has(column))
+  })
+  if (taken.length === 0) return
+  const names = taken.map(({ name }) => name)
+  const { sentence, remedy } = takenBy(title, names, 'prefix or schema')
+  throw setupRequired(sentence, missing, remedy)
 }
 
 /** What defaults that are expressions, `json_table` and `skip locked` ask for. */
 const oldest = { MySQL: '8.0.13', MariaDB: '10.6' }
 
-async function checkServer(session: Session, { title }: Subject, options?: CallOptions): Promise<void> {
-  const [row] = await session.read('select version() as version, @@autocommit as commits', options)
+async function checkServer(
+  session: Session,
+  { title }: Subject,
+  needsDatabase: boolean,
+  options?: CallOptions,
+): Promise<void> {
+  const text = 'select version() as version, @@autocommit as commits, database() as selected'
+  const [row] = await session.read(text, options)
   if (!row) throw new TypeError('The server does not tell its version.')
   const version = textIn(row, 'version')
   const server = version.includes('MariaDB') ? 'MariaDB' : 'MySQL'
   if (version.localeCompare(oldest[server], 'en', { numeric: true }) < 0 || version.includes('TiDB')) {
     const missing = [`MySQL ${oldest.MySQL} or newer, or MariaDB ${oldest.MariaDB} or newer; this is ${version}`]
     throw setupRequired(`The ${title} does not run on this server.`, missing, 'Upgrade the server.')
+  }
+  if (needsDatabase && textOrNullIn(row, 'selected') === null) {
+    throw setupRequired(`These connections have no database selected.`, ['a database'], selectDatabase)
   }
   // the variable has one name or the other
   const [level] = await session.read(
@@ -203,8 +237,8 @@ function columnFault(column: string, { type, rest }: Column, row: Row | undefine
 
 async function checkVersion(session: Session, subject: Subject, options?: CallOptions): Promise<void> {
   const { names, versionKey, version, title } = subject
-  // an inbox may stand alone
-  if (title === 'inbox' && !(await hasTable(session, names, 'meta', options))) return
+  // an inbox may stand alone, or beside a table of somebody else's
+  if (title === 'inbox' && !(await hasMeta(session, names, options))) return
   const [row] = await session.read(
     `select value from ${names.meta} where \`key\` = ${textLiteral(versionKey)}`,
     options,
@@ -231,13 +265,15 @@ function numberOf(version: string): number {
   return /^\d{1,9}$/.test(version) ? Number(version) : 0
 }
 
-async function hasTable(session: Session, names: Names, kind: 'meta', options?: CallOptions): Promise<boolean> {
+async function hasMeta(session: Session, names: Names, options?: CallOptions): Promise<boolean> {
   const schema = names.schema === undefined ? 'database()' : textLiteral(names.schema)
+  const columns = Object.keys(layout.meta.columns)
   const rows = await session.read(
-    `select 1 as found from information_schema.tables where table_schema = ${schema} and table_name = ${textLiteral(`${names.prefix}${kind}`)}`,
+    `select column_name as name from information_schema.columns where table_schema = ${schema} and table_name = ${textLiteral(`${names.prefix}meta`)}`,
     options,
   )
-  return rows.length > 0
+  const found = rows.map((row) => textIn(row, 'name'))
+  return columns.every((column) => found.includes(column))
 }
 
 export function setupRequired(

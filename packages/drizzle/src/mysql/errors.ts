@@ -4,7 +4,14 @@ import { setUpOf } from '../shared/set-up.ts'
 import { needs, type Purpose } from './privileges.ts'
 
 /** What an error of the server or of the driver means to a caller. */
-type Meaning = 'busy' | 'unavailable' | 'read-only' | 'setup-required' | 'refused-user' | 'refused-connection'
+type Meaning =
+  | 'busy'
+  | 'unavailable'
+  | 'read-only'
+  | 'setup-required'
+  | 'no-database'
+  | 'refused-user'
+  | 'refused-connection'
 
 /** The server's, by number: MySQL and MariaDB share these, and where one has no such error it never comes. */
 const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
@@ -45,7 +52,7 @@ const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [1792, 'read-only'], // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
   [1836, 'read-only'], // ER_READ_ONLY_MODE
   [1049, 'setup-required'], // ER_BAD_DB_ERROR
-  [1046, 'setup-required'], // ER_NO_DB_ERROR
+  [1046, 'no-database'], // ER_NO_DB_ERROR
   [1054, 'setup-required'], // ER_BAD_FIELD_ERROR
   [1146, 'setup-required'], // ER_NO_SUCH_TABLE
   [1176, 'setup-required'], // ER_KEY_DOES_NOT_EXITS: an index that a statement names
@@ -123,6 +130,8 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
         said,
         cause,
       )
+    case 'no-database':
+      return setupRequired(`These connections have no database selected. ${selectDatabase}`, 'a database', cause)
     case 'refused-user': {
       const needed = neededOn(said, purpose.names.prefix, needs[purpose.use])
       const missing = needed === undefined ? said : `one of the privileges ${needed}`
@@ -140,6 +149,10 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
       )
   }
 }
+
+/** What is to be done where no database is selected. */
+export const selectDatabase: string =
+  'Name one where your pool is made, as in mysql://user@host/shop. Some statements need one even where the option schema says which database has the tables.'
 
 function setupRequired(message: string, missing: string, cause: unknown): OutboxError<'setup-required'> {
   return new OutboxError('setup-required', message, { missing: [missing] }, { cause })

@@ -1,5 +1,5 @@
 import { type CallOptions, OutboxError } from '@outbox/core'
-import { setUpOf } from '../shared/set-up.ts'
+import { setUpOf, takenBy } from '../shared/set-up.ts'
 import { inboxLayout, inboxVersion, layout, layoutVersion, type TableLayout } from './layout.ts'
 import { logLayout, logVersion } from './log/tables.ts'
 import { type Names, tableKinds } from './names.ts'
@@ -94,9 +94,10 @@ export async function check(session: Session, subject: Subject, options?: CallOp
   const found = await lookAt(session, subject, options)
   const structure = structureFaults(found, subject)
   const privileges = tables.flatMap((table) => privilegeFaults(found, table))
-  if (structure.length > 0) {
-    throw setupRequired(`The ${title} in PostgreSQL is not set up.`, [...structure, ...privileges], remedy)
-  }
+  const missing = [...structure, ...privileges]
+  const taken = takenIn(found, subject)
+  if (taken.length > 0) throw tablesTaken(subject, taken, missing)
+  if (structure.length > 0) throw setupRequired(`The ${title} in PostgreSQL is not set up.`, missing, remedy)
   if (privileges.length > 0) {
     throw setupRequired(
       `The role of the connection may not use the ${title} in PostgreSQL.`,
@@ -110,12 +111,39 @@ export async function check(session: Session, subject: Subject, options?: CallOp
 /**
  * The tables, columns and indexes that are not there.
  *
- * @throws {OutboxError} `setup-required` for a server too old, and for tables of another version
+ * @throws {OutboxError} `setup-required` for a server too old, for tables of another version, and where a table is
+ *   there that lacks columns, in the place where one would be made
  */
 export async function missingStructure(session: Session, subject: Subject): Promise<readonly string[]> {
   const found = await lookAt(session, subject)
   await checkVersion(session, subject, found, undefined)
-  return structureFaults(found, subject)
+  const missing = structureFaults(found, subject)
+  // one further down the search_path is in nobody's way: what is made will be found before it
+  const taken = takenIn(found, subject).filter(({ name }) => isWhereMade(found.get(name)))
+  if (taken.length > 0) throw tablesTaken(subject, taken, missing)
+  return missing
+}
+
+/** The tables that are there without all of their columns: somebody else's, or of an older version. */
+function takenIn(found: ReadonlyMap<string, Row>, { tables }: Subject): readonly Table[] {
+  return tables.filter(({ name, layout: { columns } }) => {
+    const row = found.get(name)
+    return row && booleanIn(row, 'is_there') && lacking(columns, textsIn(row, 'columns')).length > 0
+  })
+}
+
+function isWhereMade(row: Row | undefined): boolean {
+  return row !== undefined && booleanIn(row, 'is_where_made')
+}
+
+function tablesTaken(
+  { title }: Subject,
+  tables: readonly Table[],
+  missing: readonly string[],
+): OutboxError<'setup-required'> {
+  const names = tables.map(({ name }) => name)
+  const { sentence, remedy } = takenBy(title, names, 'prefix or schema')
+  return setupRequired(sentence, missing, remedy)
 }
 
 /** What the catalog says of the tables, by name. The last row is about `meta`. */
@@ -123,7 +151,7 @@ async function lookAt(session: Session, subject: Subject, options?: CallOptions)
   const { names, tables, title } = subject
   const bareNames = new Map(tables.map((table) => [table.name, table.bareName]))
   bareNames.set(names.meta, `${names.prefix}meta`)
-  const values = [arrayOf(bareNames.keys()), arrayOf(bareNames.values())]
+  const values = [arrayOf(bareNames.keys()), arrayOf(bareNames.values()), names.schema ?? null]
   const rows = await session.run({ text: catalogText, values }, options)
   const server = rows[0] ? numberIn(rows[0], 'server') : 0
   if (server < oldestServer) {
@@ -135,6 +163,8 @@ async function lookAt(session: Session, subject: Subject, options?: CallOptions)
 
 const catalogText = `
 select t.name, c.oid is not null as is_there,
+  coalesce((select n.nspname = coalesce($3::text, current_schema()) from pg_namespace n where n.oid = c.relnamespace),
+    false) as is_where_made,
   current_setting('server_version_num')::int / 10000 as server,
   (select coalesce(json_agg(a.attname), '[]')::text from pg_attribute a
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
@@ -194,6 +224,8 @@ async function checkVersion(
   if (beside) await checkVersion(session, { ...subject, ...beside, beside: undefined }, found, options)
   const meta = found.get(names.meta)
   if (!meta || !booleanIn(meta, 'is_there') || !textsIn(meta, 'privileges').includes('SELECT')) return
+  // somebody else's
+  if (lacking(layout.meta.columns, textsIn(meta, 'columns')).length > 0) return
   const text = `select value from ${names.meta} where key = $1::text`
   const [row] = await session.run({ text, values: [versionKey] }, options)
   if (!row) return

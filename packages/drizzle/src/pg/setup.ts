@@ -36,8 +36,9 @@ export function setupInboxSql(place: Place = {}): string {
  * create tables; a relay or a producer needs less. Those who migrate with drizzle-kit do not call it. A schema that is
  * named and missing is created too.
  *
- * @throws {OutboxError} `setup-required` when the privileges do not suffice, or the tables that are there are of another
- *   version or lack a column: that takes a migration · `unavailable`, `busy`
+ * @throws {OutboxError} `invalid-option` · `setup-required` when the privileges do not suffice, or the tables that are
+ *   there are of another version or lack a column: that takes a migration, or, where they are not the outbox's, a place
+ *   of its own · `unavailable`, `busy`
  */
 export async function setup(db: PgDatabase, options: SetupOptions = {}): Promise<void> {
   const given = knownOptions('setup', options, known)

@@ -30,6 +30,24 @@ export function setUpOf(
   }
 }
 
+/** What is told where tables have the names of the outbox's, or the inbox's, and lack their columns. */
+export interface Taken {
+  readonly sentence: string
+  readonly remedy: string
+}
+
+/**
+ * @param tables - those that lack columns, as people write them
+ * @param ways - the options that say where other tables are
+ */
+export function takenBy(title: 'outbox' | 'inbox', tables: readonly string[], ways: string): Taken {
+  const [are, they] = tables.length === 1 ? ['is', 'it lacks'] : ['are', 'they lack']
+  return {
+    sentence: `${tables.join(', ')} ${are} there, and not of the ${title}, or of an older version of it: ${they} columns.`,
+    remedy: `Setting up makes tables, and alters none that is there. Where one is not the ${title}'s, give the ${title} another ${ways}, everywhere the same, as in { prefix: 'events_' }; where one is of an older version, migrate with drizzle-kit, or add by hand what is missing.`,
+  }
+}
+
 function call(name: string, ...given: readonly (string | undefined)[]): string {
   return `${name}(${given.filter((argument) => argument !== undefined).join(', ')})`
 }

@@ -105,9 +105,24 @@ export function setupRequired(
   options?: ErrorOptions,
 ): OutboxError<'setup-required'> {
   const setup = title === 'outbox' ? 'setup(db)' : 'setupInbox(db)'
+  return refusedSetup(
+    `The ${title} is not set up in this SQLite database.`,
+    missing,
+    `Call ${setup} from '@outbox/drizzle/sqlite' once, or add its tables to your drizzle schema and run drizzle-kit's migration.`,
+    options,
+  )
+}
+
+/** The error for what setting up does not mend. */
+export function refusedSetup(
+  sentence: string,
+  missing: readonly string[],
+  remedy: string,
+  options?: ErrorOptions,
+): OutboxError<'setup-required'> {
   return new OutboxError(
     'setup-required',
-    `The ${title} is not set up in this SQLite database. Missing: ${missing.join(', ')}. Call ${setup} from '@outbox/drizzle/sqlite' once, or add its tables to your drizzle schema and run drizzle-kit's migration.`,
+    `${sentence} Missing: ${missing.join(', ')}. ${remedy}`,
     { missing },
     options,
   )

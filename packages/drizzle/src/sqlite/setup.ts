@@ -20,7 +20,8 @@ const maxWaitMs = 5_000
  * better-sqlite3 connection it becomes part of that. Those who use drizzle-kit add the tables to their schema instead.
  *
  * @throws {OutboxError} `invalid-option`; `busy`, `unavailable` when the file cannot be written now; `setup-required`
- *   when a table is there without all of its columns, or is newer than this package: that takes a migration
+ *   when a table is there without all of its columns, or is newer than this package: that takes a migration, or, where it
+ *   is not the outbox's, a prefix of its own
  */
 export function setup<Database extends SqliteDatabase | LibsqlDatabase>(
   db: Database,
