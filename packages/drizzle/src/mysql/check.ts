@@ -94,7 +94,8 @@ export async function check(session: Session, subject: Subject, options?: CallOp
 /**
  * The tables, columns and indexes that are not there, or not as they should be.
  *
- * @throws {OutboxError} `setup-required` for a server too old, and where a table is there that lacks columns
+ * @throws {OutboxError} `setup-required` for a server too old, for tables of another version, and where a table is there
+ *   that lacks columns
  */
 export async function missingStructure(
   session: Session,
@@ -102,6 +103,7 @@ export async function missingStructure(
   options?: CallOptions,
 ): Promise<readonly string[]> {
   await checkServer(session, subject, subject.names.schema === undefined, options)
+  await checkVersion(session, subject, options)
   const found = await lookAt(session, subject, options)
   const missing = subject.tables.flatMap((table) => faultsOf(table, found.get(table.bareName), subject.names.prefix))
   refuseTaken(subject.title, subject.tables, found, missing)
@@ -238,7 +240,7 @@ function columnFault(column: string, { type, rest }: Column, row: Row | undefine
 async function checkVersion(session: Session, subject: Subject, options?: CallOptions): Promise<void> {
   const { names, versionKey, version, title } = subject
   // an inbox may stand alone, or beside a table of somebody else's
-  if (title === 'inbox' && !(await hasMeta(session, names, options))) return
+  if (!(await hasMeta(session, names, options))) return
   const [row] = await session.read(
     `select value from ${names.meta} where \`key\` = ${textLiteral(versionKey)}`,
     options,
