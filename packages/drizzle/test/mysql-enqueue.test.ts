@@ -251,7 +251,7 @@ for (const [title, server] of servers) {
         let isMet = false
         const execute = async (query: SQL) => {
           const { sql: text } = dialect.sqlToQuery(query)
-          if (isMet && text.startsWith('select')) {
+          if (isMet && /^\W*select/.test(text)) {
             // the transaction ends under an enqueue that nobody awaits, and with it what was locked
             await connection.query('commit')
             await own.pool.query('delete from outbox_entries')

@@ -1,6 +1,6 @@
 import { Commits } from '../shared/commits.ts'
 import { by } from './indexes.ts'
-import { uuidLiteral } from './literals.ts'
+import { isOneOf, uuidLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { uuidIn } from './rows.ts'
 import type { Session } from './session.ts'
@@ -15,8 +15,11 @@ export function commitsOf(session: Session, names: Names): Commits {
     tellsOthers: false,
     async look(expected) {
       const rows = await session.read(
-        `select hex(id) as id from ${names.entries} ${by(names, 'entries_id')}
-        where id in (${expected.map(({ name }) => uuidLiteral(name)).join(', ')})`,
+        `select hex(id) as id, state from ${names.entries} ${by(names, 'entries_id')}
+        where ${isOneOf(
+          'id',
+          expected.map(({ name }) => uuidLiteral(name)),
+        )}`,
       )
       const committed = rows.map((row) => uuidIn(row, 'id'))
       return { settled: committed, committed }

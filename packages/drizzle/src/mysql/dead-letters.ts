@@ -3,9 +3,9 @@ import { aggregateKey } from '@outbox/core/adapter'
 import { lentColumns, lentContent, millisecondsOf, now } from './content.ts'
 import { nameIn } from './found.ts'
 import { by, byKey, forEachPartition } from './indexes.ts'
-import { givenTable, isStorable, textLiteral, uuidDigits, uuidLiteral, whole } from './literals.ts'
+import { givenTable, inParts, isStorable, textLiteral, uuidDigits, uuidLiteral, whole } from './literals.ts'
 import type { Names } from './names.ts'
-import { booleanIn, dateIn, numberIn, textIn, uuidIn } from './rows.ts'
+import { booleanIn, dateIn, numberIn, type Row, textIn, uuidIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { allPartitions } from './trait.ts'
 
@@ -24,11 +24,13 @@ export async function listDead(
   const [after] = page.after === undefined ? [] : await positionOf(session, names, page.after, page)
   if (page.after !== undefined && after === undefined) return []
   const conditions = filterConditions(page.where ?? {})
+  // not "above 0" where all are meant: see `standingLeases`
+  if (after !== undefined) conditions.push(`position > ${after}`)
   const dead = forEachPartition(
     allPartitions,
     (partition) =>
       `select position from ${entries} ${by(names, 'entries_scan')}
-      where \`partition\` = ${partition} and state = 'dead' and place = 'scanned' and position > ${after ?? 0}
+      where \`partition\` = ${partition} and state = 'dead' and place = 'scanned'
         ${conditions.map((condition) => `and ${condition}`).join(' ')}
       order by position limit ${whole(page.limit)}`,
   )
@@ -61,7 +63,7 @@ async function positionOf(
   return rows.map((row) => numberIn(row, 'position'))
 }
 
-function filterConditions({ eventType, aggregateType, aggregateId, diedBefore }: DeadLetterFilter): readonly string[] {
+function filterConditions({ eventType, aggregateType, aggregateId, diedBefore }: DeadLetterFilter): string[] {
   const named = { event_type: eventType, aggregate_type: aggregateType, aggregate_id: aggregateId }
   const conditions = Object.entries(named).flatMap(([column, value]) =>
     // a text that is not Unicode is the name of nothing
@@ -136,14 +138,17 @@ async function deadAmong(
   ids: readonly string[],
   options: CallOptions | undefined,
 ): Promise<readonly Dead[]> {
-  if (ids.length === 0) return []
-  const rows = await session.read(
-    `select hex(e.id) as id, e.aggregate_type, e.aggregate_id, e.blocks
-    from ${names.entries} e ${by(names, 'entries_id')}
-    where e.id in (${ids.map(uuidLiteral).join(', ')}) and e.state = 'dead'
-    order by e.position`,
-    options,
-  )
+  const rows: Row[] = []
+  for (const part of inParts([...new Set(ids.map(uuidLiteral))])) {
+    const found = await session.read(
+      `select hex(e.id) as id, e.aggregate_type, e.aggregate_id, e.blocks
+      from ${names.entries} e ${by(names, 'entries_id')}
+      where e.id in (${part.join(', ')}) and e.state = 'dead'
+      order by e.position`,
+      options,
+    )
+    rows.push(...found)
+  }
   return rows.map((row) => ({
     id: uuidIn(row, 'id'),
     aggregate: aggregateKey(nameIn(row)),
@@ -163,7 +168,7 @@ function steps(dead: readonly Dead[]): readonly (readonly Dead[])[] {
     entriesOfStep.push(one)
     found[step] = entriesOfStep
   }
-  return found.filter((step) => step !== undefined)
+  return found.filter((step) => step !== undefined).flatMap(inParts)
 }
 
 /** Changes all of them if all are still as they were read, and nothing otherwise: so it is known how many. */

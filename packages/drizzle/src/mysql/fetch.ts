@@ -1,25 +1,24 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
-import { aggregateKey, suspectAt } from '@outbox/core/adapter'
+import { suspectAt } from '@outbox/core/adapter'
 import { cut } from '../shared/cut.ts'
 import { type Cleared, isEnough } from '../shared/rounds.ts'
-import type { Found } from './found.ts'
 import { lend } from './lend.ts'
 import { whole } from './literals.ts'
 import type { Names } from './names.ts'
 import { dropEmptied, park } from './park.ts'
-import { type Candidate, candidatesFrom, oldestSuspect, returning, scan } from './scan.ts'
+import { prefixes } from './prefixes.ts'
+import { candidatesFrom, oldestSuspect, returning, scan } from './scan.ts'
 import type { Session } from './session.ts'
 import { type Standing, standingLeases } from './standing.ts'
 import { walk } from './walk.ts'
-import { prefixesIn, type Seen } from './windows.ts'
 
 /**
  * `LeasedSource.fetch`: reads, then a note. No statement holds a lock once it has ended.
  *
  * Of each aggregate that comes into the batch, the beginning of its pending entries by sequence is read in one
  * statement, so it has everything that was committed when that began. Of most, the scan has read it already; where an
- * aggregate's row stands for its entries, it is walked through. What stands under a lease that was lost by the time of
- * the note is left out.
+ * aggregate's row stands for its entries, or others may stand between those in sight, it is walked through. What stands
+ * under a lease that was lost by the time of the note is left out.
  */
 export async function fetch(session: Session, names: Names, given: FetchRequest): Promise<readonly DueEntry[]> {
   const request = { ...given, limit: whole(given.limit), limitPerAggregate: whole(given.limitPerAggregate) }
@@ -61,22 +60,4 @@ async function fetchOnce(session: Session, names: Names, request: FetchRequest):
 
 function leasesOf(standing: readonly Standing[]): readonly Lease[] {
   return standing.map(({ lease }) => lease)
-}
-
-/** For each candidate, in order, the beginning of its pending entries: as the scan has seen it, or by a walk. */
-async function prefixes(
-  session: Session,
-  names: Names,
-  request: FetchRequest,
-  candidates: readonly Candidate[],
-  seen: readonly Seen[],
-): Promise<readonly (readonly Found[])[]> {
-  const inWindows = prefixesIn(seen)
-  const toWalk = candidates.filter((candidate) => !inWindows.has(aggregateKey(candidate)))
-  const walked = await walk(session, names, request, toWalk)
-  const byAggregate = new Map([
-    ...inWindows,
-    ...toWalk.map((one, index) => [aggregateKey(one), walked[index] ?? []] as const),
-  ])
-  return candidates.map((one) => (byAggregate.get(aggregateKey(one)) ?? []).slice(0, request.limitPerAggregate))
 }

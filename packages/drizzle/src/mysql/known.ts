@@ -2,7 +2,7 @@ import { type NewEntry, OutboxError } from '@outbox/core'
 import type { NumberedEntry } from './enqueue.ts'
 import { nameIn } from './found.ts'
 import { by, byKey } from './indexes.ts'
-import { givenTable, hexOf, textLiteral, uuidDigits, uuidLiteral } from './literals.ts'
+import { givenTable, hexOf, inParts, textLiteral, uuidDigits, uuidLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { numberingIn, numberingKeys } from './numbering.ts'
 import { booleanIn, booleanOrNullIn, numberIn, type Row, uuidIn } from './rows.ts'
@@ -26,7 +26,7 @@ export async function knownAndDeclared(
 ): Promise<KnownAndDeclared> {
   const types = new Set(entries.map(({ aggregateType }) => aggregateType))
   const rows = await session.read(
-    `${knownRows(names, entries, ', null as `key`, null as value')}
+    `${knownRows(names, entries, { more: ', null as `key`, null as value' })}
     union all
     select null, null, null, null, null, \`key\`, value from ${names.meta} ${byKey}
     where \`key\` in (${numberingKeys(types)})`,
@@ -52,13 +52,17 @@ export async function knownAmong(
 ): Promise<ReadonlyMap<string, number>> {
   const known = await confirmed(session, names, await session.read(knownRows(names, entries)))
   if (known.size > 0) return known
-  return sequencesIn(await session.read(`${knownRows(names, entries)} lock in share mode`))
+  return sequencesIn(await session.read(knownRows(names, entries, { lock: 'lock in share mode' })))
 }
 
-function knownRows(names: Names, entries: readonly NewEntry[], more = ''): string {
-  return `select hex(id) as id, aggregate_type, aggregate_id, sequence, state = 'pending' as is_pending${more}
+/** A query for each of several parts: of tens of thousands of ids in one MySQL reads the whole table. */
+function knownRows(names: Names, entries: readonly NewEntry[], { more = '', lock = '' } = {}): string {
+  const queries = inParts(entries).map(
+    (part) => `(select hex(id) as id, aggregate_type, aggregate_id, sequence, state = 'pending' as is_pending${more}
     from ${names.entries} ${by(names, 'entries_id')}
-    where id in (${entries.map(({ id }) => uuidLiteral(id)).join(', ')})`
+    where id in (${part.map(({ id }) => uuidLiteral(id)).join(', ')}) ${lock})`,
+  )
+  return queries.join('\nunion all\n')
 }
 
 function sequencesIn(rows: readonly Row[]): ReadonlyMap<string, number> {
@@ -137,7 +141,7 @@ export async function findConflict(
     for (let from = 0; from < entries.length; from += conflictsAtOnce) {
       const keys = entries.slice(from, from + conflictsAtOnce).map(keyLiteral)
       const [found] = await session.read(
-        `select aggregate_type, aggregate_id, sequence from ${names.entries} ${by(names, 'entries_sequence')}
+        `select id, aggregate_type, aggregate_id, sequence from ${names.entries} ${by(names, 'entries_sequence')}
         where (aggregate_type, aggregate_id, sequence) in (${keys.join(', ')}) limit 1 ${lock}`,
       )
       if (found) return { ...nameIn(found), sequence: numberIn(found, 'sequence') }

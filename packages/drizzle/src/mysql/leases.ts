@@ -173,9 +173,9 @@ where ${isMember(textLiteral(holder))} = 1 and (l.holder is null or ${isMember('
   }))
   const held = await session.read(
     `select l.\`partition\`,
-  exists (
-    select 1 from ${entries} e ${by(names, 'entries_scan')}
-    where e.\`partition\` = l.\`partition\` and e.state = 'pending' and e.place = 'suspect') as has_suspects
+  (select e.crashes from ${entries} e ${by(names, 'entries_scan')}
+    where e.\`partition\` = l.\`partition\` and e.state = 'pending' and e.place = 'suspect'
+    limit 1) is not null as has_suspects
 from ${leases} l
 where ${standingCondition(granted)}
 order by l.\`partition\``,

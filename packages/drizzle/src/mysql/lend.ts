@@ -4,7 +4,7 @@ import { lentContent } from './content.ts'
 import { standingCondition } from './fence.ts'
 import type { Found } from './found.ts'
 import { byKey } from './indexes.ts'
-import { numberList } from './literals.ts'
+import { isOneOf, numberList } from './literals.ts'
 import type { Names } from './names.ts'
 import { booleanOrNullIn, numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
@@ -76,7 +76,10 @@ async function largePayloads(
   if (large.length === 0) return new Map()
   const rows = await session.read(
     `select position, cast(payload as binary) as payload from ${entries} ${byKey}
-    where position in ${numberList(large.map(({ position }) => position))}`,
+    where ${isOneOf(
+      'position',
+      large.map(({ position }) => `${position}`),
+    )}`,
     request,
   )
   return new Map(rows.map((row) => [numberIn(row, 'position'), textIn(row, 'payload')]))

@@ -8,6 +8,7 @@ import {
   type GivenValue,
   givenTable,
   hexOf,
+  isOneOf,
   numberList,
   storable,
   uuidDigits,
@@ -141,7 +142,10 @@ function publishedStatement(names: Names, leases: readonly Lease[], published: r
   )
   const found = [...byTry].map(
     ([condition, settlements]) =>
-      `(${condition} and e.id in (${settlements.map(({ entry }) => uuidLiteral(entry.id)).join(', ')}))`,
+      `(${condition} and ${isOneOf(
+        'e.id',
+        settlements.map(({ entry }) => uuidLiteral(entry.id)),
+      )})`,
   )
   return `update ${fenceOf(names.leases, leases)}
 straight_join ${names.entries} e ${by(names, 'entries_id')}

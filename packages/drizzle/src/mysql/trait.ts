@@ -8,6 +8,9 @@ import type { Session } from './session.ts'
 
 export const allPartitions: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
 
+/** Where pending entries are. */
+export const places: readonly string[] = ['scanned', 'parked', 'suspect']
+
 /** `OutboxSource.fetchUnpublished`: the fronts of all partitions, each a few ranges of the index of the scan, merged. */
 export async function fetchUnpublished(
   session: Session,
@@ -16,7 +19,7 @@ export async function fetchUnpublished(
   options?: CallOptions,
 ): Promise<readonly OutboxEntry[]> {
   const { entries } = names
-  const fronts = ['scanned', 'parked', 'suspect'].map((place) =>
+  const fronts = places.map((place) =>
     forEachPartition(
       allPartitions,
       (partition) =>

@@ -1,11 +1,10 @@
 import type { FetchRequest } from '@outbox/core'
-import { aggregateKey, groupByAggregate } from '@outbox/core/adapter'
 import { now } from './content.ts'
 import { type Found, foundColumns, foundIn, numberedBy } from './found.ts'
-import { by, byKey, forEachPartition, inOrder } from './indexes.ts'
+import { by, byKey, forEachPartition } from './indexes.ts'
 import { numberList } from './literals.ts'
 import type { Names } from './names.ts'
-import { numberOrNullIn, type Row, textIn } from './rows.ts'
+import { booleanOrNullIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 
 /** The front of a partition's range. */
@@ -18,11 +17,8 @@ export interface Window {
 export interface Seen extends Found {
   /** of its aggregate: nothing stands for it; or a row does, and it is due, or it waits or is blocked */
   readonly row: 'none' | 'due' | 'waiting'
-  /**
-   * The sequence of the pending entry right before it in its aggregate; `first`: there is none; `earlier`: all that are
-   * before it stand in the window too
-   */
-  readonly follows: number | 'first' | 'earlier'
+  /** all that is pending before it in its aggregate stands in the window too */
+  readonly isInOrder: boolean
 }
 
 /**
@@ -30,7 +26,7 @@ export interface Seen extends Found {
  *
  * An aggregate that the store numbers is written in the order of its numbers. So whatever is before an entry there has
  * a lower position, and stands in the same window, unless it is suspect; what is parked has a row. Where callers
- * number, or something is suspect, each entry is asked for the one before it.
+ * number, or something is suspect, that has to be looked at.
  *
  * Plan: for each partition one range of the index of the scan, then each entry by its key.
  */
@@ -42,7 +38,7 @@ export async function windows(
 ): Promise<readonly Seen[]> {
   const { entries, aggregates } = names
   const pending = (place: string, partitions: string): string =>
-    `from ${entries} ${by(names, 'entries_scan')} where \`partition\` ${partitions} and state = 'pending' and place = '${place}'`
+    `from ${entries} ${place} ${by(names, 'entries_scan')} where \`partition\` ${partitions} and state = 'pending' and place = '${place}'`
   const depths = new Map(at.map(({ partition, depth }) => [partition, depth]))
   const partitions = [...depths.keys()]
   const atMost = at.reduce((sum, { depth }) => sum + depth, 0)
@@ -54,13 +50,8 @@ export async function windows(
   const rows = await session.read(
     `select ${foundColumns(names, request, atMost)},
     ${rowOf('a')} as represented,
-    case when numbered.value = 'store' and not exists (select 1 ${pending('suspect', `in ${numberList(partitions)}`)})
-      then null
-      else coalesce((
-        select cast(earlier.sequence as signed) from ${entries} earlier ${by(names, 'entries_order')}
-        where earlier.aggregate_type = e.aggregate_type and earlier.aggregate_id = e.aggregate_id
-          and earlier.state = 'pending' and earlier.sequence < e.sequence
-        ${inOrder('earlier', ' desc')}), -1) end as follows
+    numbered.value = 'store' and (select suspect.crashes ${pending('suspect', `in ${numberList(partitions)}`)} limit 1) is null
+      as is_in_order
     from (${front}) front
     straight_join ${entries} e ${byKey} on e.position = front.position
     left join ${aggregates} a ${byKey} on a.aggregate_type = e.aggregate_type and a.aggregate_id = e.aggregate_id
@@ -71,12 +62,7 @@ export async function windows(
 }
 
 function seenIn(row: Row): Seen {
-  const follows = numberOrNullIn(row, 'follows')
-  return {
-    ...foundIn(row),
-    row: rowIn(row),
-    follows: follows === null ? 'earlier' : follows < 0 ? 'first' : follows,
-  }
+  return { ...foundIn(row), row: rowIn(row), isInOrder: booleanOrNullIn(row, 'is_in_order') ?? false }
 }
 
 /** SQL for what the row of an aggregate says, from the table named `alias` in an outer join. */
@@ -89,22 +75,4 @@ export function rowOf(alias: string): string {
 export function rowIn(row: Row): Seen['row'] {
   const represented = textIn(row, 'represented')
   return represented === 'none' || represented === 'due' ? represented : 'waiting'
-}
-
-/**
- * The beginning, by sequence, of all that is pending of each aggregate that no row stands for, by `aggregateKey`. Of
- * an aggregate whose first entry stands in no window there is none.
- */
-export function prefixesIn(seen: readonly Seen[]): ReadonlyMap<string, readonly Found[]> {
-  const open = seen.filter(({ row }) => row === 'none')
-  const prefixes = new Map<string, readonly Found[]>()
-  for (const indexes of groupByAggregate(open)) {
-    const ascending = indexes.flatMap((index) => open[index] ?? []).sort((a, b) => a.sequence - b.sequence)
-    const gap = ascending.findIndex(
-      ({ follows }, index) => follows !== 'earlier' && follows !== (ascending[index - 1]?.sequence ?? 'first'),
-    )
-    const [first, ...others] = gap < 0 ? ascending : ascending.slice(0, gap)
-    if (first) prefixes.set(aggregateKey(first), [first, ...others])
-  }
-  return prefixes
 }
