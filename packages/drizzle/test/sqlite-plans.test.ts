@@ -1,5 +1,5 @@
 import { type DueEntry, event, type Settlement, uuidv7Generator } from '@outbox/core'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type SqliteOutbox, setupInbox, sqliteInbox, sqliteOutbox } from '../src/sqlite/index.ts'
 import { newOutboxFile } from './sqlite-files.ts'
 
@@ -176,6 +176,48 @@ test.each([undefined, 0, 1, 2, 5, 20, 100, 1000, 20_000])(
     expect(unwanted).toEqual([])
     expect(plans.filter(isShort)).toEqual([])
     expect(plans.filter((plan) => / outbox_pending_(scan|order) \(/.test(plan)).length).toBeGreaterThan(5)
+  },
+)
+
+test.each([
+  ['all partitions', 'i % 64', 64 * 32],
+  ['a few', 'i % 3', 3 * (32 + 500)],
+  ['one', '7', 32 + 500],
+])(
+  'of many aggregates that are due at once in %s, no more are ranked than a batch may need',
+  async (_where, of, most) => {
+    file.db.run(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6400)
+    INSERT INTO outbox_entries (id, partition, aggregate_type, aggregate_id, event_type, sequence, payload)
+    SELECT 'id' || i, ${of}, 'a', i, 'a.b', 1, '{}' FROM n`)
+    file.db.run(`INSERT INTO outbox_pending (position, partition, aggregate_type, aggregate_id, sequence, payload_bytes, is_parked)
+    SELECT position, partition, aggregate_type, aggregate_id, sequence, payload_bytes, 1 FROM outbox_entries`)
+    file.db.run(`INSERT INTO outbox_aggregates (aggregate_type, aggregate_id, partition, waiting_until)
+    SELECT aggregate_type, aggregate_id, partition, position FROM outbox_entries`)
+    await outbox.join({ holder: 'relay' })
+    const { leases: claims } = await outbox.poll({ holder: 'relay' })
+    const leases = await outbox.acquire({ holder: 'relay', claims, evict: [] })
+    let ranked = 0
+    const prototype = Object.getPrototypeOf(file.db.$client.prepare('SELECT 1'))
+    const all = prototype.all
+    using _ = vi.spyOn(prototype, 'all').mockImplementation(function (this: { readonly source: string }, ...values) {
+      const rows = all.apply(this, values)
+      if (this.source.includes('waiting_until <=')) ranked += rows.length
+      return rows
+    })
+    const lent = await outbox.fetch({ leases, limit: 500, limitPerAggregate: 100, maxBytes: 1_000_000 })
+    // those that have waited longest, of each partition
+    expect(lent).toHaveLength(500)
+    for (const { partition } of leases) {
+      const ids = lent
+        .filter(({ lease }) => lease.partition === partition)
+        .map(({ aggregateId }) => Number(aggregateId))
+      const waiting = file.db.all<{ id: string }>(
+        `SELECT aggregate_id AS id FROM outbox_aggregates WHERE partition = ${partition} ORDER BY waiting_until LIMIT ${ids.length}`,
+      )
+      expect(ids).toEqual(waiting.map(({ id }) => Number(id)))
+    }
+    expect(ranked).toBeGreaterThan(0)
+    expect(ranked).toBeLessThanOrEqual(most)
   },
 )
 

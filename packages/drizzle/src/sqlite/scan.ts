@@ -1,8 +1,8 @@
 import type { FetchRequest } from '@outbox/core'
-import { aggregateKey } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy } from '@outbox/core/adapter'
 import { type AggregateName, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
-import { booleanOf, integerOf } from './rows.ts'
+import { booleanOf, integerOf, integerOrNullOf } from './rows.ts'
 import { beyondAll, nowMs } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
@@ -67,9 +67,29 @@ function inTurns(...sources: readonly (readonly Candidate[])[]): readonly Candid
   return ranked.map(({ candidate }) => candidate)
 }
 
-/** Plan: of each partition one range of the index of what is due; it comes as a list, since many are due at one time. */
+/**
+ * The front of what is due of each partition: more than its share of the batch. Where that does not fill the batch, as
+ * much as the batch may hold of those partitions that have more.
+ */
 function* dueAggregates(names: TableNames, partitions: readonly number[], limits: Limits): Steps<readonly Candidate[]> {
-  const { aggregates, aggregatesDue, pending, pendingOrder } = names
+  const { limit } = limits
+  const share = Math.min(limit, 2 * firstPage(partitions.length, limits))
+  const fronts = yield* dueFronts(names, partitions, share)
+  if (fronts.length >= limit) return withPending(fronts)
+  const full = [...groupedBy(fronts, ({ partition }) => partition)].flatMap(([partition, due]) =>
+    due.length < share || share === limit ? [] : partition,
+  )
+  if (full.length === 0) return withPending(fronts)
+  const others = fronts.filter(({ partition }) => !full.includes(partition))
+  return withPending([...others, ...(yield* dueFronts(names, full, limit))])
+}
+
+/** Plan: of each partition one range of the index of what is due; it comes as a list, since many are due at one time. */
+function* dueFronts(
+  { aggregates, aggregatesDue, pending, pendingOrder }: TableNames,
+  partitions: readonly number[],
+  most: number,
+): Steps<readonly Due[]> {
   const rows = yield* query(
     `SELECT p.value AS partition, a.value ->> 0 AS aggregate_type, a.value ->> 1 AS aggregate_id, (
          SELECT position FROM ${pending} INDEXED BY ${pendingOrder}
@@ -82,9 +102,25 @@ function* dueAggregates(names: TableNames, partitions: readonly number[], limits
          ORDER BY waiting_until LIMIT ?))) a
      ORDER BY a.value ->> 2, position`,
     JSON.stringify(partitions),
-    limits.limit,
+    most,
   )
-  return rows.filter((row) => row['position'] !== null).map(candidateOf)
+  return rows.map((row) => ({
+    ...aggregateOf(row),
+    partition: integerOf(row, 'partition'),
+    position: integerOrNullOf(row, 'position'),
+  }))
+}
+
+/** An aggregate that has a row whose time has come. */
+type Due = Omit<Candidate, 'position'> & { readonly position: number | null }
+
+function withPending(due: readonly Due[]): readonly Candidate[] {
+  return due.flatMap(({ position, ...one }) => (position === null ? [] : { ...one, position }))
+}
+
+/** A partition's share of the batch, or somewhat more. */
+function firstPage(partitions: number, { limit }: Limits): number {
+  return Math.min(largestPage, Math.max(smallestPage, Math.ceil(limit / partitions)))
 }
 
 /** How far the scan has come in one partition. */
@@ -113,7 +149,7 @@ function isDominated(walk: Walk): boolean {
  * shown enough aggregates, or all of its entries. @returns false when the limit ended it before
  */
 function* walkPending(names: TableNames, walks: readonly Walk[], limits: Limits): Steps<boolean> {
-  let page = Math.min(largestPage, Math.max(smallestPage, Math.ceil(limits.limit / walks.length)))
+  let page = firstPage(walks.length, limits)
   for (let walked = 0; ; page = Math.min(largestPage, page * 2)) {
     const goOn = walks.filter((walk) => (isFilled(walks, limits) ? isDominated(walk) : walk.status === 'open'))
     if (goOn.length === 0) return true
