@@ -2,6 +2,7 @@ import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { cut } from '../shared/cut.ts'
 import { type Cleared, isEnough } from '../shared/rounds.ts'
+import { endsAsker } from './ends.ts'
 import { lend } from './lend.ts'
 import { whole } from './literals.ts'
 import type { Names } from './names.ts'
@@ -40,21 +41,22 @@ async function fetchOnce(session: Session, names: Names, request: FetchRequest):
   const standing = await standingLeases(session, names, request, request.leases)
   if (standing.length === 0) return nothing
 
+  const askEnds = endsAsker(session, names, request)
   const suspect = await oldestSuspect(session, names, request, leasesOf(standing.filter((one) => one.hasSuspects)))
   if (suspect) {
     const alone = { ...request, limit: 1 }
     const found = cut(await walk(session, names, alone, [suspect]), alone)
-    return { ...nothing, entries: await lend(session, names, request, standing, found) }
+    return { ...nothing, entries: await lend(session, names, request, standing, found, askEnds) }
   }
   const represented = await returning(session, names, request, leasesOf(standing.filter((one) => one.hasReturning)))
   const scanned = await scan(session, names, request, leasesOf(standing))
   const parked = await park(session, names, request, scanned)
   const emptied = await dropEmptied(session, names, request, represented)
   const candidates = candidatesFrom(scanned.met, represented, request.limit)
-  const found = await prefixes(session, names, request, candidates, scanned.seen)
+  const found = await prefixes(session, names, request, candidates, scanned.seen, askEnds)
   // a suspect that became due since it was looked for is lent alone, next time
   const unsuspected = found.map((prefix) => (prefix[0] && prefix[0].crashes >= suspectAt ? [] : prefix))
-  const entries = await lend(session, names, request, standing, cut(unsuspected, request))
+  const entries = await lend(session, names, request, standing, cut(unsuspected, request), askEnds)
   return { entries, parked, hasCleared: parked + emptied > 0 }
 }
 

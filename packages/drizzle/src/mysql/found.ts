@@ -1,7 +1,7 @@
 import type { FetchRequest } from '@outbox/core'
 import type { Cuttable } from '../shared/cut.ts'
 import { lentColumns } from './content.ts'
-import { by, byKey, inOrder } from './indexes.ts'
+import { byKey } from './indexes.ts'
 import { whole } from './literals.ts'
 import type { Names } from './names.ts'
 import { numberIn, type Row, textIn } from './rows.ts'
@@ -24,15 +24,9 @@ export interface Found extends AggregateName, Cuttable {
  *
  * @param atMost - entries that may come: a payload comes along if it is no more than its share of a batch's bytes
  */
-export function foundColumns(names: Names, { maxBytes }: FetchRequest, atMost: number): string {
+export function foundColumns({ maxBytes }: FetchRequest, atMost: number): string {
   return `${lentColumns('e', `if(e.payload_bytes <= ${whole(maxBytes / atMost)}, e.payload, null)`)},
-  e.position, e.payload_bytes,
-  -- Only where callers number: a sequence above can have been published only because this one was committed after it.
-  -- A requeued entry was there in time: it died, and others were let past.
-  numbered.value = 'caller' and e.requeues = 0 and e.sequence < coalesce((
-    select done.sequence from ${names.entries} done ${by(names, 'entries_order')}
-    where done.aggregate_type = e.aggregate_type and done.aggregate_id = e.aggregate_id and done.state = 'published'
-    ${inOrder('done', ' desc')}), 0) as is_late`
+  e.position, e.payload_bytes, numbered.value as numbered_by`
 }
 
 /** Who numbers the aggregate of `e`. */

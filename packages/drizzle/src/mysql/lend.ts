@@ -1,12 +1,13 @@
 import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
-import { groupedBy } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy } from '@outbox/core/adapter'
 import { lentContent } from './content.ts'
+import type { AskEnds } from './ends.ts'
 import { standingCondition } from './fence.ts'
 import type { Found } from './found.ts'
 import { byKey } from './indexes.ts'
 import { isOneOf, numberList } from './literals.ts'
 import type { Names } from './names.ts'
-import { booleanOrNullIn, numberIn, textIn } from './rows.ts'
+import { numberIn, textIn, textOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { type Standing, standingLeases } from './standing.ts'
 
@@ -24,16 +25,33 @@ export async function lend(
   request: FetchRequest,
   standing: readonly Standing[],
   found: readonly Found[],
+  askEnds: AskEnds,
 ): Promise<readonly DueEntry[]> {
   const noted = await note(session, names, request, standing, found)
   const lent = found.filter(({ partition }) => noted.has(partition))
   const payloads = await largePayloads(session, names, request, lent)
+  const late = await latePositions(lent, askEnds)
   return lent.flatMap(({ partition, position, columns }) => {
     const [by, large] = [noted.get(partition), payloads.get(position)]
     if (!by || (columns['payload'] === null && large === undefined)) return []
     const entry = lentContent(large === undefined ? columns : { ...columns, payload: large })
-    return [{ ...entry, lease: by.lease, source: by.source, isLate: booleanOrNullIn(columns, 'is_late') ?? false }]
+    return [{ ...entry, lease: by.lease, source: by.source, isLate: late.has(position) }]
   })
+}
+
+/**
+ * The positions of those entries that came late, when a higher sequence of their aggregate had been published.
+ *
+ * Only where callers number: a sequence above can have been published only because this one was committed after it. A
+ * requeued entry was there in time: it died, and others were let past.
+ */
+async function latePositions(lent: readonly Found[], askEnds: AskEnds): Promise<ReadonlySet<number>> {
+  const inQuestion = lent.filter(
+    ({ columns }) => textOrNullIn(columns, 'numbered_by') === 'caller' && numberIn(columns, 'requeues') === 0,
+  )
+  const ends = await askEnds(inQuestion)
+  const late = inQuestion.filter((entry) => entry.sequence < (ends.get(aggregateKey(entry))?.published ?? 0))
+  return new Set(late.map(({ position }) => position))
 }
 
 /** @returns those that stood when the note was written, by partition */

@@ -1,10 +1,8 @@
 import type { FetchRequest } from '@outbox/core'
 import { aggregateKey, groupByAggregate } from '@outbox/core/adapter'
+import type { AskEnds } from './ends.ts'
 import type { Found } from './found.ts'
-import { by, inOrder } from './indexes.ts'
-import { givenTable, hexOf } from './literals.ts'
 import type { Names } from './names.ts'
-import { numberIn, numberOrNullIn } from './rows.ts'
 import type { Candidate } from './scan.ts'
 import type { Session } from './session.ts'
 import { walk } from './walk.ts'
@@ -20,13 +18,18 @@ export async function prefixes(
   request: FetchRequest,
   candidates: readonly Candidate[],
   seen: readonly Seen[],
+  askEnds: AskEnds,
 ): Promise<readonly (readonly Found[])[]> {
   const inWindows = shownIn(seen, request.limitPerAggregate)
-  const toAsk = candidates.filter((one) => inWindows.get(aggregateKey(one))?.isSure === 'if it begins with the first')
-  const firsts = await firstPending(session, names, request, toAsk)
+  const inQuestion = candidates.flatMap((one) => {
+    const { entries: [first] = [], isSure } = inWindows.get(aggregateKey(one)) ?? {}
+    return first && isSure === 'if it begins with the first' ? [first] : []
+  })
+  const ends = await askEnds(inQuestion)
   const shown = new Map<string, readonly Found[]>()
   for (const [key, { entries, isSure }] of inWindows) {
-    if (isSure === true || (isSure !== false && entries[0]?.sequence === firsts.get(key))) shown.set(key, entries)
+    const isBeginning = isSure === true || (isSure !== false && entries[0]?.sequence === ends.get(key)?.pending)
+    if (isBeginning) shown.set(key, entries)
   }
   const toWalk = candidates.filter((one) => !shown.has(aggregateKey(one)))
   const walked = await walk(session, names, request, toWalk)
@@ -63,42 +66,4 @@ function shownIn(seen: readonly Seen[], limitPerAggregate: number): ReadonlyMap<
     shown.set(aggregateKey(first), { entries, isSure })
   }
   return shown
-}
-
-/**
- * The lowest sequence that is pending of each, by `aggregateKey`. It may be read later than the windows: what was
- * pending by then, and is not any more, was settled by somebody who has the lease now, and nothing is lent.
- *
- * Not the highest one before each entry in the windows: neither server seeks by a bound that another row gives, and of a
- * long backlog it would walk through all that is above.
- *
- * Plan: one look into the index of the order for each.
- */
-async function firstPending(
-  session: Session,
-  names: Names,
-  request: FetchRequest,
-  candidates: readonly Candidate[],
-): Promise<ReadonlyMap<string, number | null>> {
-  if (candidates.length === 0) return new Map()
-  const given = givenTable(
-    'candidate',
-    { of_type: 'hex', of_id: 'hex' },
-    candidates.map(({ aggregateType, aggregateId }) => [hexOf(aggregateType), hexOf(aggregateId)]),
-  )
-  const rows = await session.read(
-    `select candidate.nth, (
-      select e.sequence from ${names.entries} e ${by(names, 'entries_order')}
-      where e.aggregate_type = unhex(candidate.of_type) and e.aggregate_id = unhex(candidate.of_id)
-        and e.state = 'pending'
-      ${inOrder('e')}) as sequence
-    from ${given}`,
-    request,
-  )
-  return new Map(
-    rows.flatMap((row) => {
-      const candidate = candidates[numberIn(row, 'nth') - 1]
-      return candidate ? [[aggregateKey(candidate), numberOrNullIn(row, 'sequence')] as const] : []
-    }),
-  )
 }

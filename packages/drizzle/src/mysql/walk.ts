@@ -66,7 +66,7 @@ function rangesOf(names: Names, request: FetchRequest, candidates: readonly Cand
         and e.state = 'pending'
       order by e.sequence limit ${depth})`,
   )
-  return `select walk.candidate, ${foundColumns(names, request, depth * candidates.length)}
+  return `select walk.candidate, ${foundColumns(request, depth * candidates.length)}
     from (${ranges.join('\nunion all\n')}) walk straight_join ${entries} e ${byKey} on e.position = walk.position
     ${numberedBy(names)}`
 }
@@ -100,7 +100,7 @@ function stepsOf(names: Names, request: FetchRequest, candidates: readonly Candi
       from walk
       where walk.step < ${depth} and walk.sequence is not null
     )
-    select ${usualPlan} walk.candidate, ${foundColumns(names, request, depth * candidates.length)}
+    select ${usualPlan} walk.candidate, ${foundColumns(request, depth * candidates.length)}
     from walk straight_join ${entries} e ${by(names, 'entries_sequence')}
       on e.aggregate_type = unhex(walk.of_type) and e.aggregate_id = unhex(walk.of_id) and e.sequence = walk.sequence
     ${numberedBy(names)}`

@@ -48,7 +48,7 @@ export async function windows(
       `select position ${pending('scanned', `= ${partition}`)} order by position limit ${depths.get(partition)}`,
   )
   const rows = await session.read(
-    `select ${foundColumns(names, request, atMost)},
+    `select ${foundColumns(request, atMost)},
     ${rowOf('a')} as represented,
     numbered.value = 'store' and (select suspect.crashes ${pending('suspect', `in ${numberList(partitions)}`)} limit 1) is null
       as is_in_order
