@@ -1,0 +1,44 @@
+import { event, limits } from '@outbox/core'
+import { pgOutbox, setup } from '@outbox/drizzle/pg'
+import { describeWith, type TestDatabase } from '@outbox/services'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { Client } from 'pg'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ownDatabase } from './pg-databases.ts'
+
+describeWith('postgres', 'a single client, which the application and a relay share', () => {
+  let database: TestDatabase
+  let client: Client
+  beforeEach(async () => {
+    database = await ownDatabase()
+    client = new Client({ connectionString: database.url })
+    await client.connect()
+  })
+  afterEach(async () => {
+    await client.end()
+    await database[Symbol.asyncDispose]()
+  })
+
+  test('nothing is lent of a transaction that is open on it: it may still roll back', async () => {
+    const db = drizzle({ client })
+    await setup(db)
+    const outbox = pgOutbox({ db })
+    const holder = 'h'
+    await outbox.join({ holder })
+    const { leases: claims } = await outbox.poll({ holder })
+    const leases = await outbox.acquire({ holder, claims, evict: [] })
+    const fetch = () => outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
+    const order = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
+
+    const isOver = new Error('changed my mind')
+    const transaction = db.transaction(async (tx) => {
+      await outbox.enqueue(tx, order('rolled back'))
+      await expect(fetch()).rejects.toMatchObject({ code: 'busy', message: expect.stringContaining('a pool') })
+      throw isOver
+    })
+    await expect(transaction).rejects.toBe(isOver)
+
+    await db.transaction((tx) => outbox.enqueue(tx, order('committed')))
+    expect(await fetch()).toMatchObject([{ aggregateId: 'committed' }])
+  })
+})
