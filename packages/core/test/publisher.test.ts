@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { aggregateKey, groupByAggregate } from '../src/adapter/index.ts'
+import { aggregateKey, groupByAggregate, shown } from '../src/adapter/index.ts'
 import {
   type CallOptions,
   type DueEntry,
@@ -265,10 +265,10 @@ test.each<[string, object | undefined, option: string, RegExp]>([
   ['a probe that is none', { name: 'test', send: () => {}, probe: true }, 'probe', /must be a function/],
   ['a misspelt option', { name: 'test', send: () => {}, concurency: 1 }, 'concurency', /there are: name, maxPayload/],
   ...[0, -1, 1.5, Number.NaN, Infinity, '4'].map((concurrency): [string, object, string, RegExp] => [
-    `a concurrency of ${concurrency}`,
+    `a concurrency of ${shown(concurrency)}`,
     { name: 'test', send: () => {}, concurrency },
     'concurrency',
-    new RegExp(`concurrency is ${concurrency}: write a whole number from 1 on`),
+    new RegExp(`concurrency is ${shown(concurrency)}: write a whole number from 1 on`),
   ]),
   ['payloads of NaN bytes', { name: 'test', send: () => {}, maxPayloadBytes: Number.NaN }, 'maxPayloadBytes', /is NaN/],
   ['payloads of no byte', { name: 'test', send: () => {}, maxPayloadBytes: 0 }, 'maxPayloadBytes', /whole number/],

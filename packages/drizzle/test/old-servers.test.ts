@@ -34,7 +34,7 @@ test.each(['8.0.13', '8.4.0', '9.7.4', '10.6.0-MariaDB', '11.4.2-MariaDB-log'])(
 )
 
 function speaking(version: string): MysqlSession {
-  const answers = [[{ version, commits: 1 }]]
+  const answers = [[{ version, commits: 1, selected: 'app' }]]
   return {
     read: async () => {
       const answer = answers.shift()
