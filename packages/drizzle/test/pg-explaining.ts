@@ -11,6 +11,7 @@ export interface PlanNode {
   readonly 'Actual Loops': number
   readonly 'Rows Removed by Filter'?: number
   readonly 'Rows Removed by Index Recheck'?: number
+  readonly 'Rows Removed by Join Filter'?: number
   readonly 'Shared Hit Blocks': number
   readonly 'Shared Read Blocks': number
   readonly Plans?: readonly PlanNode[]
@@ -24,7 +25,8 @@ export interface PlanNode {
  */
 export function explaining(pool: Pool, onPlan: (plan: PlanNode, isCompiled: boolean) => void): Pool {
   return watching(pool, async ({ name, text, values }) => {
-    if (/^(begin|commit|rollback)\b/.test(text)) return
+    // the last: a block of PL/pgSQL cannot be explained
+    if (/^(begin|commit|rollback|do)\b/.test(text)) return
     const client = await pool.connect()
     const explain = async (statement: string, bound: readonly unknown[] = []): Promise<void> => {
       await client.query('begin')
@@ -35,15 +37,21 @@ export function explaining(pool: Pool, onPlan: (plan: PlanNode, isCompiled: bool
       const [explained] = rows[0]['QUERY PLAN']
       onPlan(explained.Plan, 'JIT' in explained)
     }
-    await explain(text, values)
-    if (name !== undefined) {
-      await client.query(`set plan_cache_mode = force_generic_plan; prepare explained as ${text}`)
-      await explain(
-        `execute explained (${values.map((value) => (typeof value === 'string' ? client.escapeLiteral(value) : 'null')).join(', ')})`,
-      )
-      await client.query('deallocate explained; reset plan_cache_mode')
+    try {
+      await explain(text, values)
+      if (name !== undefined) {
+        await client.query(`set plan_cache_mode = force_generic_plan; prepare explained as ${text}`)
+        await explain(
+          `execute explained (${values.map((value) => (typeof value === 'string' ? client.escapeLiteral(value) : 'null')).join(', ')})`,
+        )
+        await client.query('deallocate explained; reset plan_cache_mode')
+      }
+      client.release()
+    } catch (error) {
+      // a transaction is still open on it
+      client.release(true)
+      throw error
     }
-    client.release()
   })
 }
 

@@ -1,10 +1,8 @@
 import type { Names } from './names.ts'
+import { isAny, isThere } from './plans.ts'
 import { pendingStates } from './states.ts'
 
-/*
- * What a partition, or an aggregate, may have, asked of each of many. Plans: a look into one index. The orders leave no
- * other way: where a planner expects much of a partition, it would search the whole table for the first, and find none.
- */
+/* What a partition, or an aggregate, may have, asked of each of many: a look into one index. */
 
 /**
  * SQL: whether any aggregate of a partition has a row, because it waits, is blocked, or has entries parked.
@@ -12,14 +10,27 @@ import { pendingStates } from './states.ts'
  * @param of - the alias of what has the column `partition`
  */
 export function hasAggregates({ aggregates }: Pick<Names, 'aggregates'>, of: string): string {
-  return hasAny(`${aggregates} a where a.partition = ${of}.partition order by a.waiting_until`)
+  return isAny({ from: `${aggregates} a`, where: `a.partition = ${of}.partition`, orderBy: 'a.waiting_until' })
+}
+
+/**
+ * SQL: whether an aggregate has a row, likewise.
+ *
+ * @param of - the alias of what has the columns `aggregate_type` and `aggregate_id`
+ * @param more - SQL: a further condition on the row `held`
+ */
+export function hasRow({ aggregates }: Pick<Names, 'aggregates'>, of: string, more?: string): string {
+  const key = { 'held.aggregate_type': `${of}.aggregate_type`, 'held.aggregate_id': `${of}.aggregate_id` }
+  return isThere(`${aggregates} held`, key, more)
 }
 
 /** SQL: whether any entry of a partition is pending. */
 export function hasPending({ entries }: Pick<Names, 'entries'>, of: string): string {
-  return hasAny(
-    `${entries} e where e.partition = ${of}.partition and e.state in ${pendingStates} order by e.state, e.position`,
-  )
+  return isAny({
+    from: `${entries} e`,
+    where: `e.partition = ${of}.partition and e.state in ${pendingStates}`,
+    orderBy: 'e.state, e.position',
+  })
 }
 
 /**
@@ -29,13 +40,10 @@ export function hasPending({ entries }: Pick<Names, 'entries'>, of: string): str
  * @param more - SQL: a further condition on the entry `e`
  */
 export function hasEntries({ entries }: Pick<Names, 'entries'>, of: string, more: string = 'true'): string {
-  return hasAny(`${entries} e
-    where e.aggregate_type = ${of}.aggregate_type and e.aggregate_id = ${of}.aggregate_id
-      and e.state in ${pendingStates} and ${more}
-    order by e.sequence`)
-}
-
-/** A limit right inside of `exists` would be dropped, and the order with it. */
-function hasAny(from: string): string {
-  return `exists (select from (select from ${from} limit 1) first)`
+  return isAny({
+    from: `${entries} e`,
+    where: `e.aggregate_type = ${of}.aggregate_type and e.aggregate_id = ${of}.aggregate_id
+      and e.state in ${pendingStates} and ${more}`,
+    orderBy: 'e.sequence',
+  })
 }

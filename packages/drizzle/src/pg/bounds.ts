@@ -4,9 +4,13 @@ import { type Value, whole } from './statement.ts'
 /** entries in all fronts, for each that is wanted: as a rule no deeper look is needed */
 const frontForLimit = 1.1
 
+/** Of one partition, or of one aggregate, a fetch reads no more at once; as a rule it reads much less. */
+export const mostAtOnce = 10_000
+
 /** How deep a front is where all partitions have about as much to lend. */
 export function frontOf({ limit, leases }: FetchRequest, smallest: number): number {
-  return Math.max(smallest, Math.ceil((frontForLimit * whole(limit)) / Math.min(leases.length, partitionCount)))
+  const front = Math.ceil((frontForLimit * whole(limit)) / Math.min(leases.length, partitionCount))
+  return Math.min(Math.max(smallest, front), mostAtOnce)
 }
 
 /** How deep it has to be where `cut` partitions had more than `front`, and the `met` of all make a poor batch. */

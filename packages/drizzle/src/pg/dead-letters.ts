@@ -2,6 +2,7 @@ import { type CallOptions, type DeadLetter, type DeadLetterFilter, type DeadLett
 import { bulkDeadLetters } from '@outbox/core/adapter'
 import { lentColumns, lentContent, millisecondsOf } from './content.ts'
 import type { Names } from './names.ts'
+import { beginning } from './plans.ts'
 import { dateIn, numberIn, textIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { arrayOf, idsGiven, isStorable, whole } from './statement.ts'
@@ -20,6 +21,7 @@ export function deadLettersIn(session: Session, names: Names): DeadLetters {
  * `DeadLetters.list`. The entry of `after` keeps its place when it is requeued or discarded between two pages.
  *
  * Plan: a range of the index of dead entries by position, however many others there are; a filter is applied to these.
+ * Of one aggregate there may be so few that the planner had better look for that first, and sort.
  */
 async function listDead(
   session: Session,
@@ -30,12 +32,15 @@ async function listDead(
   const conditions = [...pageConditions(entries, page.after), ...filterConditions(page.where ?? {})]
   // a name that cannot be stored is the name of nothing
   if (!conditions.every(({ value }) => isStorable(value))) return []
-  const text = `
-select ${lentColumns('e')}, e.reason, ${millisecondsOf('e.settled_at')}::text as died_at, e.settled_by
-from ${entries} e
-where ${["e.state = 'dead'", ...conditions.map(({ sql }, index) => sql(`$${index + 2}`))].join(' and ')}
-order by e.position
-limit $1::text::bigint`
+  const columns = `${lentColumns('e')}, e.reason, ${millisecondsOf('e.settled_at')}::text as died_at, e.settled_by`
+  const from = `${entries} e`
+  const where = ["e.state = 'dead'", ...conditions.map(({ sql }, index) => sql(`$${index + 2}`))].join(' and ')
+  const orderBy = 'e.position'
+  const limit = '$1::text::bigint'
+  const text =
+    page.where?.aggregateId === undefined
+      ? beginning({ columns, from, where, orderBy, limit })
+      : `select ${columns} from ${from} where ${where} order by ${orderBy} limit ${limit}`
   const values = [String(whole(page.limit)), ...conditions.map(({ value }) => value)]
   const rows = await session.run({ text, values }, page)
   return rows.map((row) => ({

@@ -2,13 +2,14 @@ import { type DueEntry, type FetchRequest, type Lease, OutboxError } from '@outb
 import { suspectAt } from '@outbox/core/adapter'
 import { isEnough } from '../shared/rounds.ts'
 import { hasAggregates } from './aside.ts'
-import { boundsOf, frontOf } from './bounds.ts'
+import { boundsOf, frontOf, mostAtOnce } from './bounds.ts'
 import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
 import { commitsAtOnce, leaseValues, standingLeases } from './fence.ts'
 import type { Beside } from './log/beside.ts'
 import { looks } from './looks.ts'
 import type { Names } from './names.ts'
 import { parking } from './parking.ts'
+import { beginning } from './plans.ts'
 import { clearedIn } from './rounds.ts'
 import { booleanIn, numberIn, type Row, textIn } from './rows.ts'
 import type { Session } from './session.ts'
@@ -71,6 +72,12 @@ export function fetchStatement(names: Names, request: FetchRequest, beside?: Bes
     from ${aggregates} a
     where a.aggregate_type = w.aggregate_type and a.aggregate_id = w.aggregate_id
   ) end as waiting_until`
+  const pending = {
+    columns: 'e.partition, e.position, e.id, e.aggregate_type, e.aggregate_id',
+    from: `${entries} e`,
+    orderBy: 'e.position',
+    most: mostAtOnce,
+  }
   const text = `
 with around as materialized (
   select ${isInsideOfWrites} as is_open
@@ -86,11 +93,7 @@ front as materialized (
   select w.*, ${waitingUntil}
   from fence
   cross join lateral (
-    select e.partition, e.position, e.id, e.aggregate_type, e.aggregate_id
-    from ${entries} e
-    where e.partition = fence.partition and e.state = 'pending'
-    order by e.position
-    limit ${front}
+    ${beginning({ ...pending, where: `e.partition = fence.partition and e.state = 'pending'`, limit: front })}
   ) w
 ),
 -- Where a window is full there may be more behind it. All of these get their share of what the batch still wants; and
@@ -123,11 +126,11 @@ met as materialized (
   select w.*, ${waitingUntil}, deeper.is_crowded
   from deeper
   cross join lateral (
-    select e.partition, e.position, e.id, e.aggregate_type, e.aggregate_id
-    from ${entries} e
-    where e.partition = deeper.partition and e.state = 'pending' and e.position > deeper.last_position
-    order by e.position
-    limit deeper.depth
+    ${beginning({
+      ...pending,
+      where: `e.partition = deeper.partition and e.state = 'pending' and e.position > deeper.last_position`,
+      limit: 'deeper.depth',
+    })}
   ) w
 ),
 -- 2. What fills a window is put out of the way of the next.
@@ -162,13 +165,16 @@ beginnings as materialized (
   select c.place, e.*
   from (select * from candidates order by place limit ${limit}) c
   cross join lateral (
-    select ${columnsOf('e', lentSource)}, e.payload_bytes,
+    ${beginning({
+      columns: `${columnsOf('e', lentSource)}, e.payload_bytes,
       ${beside ? beside.isBehind('e') : 'false'} as is_behind_log,
-      row_number() over (order by e.sequence) as nth
-    from ${entries} e
-    where e.aggregate_type = c.aggregate_type and e.aggregate_id = c.aggregate_id and e.state in ${pendingStates}
-    order by e.sequence
-    limit (select case when exists (select from suspect) then 1 else ${limitPerAggregate} end)
+      row_number() over (order by e.sequence) as nth`,
+      from: `${entries} e`,
+      where: `e.aggregate_type = c.aggregate_type and e.aggregate_id = c.aggregate_id and e.state in ${pendingStates}`,
+      orderBy: 'e.sequence',
+      limit: `case when exists (select from suspect) then 1 else ${limitPerAggregate} end`,
+      most: mostAtOnce,
+    })}
   ) e
   limit ${limit}
 ),
@@ -204,12 +210,14 @@ late as (
     from ${meta} numbered
     join batch b on numbered.key = 'sequence-source:' || b.aggregate_type
     left join lateral (
-      select n.state
-      from ${entries} n
-      where n.aggregate_type = b.aggregate_type and n.aggregate_id = b.aggregate_id and n.sequence > b.sequence
-        and n.state not in ('dead', 'discarded')
-      order by n.sequence
-      limit 1
+      ${beginning({
+        columns: 'n.state',
+        from: `${entries} n`,
+        where: `n.aggregate_type = b.aggregate_type and n.aggregate_id = b.aggregate_id and n.sequence > b.sequence
+          and n.state not in ('dead', 'discarded')`,
+        orderBy: 'n.sequence',
+        limit: 1,
+      })}
     ) above on true
     where numbered.value = 'caller'
   ) looked_up

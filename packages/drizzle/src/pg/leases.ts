@@ -1,9 +1,10 @@
 import { type GrantedLease, type LeasedSource, OutboxError, type Poll, partitionCount } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
-import { hasEntries } from './aside.ts'
+import { hasEntries, hasRow } from './aside.ts'
 import { leaseValues, standingLeases } from './fence.ts'
 import { layoutVersion } from './layout.ts'
 import type { Names } from './names.ts'
+import { beginning, everyPartition } from './plans.ts'
 import { booleanIn, numberIn, numbersIn, type Row, rowsIn, textIn, textOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { arrayOf } from './statement.ts'
@@ -46,6 +47,8 @@ select value from ${meta} where key = 'source'`
 
 /** How far `poll` looks into a partition for something that is due. */
 const pollWindow = 1000
+/** How far it looks whether that waits, before it counts. */
+const pollGlance = 16
 
 /**
  * `LeasedSource.poll`: writes one row, and looks at the fronts of the same indexes as `fetch`.
@@ -54,16 +57,24 @@ const pollWindow = 1000
  */
 export async function poll(session: Session, names: Names, request: Request<'poll'>, alsoDue?: string): Promise<Poll> {
   const { entries, aggregates, relays, leases } = names
-  const front = `select e.aggregate_type, e.aggregate_id
-      from ${entries} e
-      where e.partition = p.partition and e.state = 'pending'
-      order by e.position
-      limit ${pollWindow}`
-  const returning = `select a.aggregate_type, a.aggregate_id
-      from ${aggregates} a
-      where a.partition = p.partition and a.waiting_until <= now()
-      order by a.waiting_until
-      limit ${pollWindow}`
+  const pending = {
+    columns: 'e.aggregate_type, e.aggregate_id',
+    from: `${entries} e`,
+    where: `e.partition = p.partition and e.state = 'pending'`,
+    orderBy: 'e.position',
+  }
+  const glance = beginning({ ...pending, limit: pollGlance })
+  const front = beginning({ ...pending, limit: pollWindow })
+  const hasOpen = (rows: string): string => `exists (
+      select from (${rows}) f
+      where not ${hasRow(names, 'f')})`
+  const returning = beginning({
+    columns: 'a.aggregate_type, a.aggregate_id',
+    from: `${aggregates} a`,
+    where: 'a.partition = p.partition and a.waiting_until <= now()',
+    orderBy: 'a.waiting_until',
+    limit: pollWindow,
+  })
   const text = `
 with beaten as (
   update ${relays} set beat = beat + 1 where holder = $1::text returning beat
@@ -75,13 +86,12 @@ select
   (select coalesce(json_agg(json_build_object('partition', partition, 'epoch', epoch, 'holder', holder)
     order by partition), '[]')::text from ${leases}) as leases,
   (select coalesce(json_agg(p.partition order by p.partition), '[]')::text
-    from generate_series(0, ${partitionCount - 1}) p (partition)
-    where exists (
-      select from (${front}) f
-      where not exists (
-        select from ${aggregates} a where a.aggregate_type = f.aggregate_type and a.aggregate_id = f.aggregate_id))
-    -- a window full of entries that wait hides what stands behind it, until a fetch has parked them
-    or (select count(*) from (${front}) f) = ${pollWindow}
+    from ${everyPartition} p
+    where ${hasOpen(glance)}
+    or (
+      (select count(*) from (${glance}) f) = ${pollGlance}
+      -- a window full of entries that wait hides what stands behind it, until a fetch has parked them
+      and ((select count(*) from (${front}) f) = ${pollWindow} or ${hasOpen(front)}))
     or exists (
       select from (${returning}) r
       where ${hasEntries(names, 'r')})

@@ -1,6 +1,8 @@
-import type { Bounds } from './bounds.ts'
+import { hasEntries } from './aside.ts'
+import { type Bounds, mostAtOnce } from './bounds.ts'
 import { looks } from './looks.ts'
 import type { Names } from './names.ts'
+import { beginning, isAmong } from './plans.ts'
 import { pendingStates } from './states.ts'
 
 /**
@@ -39,24 +41,26 @@ to_park as materialized (
 -- Aggregates whose time has come. A row that represents no parked entry any more has done its work.
 returning_rows as materialized (
   select a.*, head.position,
-    exists (
-      select from ${entries} e
-      where e.partition = a.partition and e.state = 'parked'
-        and e.aggregate_type = a.aggregate_type and e.aggregate_id = a.aggregate_id) as has_parked
+    ${hasEntries({ entries }, 'a', `e.state = 'parked'`)} as has_parked
   from fence
   cross join lateral (
-    select a.partition, a.aggregate_type, a.aggregate_id, a.parkings
-    from ${aggregates} a
-    where a.partition = fence.partition and a.waiting_until <= now()
-    order by a.waiting_until
-    limit ${front}
+    ${beginning({
+      columns: 'a.partition, a.aggregate_type, a.aggregate_id, a.parkings',
+      from: `${aggregates} a`,
+      where: 'a.partition = fence.partition and a.waiting_until <= now()',
+      orderBy: 'a.waiting_until',
+      limit: front,
+      most: mostAtOnce,
+    })}
   ) a
   left join lateral (
-    select e.position
-    from ${entries} e
-    where e.aggregate_type = a.aggregate_type and e.aggregate_id = a.aggregate_id and e.state in ${pendingStates}
-    order by e.sequence
-    limit 1
+    ${beginning({
+      columns: 'e.position',
+      from: `${entries} e`,
+      where: `e.aggregate_type = a.aggregate_type and e.aggregate_id = a.aggregate_id and e.state in ${pendingStates}`,
+      orderBy: 'e.sequence',
+      limit: 1,
+    })}
   ) head on true
 ),
 represented as (
@@ -77,28 +81,34 @@ locked as materialized (
   order by a.aggregate_type, a.aggregate_id
   for update of a
 ),
+to_touch as materialized (
+  select * from locked where ${isAmong('locked', 'select aggregate_type, aggregate_id from to_park where has_row')}
+),
 touched as (
   update ${aggregates} a set parkings = a.parkings + 1
-  from locked
-  where a.aggregate_type = locked.aggregate_type and a.aggregate_id = locked.aggregate_id
-    and exists (
-      select from to_park p
-      where p.has_row and p.aggregate_type = a.aggregate_type and p.aggregate_id = a.aggregate_id)
+  from to_touch t
+  where a.aggregate_type = t.aggregate_type and a.aggregate_id = t.aggregate_id
   returning a.aggregate_type, a.aggregate_id
+),
+may_park as materialized (
+  select * from to_park where ${isAmong('to_park', 'select * from touched union all select * from represented')}
 ),
 parked as (
   update ${entries} e set state = 'parked'
-  from to_park join (select * from touched union all select * from represented) r using (aggregate_type, aggregate_id)
-  where e.id = to_park.id and e.state = 'pending'
-  returning to_park.is_waiting
+  from may_park p
+  where e.id = p.id and e.state = 'pending'
+  returning p.is_waiting
+),
+to_empty as materialized (
+  select * from returning_rows r
+  where not has_parked and ${isAmong('r', 'select * from locked')}
+    and not ${isAmong('r', 'select aggregate_type, aggregate_id from to_park')}
 ),
 emptied as (
   delete from ${aggregates} a
-  using returning_rows r join locked using (aggregate_type, aggregate_id)
+  using to_empty r
   where a.aggregate_type = r.aggregate_type and a.aggregate_id = r.aggregate_id
-    and not r.has_parked and a.parkings = r.parkings and a.waiting_until <= now()
-    and not exists (
-      select from to_park p where p.aggregate_type = r.aggregate_type and p.aggregate_id = r.aggregate_id)
+    and a.parkings = r.parkings and a.waiting_until <= now()
   returning a.partition
 )`
 }

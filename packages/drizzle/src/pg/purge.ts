@@ -1,5 +1,6 @@
 import type { LeasedSource } from '@outbox/core'
 import { millisecondsOf } from './content.ts'
+import { beginning } from './plans.ts'
 import { numberIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { whole } from './statement.ts'
@@ -54,9 +55,8 @@ export async function purge(session: Session, purged: Purged, request: Request):
 }
 
 /**
- * Plan: the front of the index by time. A planner without statistics expects few rows there, and would sort them all
- * for every batch: so the bound on the age stands outside, and the limit is one that it cannot know. The limit that
- * it does know keeps it from compiling what it takes for a long query.
+ * Plan: the beginning of the index by time. The bound on the age stands outside, as the planner may expect that it leaves
+ * few rows, and sort them all for every batch.
  */
 function batchText({ table, key, time, condition, spared }: Purged, most: number): string {
   const sameKey = (one: string, other: string): string =>
@@ -65,11 +65,14 @@ function batchText({ table, key, time, condition, spared }: Purged, most: number
 with old as materialized (
   select *
   from (
-    select ${key.join(', ')}, ${time}
-    from ${table}
-    where ${condition ? `${condition} and ` : ''}${time} >= to_timestamp($2::text::float8 / 1000)
-    order by ${time}
-    limit (select ${batchSize}) offset $3::text::bigint
+    ${beginning({
+      columns: `${key.join(', ')}, ${time}`,
+      from: table,
+      where: `${condition ? `${condition} and ` : ''}${time} >= to_timestamp($2::text::float8 / 1000)`,
+      orderBy: time,
+      limit: batchSize,
+      offset: '$3::text::bigint',
+    })}
   ) front
   where ${time} <= now() - $1::text::float8 * interval '1 millisecond'
   limit ${batchSize}

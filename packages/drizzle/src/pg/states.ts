@@ -23,6 +23,11 @@ export function isPending(of: string): string {
   return `${of}.state <> 'dead' and ${of}.state not in ${settledStates}`
 }
 
+/** SQL: whether an entry that was found by its aggregate was published, likewise. */
+export function isPublished(of: string): string {
+  return `${of}.state not in ${pendingStates} and ${of}.state not in ('dead', 'discarded')`
+}
+
 /** SQL: whether an entry that was found by its id is dead, likewise. */
 export function isDead(of: string): string {
   return `${of}.state not in ${pendingStates} and ${of}.state not in ${settledStates}`

@@ -2,6 +2,7 @@ import { type CallOptions, partitionCount, type StoreStats } from '@outbox/core'
 import { statsOf } from '../shared/stats.ts'
 import { millisecondsOf } from './content.ts'
 import type { Names } from './names.ts'
+import { beginning, isAnyNumber } from './plans.ts'
 import { numberIn, type Row } from './rows.ts'
 import type { Session } from './session.ts'
 import { pendingStates } from './states.ts'
@@ -19,10 +20,12 @@ export async function stats(
 ): Promise<StoreStats> {
   const text = `
 with pending as materialized (
-  select partition, count(*) as count from ${entries} where state in ${pendingStates} and partition >= 0 group by partition
+  select partition, count(*) as count from ${entries} 
+  where state in ${pendingStates} and ${isAnyNumber('partition')}
+  group by partition
 ),
 dead as materialized (
-  select partition, count(*) as count from ${entries} where state = 'dead' group by partition
+  select partition, count(*) as count from ${entries} where state = 'dead' and ${isAnyNumber('position')} group by partition
 ),
 owed as materialized (${owed})
 select p.partition, (coalesce(pending.count, 0) + coalesce(owed.count, 0))::text as pending, coalesce(dead.count, 0)::text as dead,
@@ -30,11 +33,13 @@ select p.partition, (coalesce(pending.count, 0) + coalesce(owed.count, 0))::text
   (select ${millisecondsOf('now() - least(min(front.enqueued_at), owed.oldest)')}::text
     from (values ('pending'), ('parked')) s (state)
     cross join lateral (
-      select e.enqueued_at
-      from ${entries} e
-      where e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}
-      order by e.position
-      limit 1
+      ${beginning({
+        columns: 'e.enqueued_at',
+        from: `${entries} e`,
+        where: `e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}`,
+        orderBy: 'e.position',
+        limit: 1,
+      })}
     ) front) as age
 from generate_series(0, ${partitionCount - 1}) p (partition)
 left join pending on pending.partition = p.partition

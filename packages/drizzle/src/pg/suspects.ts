@@ -1,5 +1,5 @@
 import { suspectAt } from '@outbox/core/adapter'
-import { hasEntries } from './aside.ts'
+import { hasEntries, hasRow } from './aside.ts'
 import type { Beside } from './log/beside.ts'
 import type { Names } from './names.ts'
 import { isPending } from './states.ts'
@@ -12,7 +12,7 @@ import { isPending } from './states.ts'
  * @param beside - a log that owes entries too
  */
 export function suspects(names: Names, beside: Beside | undefined): string {
-  const { entries, aggregates } = names
+  const { entries } = names
   return `select s.aggregate_type, s.aggregate_id
   from fence
   cross join lateral (
@@ -21,9 +21,7 @@ export function suspects(names: Names, beside: Beside | undefined): string {
     order by e.position
   ) s
   where not ${hasEntries(names, 's', 'e.sequence < s.sequence')}
-    and not exists (
-      select from ${aggregates} a
-      where a.aggregate_type = s.aggregate_type and a.aggregate_id = s.aggregate_id and a.waiting_until > now())
+    and not ${hasRow(names, 's', 'held.waiting_until > now()')}
     ${beside ? `and not ${beside.isBehind('s')}` : ''}
   order by s.position
   limit 1`

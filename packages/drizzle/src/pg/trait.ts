@@ -1,6 +1,7 @@
-import { type CallOptions, isUuid, type OutboxEntry, partitionCount } from '@outbox/core'
+import { type CallOptions, isUuid, type OutboxEntry } from '@outbox/core'
 import { content, contentColumns } from './content.ts'
 import type { Names } from './names.ts'
+import { beginning, everyPartition } from './plans.ts'
 import type { Session } from './session.ts'
 import { arrayOf, idsGiven, whole } from './statement.ts'
 import { isPending, pendingStates } from './states.ts'
@@ -40,14 +41,16 @@ export async function markPublished(
 
 /** SQL for the oldest pending entries of each partition, `front`, as many of each as the limit says. */
 export function fronts(entries: string, limit: string): string {
-  return `generate_series(0, ${partitionCount - 1}) p (partition)
+  return `${everyPartition} p
   cross join (values ('pending'), ('parked')) s (state)
   cross join lateral (
-    select e.id, e.position
-    from ${entries} e
-    where e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}
-    order by e.position
-    limit ${limit}
+    ${beginning({
+      columns: 'e.id, e.position',
+      from: `${entries} e`,
+      where: `e.partition = p.partition and e.state = s.state and e.state in ${pendingStates}`,
+      orderBy: 'e.position',
+      limit,
+    })}
   ) front`
 }
 

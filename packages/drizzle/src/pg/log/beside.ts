@@ -1,4 +1,5 @@
 import type { Names } from '../names.ts'
+import { beginning } from '../plans.ts'
 import { suspects } from '../suspects.ts'
 import { isPassed, standsAside } from './cursor.ts'
 
@@ -21,21 +22,25 @@ export function besideLog(names: Names, hasCompany: boolean): Beside {
     isBehind: (e) => `coalesce((
       select not lower.is_passed
       from (
-        select l.id, ${isPassed('l', 'c')} is true as is_passed
-        from ${log} l left join ${log_cursors} c on c.partition = l.partition
-        where l.aggregate_type = ${e}.aggregate_type and l.aggregate_id = ${e}.aggregate_id
-          and l.sequence < ${e}.sequence
-        order by l.sequence desc
+        ${beginning({
+          columns: `l.id, ${isPassed('l', 'c')} is true as is_passed`,
+          from: `${log} l left join ${log_cursors} c on c.partition = l.partition`,
+          where: `l.aggregate_type = ${e}.aggregate_type and l.aggregate_id = ${e}.aggregate_id
+            and l.sequence < ${e}.sequence`,
+          orderBy: 'l.sequence desc',
+        })}
       ) lower
       where lower.is_passed or not ${standsAside(names, 'lower')}
       limit 1), false)`,
     isBelowPassed: (e) => `coalesce((
-      select ${isPassed('l', 'c')} and not ${standsAside(names, 'l')}
-      from ${log} l join ${log_cursors} c on c.partition = l.partition
-      where l.aggregate_type = ${e}.aggregate_type and l.aggregate_id = ${e}.aggregate_id
-        and l.sequence > ${e}.sequence
-      order by l.sequence
-      limit 1), false)`,
+      ${beginning({
+        columns: `${isPassed('l', 'c')} and not ${standsAside(names, 'l')}`,
+        from: `${log} l join ${log_cursors} c on c.partition = l.partition`,
+        where: `l.aggregate_type = ${e}.aggregate_type and l.aggregate_id = ${e}.aggregate_id
+          and l.sequence > ${e}.sequence`,
+        orderBy: 'l.sequence',
+        limit: 1,
+      })}), false)`,
   }
 }
 

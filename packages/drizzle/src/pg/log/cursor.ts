@@ -1,7 +1,9 @@
 import { partitionCount } from '@outbox/core'
+import { mostAtOnce } from '../bounds.ts'
 import { columnsOf } from '../content.ts'
 import { standingLeases } from '../fence.ts'
 import type { Names } from '../names.ts'
+import { beginning, beginningOf, everyPartition, fewer, isThere } from '../plans.ts'
 import { nowhere, positionSequence } from './tables.ts'
 
 /*
@@ -46,38 +48,37 @@ export function isPassed(l: string, c: string): string {
  * positions above `low` (`topAndFence`). One that it lists as open may have any: those below `low` are found by one
  * probe for each that has ended since.
  */
-export function windowRows({ log }: Names, w: string, columns: string, limit: string): string {
-  return `(select ${columnsOf('l', columns)}
-      from ${log} l
+export function windowRows({ log }: Names, w: string, columns: string, limit: number | string): string {
+  const rows = { columns: columnsOf('l', columns), from: `${log} l`, limit, most: mostAtOnce }
+  return `(${beginningOf(
+    `select ${rows.columns}
+      from ${rows.from}
       where ${isWithin(w, `greatest(${w}.position, ${w}.low)`, `${w}.high`)}
         and l.xid >= pg_snapshot_xmin(${w}.since) and not pg_visible_in_snapshot(l.xid, ${w}.since)
         and pg_visible_in_snapshot(l.xid, ${w}.until)
-      order by l.partition, l.position
-      limit ${limit})
+      order by l.partition, l.position`,
+    rows,
+  )})
     union all
     (select ${columnsOf('ended', columns)}
       from ${openAt(`${w}.since`)}
       cross join lateral (
-        select ${columnsOf('l', columns)}
-        from ${log} l
-        where ${isOf(w, `${w}.position`, `${w}.low`)}
-        order by l.position
-        limit ${limit}
+        ${beginning({ ...rows, where: isOf(w, `${w}.position`, `${w}.low`), orderBy: 'l.position' })}
       ) ended
       where pg_visible_in_snapshot(open.xid, ${w}.until))`
 }
 
 /**
- * SQL for all cursors, as a table: where a partition has none yet, one that has passed nothing.
+ * SQL for all cursors, as a table, or for that of one partition: where it has none yet, one that has passed nothing.
  *
  * `ceiling` is above every position, and for the planner's sake not a constant: it expects little between two bounds
  * that it does not know, and a third of the log above a single one. Then it would scan all of it.
  */
-export function allCursors({ log_cursors }: Names): string {
+export function allCursors({ log_cursors }: Names, partitions: string = everyPartition): string {
   return `select p.partition, coalesce(c.since, '${nowhere}') as since, coalesce(c.until, '${nowhere}') as until,
     coalesce(c.position, 0) as position, coalesce(c.low, 0) as low, coalesce(c.next_low, 0) as next_low,
     coalesce(c.position, 0) * 0 + 9223372036854775807 as ceiling, coalesce(c.version, -1) as version, coalesce(c.in_flight, '{}') as in_flight
-  from generate_series(0, ${partitionCount - 1}) p (partition)
+  from ${partitions} p
   left join ${log_cursors} c on c.partition = p.partition`
 }
 
@@ -103,9 +104,9 @@ function isOf(c: string, above: string, upTo: string): string {
           and l.position > ${above} and (l.position, l.position) <= (${upTo}, ${upTo})`
 }
 
-/** Which of the rows are wanted. A limit, in each range, lets the planner expect little. */
+/** Which of the rows are wanted. A limit is one in each range. */
 export interface Wanted {
-  readonly limit?: string
+  readonly limit?: number | string
   /** SQL on the row `l` */
   readonly where?: string
 }
@@ -123,24 +124,28 @@ export function unpassedRows(names: Names, c: string, columns: string, { limit, 
     limit === undefined
       ? `l.partition = ${c}.partition and l.position > ${bound} and l.position <= ${c}.ceiling`
       : isWithin(c, bound, `${c}.ceiling`)
-  const wanted = where === undefined ? '' : `and ${where}`
-  const cut = limit === undefined ? '' : `order by l.partition, l.position limit ${limit}`
-  return `(select ${columnsOf('l', columns)}
-      from ${log} l
-      where ${range}
-        and not ${isPassed('l', c)} ${wanted}
-      ${cut})
+  const rows = {
+    columns: columnsOf('l', columns),
+    from: `${log} l`,
+    orderBy: 'l.partition, l.position',
+    ...(limit !== undefined && { limit }),
+  }
+  const wanted = (condition: string): string =>
+    `${condition} and not ${isPassed('l', c)} ${where === undefined ? '' : `and ${where}`}`
+  const inRange = `select ${rows.columns} from ${rows.from} where ${wanted(range)}`
+  return `(${limit === undefined ? fewer(fewer(inRange)) : beginningOf(`${inRange} order by ${rows.orderBy}`, rows)})
     union all
     (select ${columnsOf('of_open', columns)}
       from (
         select xid from ${openAt(`${c}.since`, `${c}.until`)} where ${hasWritten(names, 'open.xid')}
       ) open
       cross join lateral (
-        select ${columnsOf('l', columns)}
-        from ${log} l
-        where ${isOf(c, `case when pg_visible_in_snapshot(open.xid, ${c}.until) then ${c}.position else 0 end`, bound)}
-          and not ${isPassed('l', c)} ${wanted}
-        ${cut || 'offset 0' /* one probe for each, never a join with all that is below the bound */}
+        ${beginning({
+          ...rows,
+          where: wanted(
+            isOf(c, `case when pg_visible_in_snapshot(open.xid, ${c}.until) then ${c}.position else 0 end`, bound),
+          ),
+        })}
       ) of_open)`
 }
 
@@ -216,8 +221,23 @@ export function moveAside({ entries }: Names, from: string, aside: Aside = {}): 
   on conflict (id) do nothing`
 }
 
+/**
+ * SQL for the row of the log that has an id, as a subquery, with the columns of `columns`.
+ *
+ * Plan: nothing but the id is asked for. Statistics of an empty leaf, or none, make the planner think that an id is
+ * common, and of a second condition another index, read whole for each id.
+ */
+export function rowOf({ log }: Names, id: string, columns: string): string {
+  return `select ${columnsOf('l', columns)} from ${log} l where l.id = ${id} limit 1`
+}
+
 /** SQL: whether a row of the log stands aside. */
 export function standsAside({ entries }: Names, l: string): string {
+  return isThere(`${entries} aside`, { 'aside.id': `${l}.id` })
+}
+
+/** SQL: the same, for a statement that reads all of the log: it may as well join. */
+export function standsAsideOfAll({ entries }: Names, l: string): string {
   return `exists (select from ${entries} aside where aside.id = ${l}.id)`
 }
 

@@ -4,7 +4,7 @@ import { type Names, namesFor, type Place } from '../names.ts'
 import { booleanIn } from '../rows.ts'
 import { sessionOf } from '../session.ts'
 import { literal } from '../statement.ts'
-import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
+import { allCursors, moveAside, movedColumns, standsAsideOfAll, unpassedRows } from './cursor.ts'
 import { notingSlot } from './enqueue.ts'
 import { writtenHere } from './restored.ts'
 import { isOfAnother, serverIdentity } from './server.ts'
@@ -55,7 +55,7 @@ function emptyText(names: Names, identity: string | undefined): string {
     select l.*
     from (${allCursors(names)}) cursor
     cross join lateral (${unpassedRows(names, 'cursor', movedColumns)}) l
-    where not ${standsAside(names, 'l')}
+    where not ${standsAsideOfAll(names, 'l')}
     order by l.position
   ) owed`,
   )};

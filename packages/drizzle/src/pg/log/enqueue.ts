@@ -1,4 +1,5 @@
 import type { Names } from '../names.ts'
+import { isAny, isThere } from '../plans.ts'
 import { literal } from '../statement.ts'
 
 /** The parts of the insert that differ: where entries are looked for, and where they are written. */
@@ -22,13 +23,18 @@ export interface Target {
  * Plan: each probe is limited, so that it stays a nested loop over indexes whatever the planner expects.
  */
 export function logTarget({ entries, log }: Names): Target {
-  const sameNumber = (table: string, where = ''): string => `exists (
-      select from ${table} t
-      where t.aggregate_type = f.aggregate_type and t.aggregate_id = f.aggregate_id and t.sequence = f.sequence ${where})`
-  const above = (table: string, f: string): string => `exists (
-      select from ${table} t
-      where t.aggregate_type = ${f}.aggregate_type and t.aggregate_id = ${f}.aggregate_id
-        and t.sequence > ${f}.sequence)`
+  const number = {
+    't.aggregate_type': 'f.aggregate_type',
+    't.aggregate_id': 'f.aggregate_id',
+    't.sequence': 'f.sequence',
+  }
+  const sameNumber = (table: string, where?: string): string => isThere(`${table} t`, number, where)
+  const above = (table: string, f: string): string =>
+    isAny({
+      from: `${table} t`,
+      where: `t.aggregate_type = ${f}.aggregate_type and t.aggregate_id = ${f}.aggregate_id and t.sequence > ${f}.sequence`,
+      orderBy: 't.sequence',
+    })
   return {
     known: `
   union
@@ -40,7 +46,7 @@ export function logTarget({ entries, log }: Names): Target {
   select f.id, f.sequence
   from fresh f
   where f.sequence is not null
-    and (${sameNumber(log, 'and t.slot <> (select slot from current)')} or ${sameNumber(entries)})
+    and (${sameNumber(log, 't.slot <> (select slot from current)')} or ${sameNumber(entries)})
 ),
 `,
     takenRows: `

@@ -1,4 +1,6 @@
 import type { Names } from '../names.ts'
+import { beginning, isAny } from '../plans.ts'
+import { isPublished } from '../states.ts'
 import { isPassed, standsAside } from './cursor.ts'
 
 /**
@@ -17,17 +19,21 @@ export function lateness(names: Names, row: string): { readonly isLate: string; 
     `${other}.aggregate_type = ${row}.aggregate_type and ${other}.aggregate_id = ${row}.aggregate_id
       and ${other}.sequence > ${row}.sequence`
   return {
-    isLate: `numbered.key is not null and (above.is_passed or exists (
-    select from ${entries} e
-    where numbered.key is not null and ${isAbove('e')} and e.state = 'published')) is true`,
+    isLate: `numbered.key is not null and (above.is_passed or ${isAny({
+      from: `${entries} e`,
+      where: `numbered.key is not null and ${isAbove('e')} and ${isPublished('e')}`,
+      orderBy: 'e.sequence',
+    })}) is true`,
     joins: `left join ${meta} numbered on numbered.key = 'sequence-source:' || ${row}.aggregate_type and numbered.value = 'caller'
 left join lateral (
   select next.is_passed
   from (
-    select n.id, ${isPassed('n', 'cursor')} as is_passed
-    from ${log} n join cursor on cursor.partition = ${row}.partition
-    where numbered.key is not null and ${isAbove('n')}
-    order by n.sequence
+    ${beginning({
+      columns: `n.id, ${isPassed('n', 'cursor')} as is_passed`,
+      from: `${log} n join cursor on cursor.partition = ${row}.partition`,
+      where: `numbered.key is not null and ${isAbove('n')}`,
+      orderBy: 'n.sequence',
+    })}
   ) next
   where not next.is_passed or not ${standsAside(names, 'next')}
   limit 1

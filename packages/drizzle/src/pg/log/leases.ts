@@ -1,9 +1,10 @@
 import type { GrantedLease, LeasedSource, Poll } from '@outbox/core'
+import { hasRow } from '../aside.ts'
 import { columnsOf } from '../content.ts'
 import * as mark from '../leases.ts'
 import type { Names } from '../names.ts'
 import type { Session } from '../session.ts'
-import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
+import { allCursors, moveAside, movedColumns, rowOf, standsAside, unpassedRows } from './cursor.ts'
 import { serverIdentity } from './server.ts'
 import { logVersion } from './tables.ts'
 
@@ -34,25 +35,21 @@ const pollFront = 50
 
 /** `LeasedSource.poll`: the log makes a partition due by a row that is not passed, and whose aggregate does not wait. */
 export function poll(session: Session, names: Names, request: Request<'poll'>): Promise<Poll> {
-  const { aggregates } = names
-  const front = unpassedRows(names, 'c', 'id, aggregate_type, aggregate_id, position', { limit: String(pollFront) })
+  const front = unpassedRows(names, 'c', 'id, aggregate_type, aggregate_id, position', { limit: pollFront })
   const alsoDue = `exists (
-      select from (${allCursors(names)}) c
+      select from (${allCursors(names, '(select p.partition)')}) c
       cross join lateral (select r.*, row_number() over () as nth from (${front}) r) f
-      where c.partition = p.partition and (
-        -- so many that wait may hide what stands behind them, until a fetch has moved them aside
-        f.nth = ${pollFront}
+      -- so many that wait may hide what stands behind them, until a fetch has moved them aside
+      where f.nth = ${pollFront}
         or (
-          not exists (
-            select from ${aggregates} a
-            where a.aggregate_type = f.aggregate_type and a.aggregate_id = f.aggregate_id and a.waiting_until > now())
-          and not ${standsAside(names, 'f')})))`
+          not ${hasRow(names, 'f', 'held.waiting_until > now()')}
+          and not ${standsAside(names, 'f')}))`
   return mark.poll(session, names, request, alsoDue)
 }
 
 /** `LeasedSource.acquire`: what was in hand of the log goes aside, with a crash. */
 export function acquire(session: Session, names: Names, request: Request<'acquire'>): Promise<readonly GrantedLease[]> {
-  const { log, log_cursors } = names
+  const { log_cursors } = names
   const also = `,
 in_hand as materialized (
   select c.partition, c.in_flight
@@ -71,7 +68,8 @@ crashed_of_log as (
     `from (
     select ${columnsOf('l', movedColumns)}
     from (select partition, unnest(in_flight) as id from in_hand) noted
-    cross join lateral (select * from ${log} l where l.id = noted.id and l.partition = noted.partition limit 1) l
+    cross join lateral (${rowOf(names, 'noted.id', movedColumns)}) l
+    where l.partition = noted.partition
     order by l.position
   ) crashed_rows`,
     { crashes: '1' },

@@ -1,10 +1,11 @@
 import type { FetchRequest } from '@outbox/core'
-import { hasAggregates, hasEntries, hasPending } from '../aside.ts'
-import { boundsOf, frontOf } from '../bounds.ts'
+import { hasAggregates, hasEntries, hasPending, hasRow } from '../aside.ts'
+import { boundsOf, frontOf, mostAtOnce } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
 import { looks } from '../looks.ts'
 import type { Names } from '../names.ts'
+import { beginning } from '../plans.ts'
 import type { Statement } from '../statement.ts'
 import { suspectOf } from './beside.ts'
 import { isBehind, isStale, moveAside, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
@@ -37,7 +38,7 @@ cursor as materialized (
   from fence
   join ${log_cursors} c using (partition)
   cross join top
-  cross join lateral (select exists (${windowRows(names, 'c', 'position', '1')}) as is_open offset 0) w
+  cross join lateral (select exists (${windowRows(names, 'c', 'position', 1)}) as is_open offset 0) w
   cross join lateral (
     select not w.is_open and not ${isBehind('c', look)} as opens, not w.is_open and ${isBehind('c', look)} as is_behind
   ) r
@@ -101,8 +102,7 @@ elsewhere as materialized (
     from met where may_go_aside group by aggregate_type, aggregate_id
   ) a
   where a.is_disorderly
-    or exists (
-      select from ${aggregates} g where g.aggregate_type = a.aggregate_type and g.aggregate_id = a.aggregate_id)
+    or ${hasRow(names, 'a')}
     or ${hasEntries(names, 'a')}
 ),
 placed as materialized (
@@ -129,14 +129,21 @@ side as materialized (
   from (
     select from fence
     cross join lateral (
-      (select from ${entries} e where e.partition = fence.partition and e.state = 'pending'
-        order by e.position
-        limit greatest(1, ${limit} / 2))
+      (${beginning({
+        from: `${entries} e`,
+        where: `e.partition = fence.partition and e.state = 'pending'`,
+        orderBy: 'e.position',
+        limit: `greatest(1, ${limit} / 2)`,
+        most: mostAtOnce,
+      })})
       union all
-      (select from ${aggregates} a cross join generate_series(1, ${looks.crowdedBelow})
-        where a.partition = fence.partition and a.waiting_until <= now()
-        order by a.waiting_until
-        limit greatest(1, ${limit} / 2))
+      (${beginning({
+        from: `${aggregates} a cross join generate_series(1, ${looks.crowdedBelow})`,
+        where: 'a.partition = fence.partition and a.waiting_until <= now()',
+        orderBy: 'a.waiting_until',
+        limit: `greatest(1, ${limit} / 2)`,
+        most: mostAtOnce,
+      })})
     ) waiting
   ) w
 ),

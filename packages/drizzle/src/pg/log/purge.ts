@@ -1,5 +1,6 @@
 import type { CallOptions, LeasedSource } from '@outbox/core'
 import type { Names } from '../names.ts'
+import { fewer, isThere } from '../plans.ts'
 import { longestAgeMs, purge as purgeRows } from '../purge.ts'
 import { booleanIn, numberIn } from '../rows.ts'
 import type { Session } from '../session.ts'
@@ -35,7 +36,7 @@ export async function purge(session: Session, names: Names, request: Request): P
     time: 'settled_at',
     condition: `state in ${settledStates}`,
     // what stands in the log too tells its readers that it has ended
-    spared: `exists (select from ${names.log} l where l.id = t.id)`,
+    spared: isThere(`${names.log} l`, { 'l.id': 't.id' }),
   }
   const left = request.limit - count
   return count + (left > 0 ? await purgeRows(session, ended, { ...request, limit: left }) : 0)
@@ -76,9 +77,9 @@ function owedOf(names: Names, slot: number, columns: string): string {
   return `select l.*
   from (${allCursors(names)}) cursor
   cross join lateral (
-    ${unpassedRows(names, 'cursor', columns, {
-      limit: String(fewOwed + 1),
-      where: `l.slot = ${slot} and not ${standsAside(names, 'l')}`,
+    ${unpassedRows({ ...names, log: leafOf(names, slot) }, 'cursor', columns, {
+      limit: fewOwed + 1,
+      where: `not ${standsAside(names, 'l')}`,
     })}
   ) l`
 }
@@ -135,7 +136,7 @@ select case
     else greatest(of_log, (select reltuples::bigint from pg_class where oid = ${literal(leaf)}::regclass)) end::text as count
 from (
   select count(*) as read, count(*) filter (where not ${standsAside(names, 'l')}) as of_log
-  from (select id from ${leaf} limit ${countedLeaf}) l
+  from (${fewer(`select id from ${leaf} limit ${countedLeaf}`)}) l
 ) beginning`
 }
 

@@ -106,7 +106,7 @@ select exists (
 select exists (
   select from (${allCursors(names)}) c
   where exists (
-    select from (${unpassedRows(names, 'c', 'id', { limit: '1', where: `not ${standsAside(names, 'l')}` })}) l)) as is_owing`
+    select from (${unpassedRows(names, 'c', 'id', { limit: 1, where: `not ${standsAside(names, 'l')}` })}) l)) as is_owing`
   // In this order: whoever held the lock no more when it was looked for has committed before the rows are looked for.
   const isOwing = async (text: string, ...values: readonly string[]): Promise<boolean> => {
     const [row] = await session.run({ text, values }, options)

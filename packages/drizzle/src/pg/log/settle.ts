@@ -7,7 +7,7 @@ import type { Session } from '../session.ts'
 import { leasesOf, type NumberedLeases, settleStatement, settlingValues, standingIn } from '../settle.ts'
 import type { Statement } from '../statement.ts'
 import { runUntilCurrent } from './current.ts'
-import { isPassed, moveAside, movedColumns, standsAside } from './cursor.ts'
+import { isPassed, moveAside, movedColumns, rowOf, standsAside } from './cursor.ts'
 
 /**
  * `LeasedSource.settle`.
@@ -113,7 +113,7 @@ async function settleSingly(
  * where nothing was said.
  */
 function logParts(names: Names) {
-  const { log, log_cursors } = names
+  const { log_cursors } = names
   return {
     before: `hand as materialized (
   select c.* from ${log_cursors} c join fence using (partition)
@@ -130,12 +130,16 @@ touched as materialized (
     select * from said where try_number = 0
   ) told on told.id = in_hand.id and told.partition = in_hand.partition
 ),
+-- before it is joined: whoever expects one cursor would look each up again for all of them
+not_aside as materialized (
+  select * from touched k where not ${standsAside(names, 'k')}
+),
 of_log as materialized (
   select ${columnsOf('l', movedColumns)}, k.is_in_hand, k.outcome, k.holder, k.retry_in_ms, k.is_refusal, k.blocks, k.reason
-  from touched k
+  from not_aside k
   join hand on hand.partition = k.partition
-  cross join lateral (select * from ${log} l where l.id = k.id and l.partition = k.partition limit 1) l
-  where not ${isPassed('l', 'hand')} and not ${standsAside(names, 'k')}
+  cross join lateral (${rowOf(names, 'k.id', `${movedColumns}, xid`)}) l
+  where l.partition = k.partition and not ${isPassed('l', 'hand')}
 ),
 reach as materialized (
   select partition, max(position) as position from of_log where is_in_hand and outcome is not null group by partition

@@ -2,7 +2,7 @@ import type { CallOptions, StoreStats } from '@outbox/core'
 import type { Names } from '../names.ts'
 import type { Session } from '../session.ts'
 import { stats as markStats } from '../stats.ts'
-import { allCursors, standsAside, unpassedRows } from './cursor.ts'
+import { allCursors, standsAsideOfAll, unpassedRows } from './cursor.ts'
 
 /** `LeasedSource.stats`: the log adds what its cursors have not passed, and nobody has moved aside. */
 export function stats(session: Session, names: Names, options?: CallOptions): Promise<StoreStats> {
@@ -11,7 +11,7 @@ export function stats(session: Session, names: Names, options?: CallOptions): Pr
   from (${allCursors(names)}) cursor
   cross join lateral (
     select * from (${unpassedRows(names, 'cursor', 'id, position, enqueued_at')}) l
-    where not ${standsAside(names, 'l')}
+    where not ${standsAsideOfAll(names, 'l')}
   ) l
   group by cursor.partition`
   return markStats(session, names, options, owed)

@@ -4,7 +4,7 @@ import type { Names } from '../names.ts'
 import type { Session } from '../session.ts'
 import { arrayOf, idsGiven, whole } from '../statement.ts'
 import { fronts, marking } from '../trait.ts'
-import { allCursors, isPassed, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
+import { allCursors, isPassed, moveAside, movedColumns, rowOf, standsAside, unpassedRows } from './cursor.ts'
 
 /** `OutboxSource.fetchUnpublished`: what stands aside, and what the log has not passed, by their common positions. */
 export async function fetchUnpublished(
@@ -55,9 +55,14 @@ export async function markPublished(
   ids: readonly string[],
   options?: CallOptions,
 ): Promise<void> {
-  const { entries, log } = names
+  const { entries } = names
   const text = `
 with cursor as materialized (${allCursors(names)}),
+found as materialized (
+  select l.*
+  from ${idsGiven}
+  cross join lateral (${rowOf(names, 'given.id', `${movedColumns}, xid`)}) l
+),
 marked as (
   ${marking(entries)}
 )
@@ -65,9 +70,7 @@ ${moveAside(
   names,
   `from (
     select ${columnsOf('l', movedColumns)}
-    from ${idsGiven}
-    cross join lateral (select * from ${log} l where l.id = given.id limit 1) l
-    join cursor on cursor.partition = l.partition
+    from found l join cursor on cursor.partition = l.partition
     where not ${isPassed('l', 'cursor')}
   ) lifted`,
   { state: "'published'", settled_at: 'now()' },
