@@ -1,3 +1,4 @@
+import { partitionOf } from '@outbox/core'
 import type { PgOutbox } from '@outbox/drizzle/pg'
 import { asTransaction, pgOutbox } from '@outbox/drizzle/pg'
 import { describeWith, startPostgres, type TestDatabase, waitFor } from '@outbox/services'
@@ -219,6 +220,27 @@ describeWith('postgres', 'what a log may stumble over', () => {
     const sequences = (await relay.drain({ limit: 300 })).map(({ sequence }) => sequence)
     expect(sequences).toHaveLength(4005)
     expect(sequences).toEqual(sequences.toSorted((a, b) => a - b))
+  })
+
+  test('a batch larger than a look at one transaction passes over nothing of it', async () => {
+    const early = await begin()
+    const bulk = Array.from({ length: 12_000 }, () => order('bulk'))
+    for (let from = 0; from < bulk.length; from += 4000) await early.enqueue(bulk.slice(from, from + 4000))
+    const partition = partitionOf('order', 'bulk')
+    const ids = Array.from({ length: 60_000 }, (_, n) => `neighbour-${n}`)
+    const neighbours = ids.filter((id) => partitionOf('order', id) === partition).slice(0, 500)
+    const relay = await handRelay(outbox)
+    // until windows begin above all that it wrote, and it is looked for by its id
+    for (const neighbour of neighbours.slice(0, 4)) {
+      await commit(order(neighbour))
+      expect(await relay.drain()).toHaveLength(1)
+    }
+    await commit(neighbours.map(order))
+    await early.client.query('commit')
+    const all = await relay.drain({ limit: 8000, limitPerAggregate: 100 })
+    expect(all).toHaveLength(bulk.length + neighbours.length)
+    const sequences = all.filter(({ aggregateId }) => aggregateId === 'bulk').map(({ sequence }) => sequence)
+    expect(sequences).toEqual(bulk.map((_, n) => n + 1))
   })
 
   test('a window in which only settled entries are left gives way to the next within the same fetch', async () => {

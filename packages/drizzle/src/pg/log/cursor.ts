@@ -42,30 +42,35 @@ export function isPassed(l: string, c: string): string {
 }
 
 /**
- * SQL for the rows of the window of a cursor `w`, by position from `w.position` on.
+ * SQL for the first rows of the window of a cursor `w`, by position from `w.position` on; at most `mostAtOnce`.
  *
- * Two ranges of indexes, each read no further than the limit. A transaction whose id is above all that `since` knows has
- * positions above `low` (`topAndFence`). One that it lists as open may have any: those below `low` are found by one
- * probe for each that has ended since.
+ * Two ranges of indexes, each read no further than the limit. It holds for both together, too: behind the end of one
+ * that was read to its limit more may stand, below rows of the other. A transaction whose id is above all that `since`
+ * knows has positions above `low` (`topAndFence`). One that it lists as open may have any: those below `low` are found
+ * by one probe for each that has ended since.
  */
 export function windowRows({ log }: Names, w: string, columns: string, limit: number | string): string {
   const rows = { columns: columnsOf('l', columns), from: `${log} l`, limit, most: mostAtOnce }
-  return `(${beginningOf(
-    `select ${rows.columns}
+  return `select * from (
+    (${beginningOf(
+      `select ${rows.columns}
       from ${rows.from}
       where ${isWithin(w, `greatest(${w}.position, ${w}.low)`, `${w}.high`)}
         and l.xid >= pg_snapshot_xmin(${w}.since) and not pg_visible_in_snapshot(l.xid, ${w}.since)
         and pg_visible_in_snapshot(l.xid, ${w}.until)
       order by l.partition, l.position`,
-    rows,
-  )})
+      rows,
+    )})
     union all
     (select ${columnsOf('ended', columns)}
       from ${openAt(`${w}.since`)}
       cross join lateral (
         ${beginning({ ...rows, where: isOf(w, `${w}.position`, `${w}.low`), orderBy: 'l.position' })}
       ) ended
-      where pg_visible_in_snapshot(open.xid, ${w}.until))`
+      where pg_visible_in_snapshot(open.xid, ${w}.until))
+    ) w
+    order by w.position
+    limit ${typeof limit === 'number' ? limit : `least(${limit}, ${mostAtOnce})`}`
 }
 
 /**

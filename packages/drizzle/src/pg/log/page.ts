@@ -46,9 +46,7 @@ cursor as materialized (
 front as materialized (
   select cursor.partition, w.*
   from cursor
-  cross join lateral (
-    select * from (${windowRows(names, 'cursor', narrow, front)}) w order by w.position limit ${front}
-  ) w
+  cross join lateral (${windowRows(names, 'cursor', narrow, front)}) w
 ),
 -- Where the front is full there may be more behind it. All of these get their share of what the batch still wants; and
 -- a few of those that hardly any aggregates fill are looked through much deeper, for others that stand behind.
@@ -74,11 +72,7 @@ page as materialized (
     from deeper join cursor using (partition)
     where deeper.depth > 0
   ) d
-  cross join lateral (
-    select * from (${windowRows(names, 'd', narrow, 'd.depth')}) w
-    order by w.position
-    limit d.depth
-  ) w
+  cross join lateral (${windowRows(names, 'd', narrow, 'd.depth')}) w
 ),
 -- 2. What cannot be lent from here: aggregates of which something stands aside, waits or is blocked, and those whose
 --    sequences do not ascend with the positions.

@@ -34,9 +34,7 @@ export function smoothStatement(
   const columns = `${movedColumns}, xid, payload_bytes`
   const page = (cursor: string): string => `select ${cursor}.partition as of_partition, w.*
   from ${cursor}
-  cross join lateral (
-    select * from (${windowRows(names, cursor, columns, front)}) w order by w.position limit ${front}
-  ) w`
+  cross join lateral (${windowRows(names, cursor, columns, front)}) w`
   const late = lateness(names, 'l')
   const text = `
 with ${topAndFence(names)},
