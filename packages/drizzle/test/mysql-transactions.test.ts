@@ -104,6 +104,25 @@ for (const [title, server] of servers) {
       await connection.end()
     })
 
+    test('a relay over the single connection of an application is refused: to begin would commit what is open there', async () => {
+      const connection = await createConnection(database.url)
+      const db = onMysql({ client: connection })
+      const outbox = mysqlOutbox({ db })
+      const isOver = new Error('changed my mind')
+      const transaction = db.transaction(async (tx) => {
+        await outbox.enqueue(tx, placed)
+        expect(await failureOf(outbox.join({ holder: 'h' }))).toMatchObject({
+          code: 'invalid-option',
+          message: expect.stringContaining('createPool'),
+          details: { option: 'db' },
+        })
+        throw isOver
+      })
+      await expect(transaction).rejects.toBe(isOver)
+      expect(await outbox.stats()).toMatchObject({ pending: 0 })
+      await connection.end()
+    })
+
     test('a read-only transaction is told so, and not that it has ended', async () => {
       await using own = openMysql(database.url)
       const outbox = mysqlOutbox({ db: own.db })

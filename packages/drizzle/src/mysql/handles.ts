@@ -111,6 +111,18 @@ export function clientOf({ $client }: MysqlDatabase): MysqlClient | undefined {
   return isKnown && hasMethod(client, 'query') ? client : undefined
 }
 
+/**
+ * A relay opens transactions, and on MySQL to begin one commits the one that is open on the connection.
+ *
+ * @throws {OutboxError} `invalid-option` for a database over a single connection
+ */
+export function checkPool({ $client }: MysqlDatabase): void {
+  if (!hasMethod($client, 'beginTransaction') || isPool($client)) return
+  throw refusedDatabase(
+    'is over a single connection, where a relay would commit and publish what is in the middle of a transaction: pass drizzle({ client: createPool(…) }). Nothing was read.',
+  )
+}
+
 function hasMethod<Name extends string>(
   value: unknown,
   name: Name,

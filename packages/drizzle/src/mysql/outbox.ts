@@ -15,7 +15,7 @@ import { commitsOf } from './commits.ts'
 import { discardDead, listDead, requeueDead } from './dead-letters.ts'
 import { enqueue } from './enqueue.ts'
 import { fetch } from './fetch.ts'
-import { checkDatabase, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
+import { checkDatabase, checkPool, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
 import { acquire, join, poll, release } from './leases.ts'
 import { type Names, namesIn, type Place, placeOptions } from './names.ts'
 import type { Use } from './privileges.ts'
@@ -92,7 +92,10 @@ function relaySide(db: MysqlDatabase, names: Names): LeasedSource {
     fetchUnpublished: (limit, options) => fetchUnpublished(relay, names, limit, options),
     markPublished: (ids, options) => markPublished(relay, names, ids, options),
     check: (options) => check(relay, outboxSubject(names), options),
-    join: (request) => join(relay, names, request),
+    join: async (request) => {
+      checkPool(db)
+      return join(relay, names, request)
+    },
     poll: (request) => poll(relay, names, request),
     acquire: (request) => acquire(relay, names, request),
     release: (request) => release(relay, names, request),
