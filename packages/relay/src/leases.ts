@@ -1,5 +1,6 @@
 import type { Lease, LeaseClaim, LeaseState, Poll, RelayBeat } from '@outbox/core'
 import type { RelayContext } from './context.ts'
+import { keptForMs } from './options.ts'
 import { freeLeases, inPreferredOrder, type Share, shareOf } from './shares.ts'
 import type { StoreCalls } from './store-calls.ts'
 
@@ -17,7 +18,7 @@ export interface Look {
 
 interface Sighting {
   readonly beat: number
-  /** our monotonic time when it will have stood still for `leaseMs` */
+  /** our monotonic time when it will have stood still for too long */
   readonly diesAt: number
   /** a beat of this relay was seen to move: it lives, or did */
   readonly hasMoved: boolean
@@ -39,8 +40,8 @@ const never = -Infinity
 /**
  * This relay's membership and its leases: joins, polls, evicts the dead, claims and hands over its fair share.
  *
- * A lease is safe to publish under until `leaseMs` after the last poll that succeeded was *sent*; another relay may
- * take it only when it has *seen* our beat stand still for `leaseMs` after an answer. No wall clock takes part. Only
+ * A lease is safe to publish under until `keptForMs` after the last poll that succeeded was *sent*; another relay may
+ * take it only when it has *seen* our beat stand still for `keptForMs` after an answer. No wall clock takes part. Only
  * one call of `look` or `leave` runs at a time; the rest is synchronous.
  */
 export class Leases {
@@ -122,12 +123,12 @@ export class Leases {
 
   /** One poll, and what follows from it. @throws what the store throws */
   async look(): Promise<Look> {
-    const { leaseMs } = this.#context.settings
+    const keptMs = keptForMs(this.#context.settings)
     const holder = this.#holder ?? (await this.#join())
     const sent = this.#now
     const poll = await this.#context.calls.ask((store, signal) => store.poll({ holder, signal }))
     // Who hears nothing cannot tell who was silent meanwhile: after an outage nobody evicts the living.
-    if (this.#answeredAt !== undefined && this.#now - this.#answeredAt > leaseMs / 2) this.#seen.clear()
+    if (this.#answeredAt !== undefined && this.#now - this.#answeredAt > keptMs / 2) this.#seen.clear()
     this.#answeredAt = this.#now
     if (!poll.isMember) {
       this.#holder = undefined // the next look joins under another name
@@ -135,8 +136,8 @@ export class Leases {
       this.drop([...this.#held.values()])
       return { due: [], dueElsewhere: [], isContested: false, isMember: false }
     }
-    this.#deadline = sent + leaseMs
-    this.#observe(poll.relays, holder, leaseMs)
+    this.#deadline = sent + keptMs
+    this.#observe(poll.relays, holder, keptMs)
     this.#reconcile(poll, holder)
     await this.#rebalance(poll, holder)
     return this.#report(poll)
@@ -188,12 +189,12 @@ export class Leases {
     for (const { partition } of leases) this.#held.delete(partition)
   }
 
-  #observe(relays: readonly RelayBeat[], self: string, leaseMs: number): void {
+  #observe(relays: readonly RelayBeat[], self: string, keptMs: number): void {
     for (const name of this.#seen.keys()) if (!relays.some(({ holder }) => holder === name)) this.#seen.delete(name)
     for (const { holder, beat } of relays) {
       const before = this.#seen.get(holder)
       if (holder === self || before?.beat === beat) continue
-      this.#seen.set(holder, { beat, diesAt: this.#now + leaseMs, hasMoved: before !== undefined })
+      this.#seen.set(holder, { beat, diesAt: this.#now + keptMs, hasMoved: before !== undefined })
     }
   }
 

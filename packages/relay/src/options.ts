@@ -29,7 +29,7 @@ export interface RelayOptions {
 
   /** at rest, milliseconds between two looks at the store, default 1,000; shorter while there is work */
   readonly pollIntervalMs?: number
-  /** how long a silent relay keeps its partitions, default 10,000 ms; three polls must fit in it */
+  /** within which a relay that died is replaced, counted from its last poll; default 10,000 ms, at least four polls */
   readonly leaseMs?: number
   /** after which a publish without an answer is `unknown`, default 5,000 ms; must end within the lease */
   readonly publishTimeoutMs?: number
@@ -128,11 +128,16 @@ export function settingsFrom(options: RelayOptions): RelaySettings {
   return Object.freeze(settings)
 }
 
+/** For how long a poll keeps the leases: others may see it a poll later, and are to have them within `leaseMs`. */
+export function keptForMs({ leaseMs, pollIntervalMs }: Pick<RelaySettings, 'leaseMs' | 'pollIntervalMs'>): number {
+  return leaseMs - pollIntervalMs
+}
+
 function requireFit(settings: RelaySettings): void {
   const { leaseMs, pollIntervalMs, publishTimeoutMs, storeTimeoutMs, maxCrashes, onDead, retryFor } = settings
-  const leastMs = 3 * pollIntervalMs
-  const longestMs = leaseMs - pollIntervalMs
-  if (leaseMs < leastMs) throw notValid('leaseMs', leaseMs, `${leastMs} or more: three polls must fit in it`)
+  const leastMs = 4 * pollIntervalMs
+  const longestMs = keptForMs(settings) - pollIntervalMs
+  if (leaseMs < leastMs) throw notValid('leaseMs', leaseMs, `${leastMs} or more: four polls must fit in it`)
   if (publishTimeoutMs > longestMs) {
     throw notValid('publishTimeoutMs', publishTimeoutMs, `${longestMs} or less: a publish must end within the lease`)
   }

@@ -1,4 +1,5 @@
 import { OutboxError } from '@outbox/core'
+import { knownOptions } from '@outbox/core/adapter'
 import type { RelayContext } from './context.ts'
 import { type Counters, newCounters } from './counters.ts'
 import { Destinations } from './destinations.ts'
@@ -157,7 +158,8 @@ class StoreRelay implements Relay {
     return this.#begin('running', 'start', () => this.#start())
   }
 
-  async run({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = knownOptions('run', options, { signal: 0 })
     if (signal?.aborted) return
     const stop = (): void => void this.stop()
     signal?.addEventListener('abort', stop, { once: true })
@@ -179,7 +181,8 @@ class StoreRelay implements Relay {
     return this.stop()
   }
 
-  async tick({ signal }: { readonly signal?: AbortSignal } = {}): Promise<TickReport> {
+  async tick(options: { readonly signal?: AbortSignal } = {}): Promise<TickReport> {
+    const { signal } = knownOptions('tick', options, { signal: 0 })
     const before = { ...this.#counters }
     const abort = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal
     const isIdle = await this.#begin('ticking', 'tick', () => this.#tick(abort))

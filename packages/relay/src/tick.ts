@@ -2,6 +2,7 @@ import type { RelayContext } from './context.ts'
 import { type Counters, progressOf } from './counters.ts'
 import type { Lane } from './lane.ts'
 import type { Leases } from './leases.ts'
+import { keptForMs } from './options.ts'
 import { pause } from './pause.ts'
 
 /** After so many looks that find work due and get none of it, a tick ends. */
@@ -43,7 +44,7 @@ export async function drainAll(context: TickContext, signal: AbortSignal): Promi
 async function drainLanes({ settings, lanes, counters }: TickContext, signal: AbortSignal): Promise<boolean> {
   const before = progressOf(counters)
   const leasesEnd = new AbortController()
-  const cancel = settings.clock.schedule(() => leasesEnd.abort(), settings.leaseMs)
+  const cancel = settings.clock.schedule(() => leasesEnd.abort(), keptForMs(settings))
   const abort = AbortSignal.any([signal, leasesEnd.signal])
   await Promise.all(lanes.map((lane) => lane.drain(abort)))
   cancel()

@@ -75,7 +75,7 @@ describe('a breaker before a destination that can be probed', () => {
   })
 
   test('probes once in a short lease at least: the end of an outage is noticed as soon as a death', async () => {
-    const destination = new Destination(true, { leaseMs: 3_000, publishTimeoutMs: 1_000 })
+    const destination = new Destination(true, { leaseMs: 3_000, pollIntervalMs: 750, publishTimeoutMs: 1_000 })
     await destination.breaker.isAway(error, false)
     await destination.clock.advance(30_000)
     const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
@@ -83,7 +83,12 @@ describe('a breaker before a destination that can be probed', () => {
   })
 
   test('so it does where each probe hangs until its time is over', async () => {
-    const destination = new Destination(true, { leaseMs: 3_000, publishTimeoutMs: 1_000, random: () => 1 })
+    const destination = new Destination(true, {
+      leaseMs: 3_000,
+      pollIntervalMs: 750,
+      publishTimeoutMs: 1_000,
+      random: () => 1,
+    })
     destination.answer = 'never'
     void destination.breaker.isAway(error, false)
     await destination.clock.advance(30_000)
@@ -92,7 +97,7 @@ describe('a breaker before a destination that can be probed', () => {
   })
 
   test('nor more often than twice a second or so, where a publish may take nearly the whole lease', async () => {
-    const destination = new Destination(true, { leaseMs: 10_000, pollIntervalMs: 50, publishTimeoutMs: 9_950 })
+    const destination = new Destination(true, { leaseMs: 10_000, pollIntervalMs: 50, publishTimeoutMs: 9_900 })
     await destination.breaker.isAway(error, false)
     await destination.clock.advance(30_000)
     const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))

@@ -140,7 +140,7 @@ describe('stop ends within its deadline', () => {
     'of %i ms with a publish that never answers, whose lease it keeps',
     async (deadlineMs) => {
       const world = new World()
-      const deaf = world.relay({ ...recordingPublisher(), publish: never }, { publishTimeoutMs: 9_000 })
+      const deaf = world.relay({ ...recordingPublisher(), publish: never }, { publishTimeoutMs: 8_000 })
       await world.enqueue('a')
       await deaf.relay.start()
       await world.clock.advance(500)
@@ -156,7 +156,7 @@ describe('stop ends within its deadline', () => {
     const broker = recordingPublisher(({ aggregateId }) =>
       aggregateId === 'stuck' ? new Promise(() => undefined) : undefined,
     )
-    const stuck = world.relay(broker, { publishTimeoutMs: 9_000, lanes: 1 })
+    const stuck = world.relay(broker, { publishTimeoutMs: 8_000, lanes: 1 })
     await world.enqueue('a', 'b', 'stuck')
     await stuck.relay.start()
     await world.clock.advance(500)
@@ -174,7 +174,7 @@ describe('stop ends within its deadline', () => {
       recordingPublisher(({ aggregateId }) => (aggregateId === 'stuck' ? new Promise(() => undefined) : undefined)),
       { probe: () => new Promise<void>(() => undefined) },
     )
-    const stuck = world.relay(broker, { publishTimeoutMs: 9_000, lanes: 1 })
+    const stuck = world.relay(broker, { publishTimeoutMs: 8_000, lanes: 1 })
     await world.enqueue('a', 'b', 'stuck')
     await stuck.relay.start()
     await world.clock.advance(500)

@@ -198,6 +198,7 @@ describe('a lane', () => {
       retry: { minDelayMs: 5_000 },
       random: spread(),
       pollIntervalMs: 3_000,
+      leaseMs: 15_000,
     })
     await relay.start()
     await world.clock.advance(60_000)

@@ -60,7 +60,7 @@ describe('n relays', () => {
 
 describe('a take-over', () => {
   test.each([0, 1, 250, 500, 999])(
-    'comes only after leaseMs of silence, by the clock of the one who takes over, and within a poll after it (%i ms apart)',
+    'comes only after a lease less one poll, by the clock of the one who takes over, and within the lease (%i ms apart)',
     async (apartMs) => {
       const world = new World()
       const leaseMs = 10_900 // no multiple of the poll: no look falls on its end by itself
@@ -74,8 +74,8 @@ describe('a take-over', () => {
       const lastBeat = silence(world, dying)
       await world.clock.advanceUntil(() => survivor.relay.stats().partitions === 64)
       const silentForMs = world.clock.monotonic() - lastBeat
-      expect(silentForMs).toBeGreaterThanOrEqual(leaseMs)
-      expect(silentForMs).toBeLessThanOrEqual(leaseMs + 1_000 + 1)
+      expect(silentForMs).toBeGreaterThanOrEqual(leaseMs - 1_000)
+      expect(silentForMs).toBeLessThanOrEqual(leaseMs + 1)
       await stopped(world, [survivor])
     },
   )

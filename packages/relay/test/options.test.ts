@@ -34,8 +34,8 @@ const mistakes: readonly (readonly [string, object, option: string, advice: RegE
   ['publishTimeoutMs -5', { publishTimeoutMs: -5 }, 'publishTimeoutMs', /milliseconds, from 1 to 2147483647/],
   ['storeTimeoutMs longer than a timer', { storeTimeoutMs: 2 ** 31 }, 'storeTimeoutMs', /from 1 to 2147483647/],
   ['drainMs as text', { drainMs: '10s' }, 'drainMs', /milliseconds, from 1 to 2147483647/],
-  ['a lease of two polls', { leaseMs: 2_999 }, 'leaseMs', /write 3000 or more/],
-  ['a publish longer than the lease', { publishTimeoutMs: 9_001 }, 'publishTimeoutMs', /write 9000 or less/],
+  ['a lease of three polls', { leaseMs: 3_999 }, 'leaseMs', /write 4000 or more/],
+  ['a publish longer than the lease', { publishTimeoutMs: 8_001 }, 'publishTimeoutMs', /write 8000 or less/],
   ['a store that may answer after the lease', { storeTimeoutMs: 10_001 }, 'storeTimeoutMs', /write 10000 or less/],
   ['retry.maxAttempts 0', { retry: { maxAttempts: 0 } }, 'retry.maxAttempts', /whole number from 1 on/],
   ['retries without end', { retry: { maxAttempts: Infinity } }, 'retry.maxAttempts', /whole number from 1 on/],
@@ -85,3 +85,13 @@ function thrownBy(work: () => unknown): unknown {
   }
   return undefined
 }
+
+test.each(['run', 'tick'] as const)('%s refuses a signal that was passed as it is, and does nothing', async (method) => {
+  await using relay = createRelay({ store, publisher })
+  // @ts-expect-error the signal is an option
+  await expect(relay[method](new AbortController().signal)).rejects.toMatchObject({
+    code: 'invalid-option',
+    message: `${method}: argument must be an object of options; there are: signal.`,
+  })
+  expect(relay.stats().state).toBe('idle')
+})

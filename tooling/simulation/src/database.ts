@@ -262,7 +262,7 @@ export class Database {
   #checkSilence({ holder, partition }: Lease): void {
     const { drift, relay } = this.#plan
     const silentMs = this.#timeline.now - (this.#beatAt.get(holder) ?? Number.NEGATIVE_INFINITY)
-    if (silentMs >= relay.leaseMs * (1 - 3 * drift)) return
+    if (silentMs >= (relay.leaseMs - relay.pollIntervalMs) * (1 - 3 * drift)) return
     this.#violation(
       'the-living-keep-leases',
       `${holder} lost partition ${partition} ${Math.round(silentMs)} ms after it was heard of`,

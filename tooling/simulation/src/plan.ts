@@ -83,8 +83,8 @@ export function planOf(seed: number): Plan {
   const relays = chance.between(1, 4)
   const stormMs = chance.between(3_000, 20_000)
   const pollIntervalMs = chance.pick([200, 500, 1_000])
-  const leaseMs = pollIntervalMs * chance.between(3, 8)
-  const publishTimeoutMs = chance.between(100, leaseMs - pollIntervalMs)
+  const leaseMs = pollIntervalMs * chance.between(4, 9)
+  const publishTimeoutMs = chance.between(100, leaseMs - 2 * pollIntervalMs)
   const plan: Omit<Plan, 'faults'> = {
     seed,
     relays,

@@ -88,8 +88,8 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'evicts a relay that was silent for a quarter of the lease',
     file: 'relay/src/leases.ts',
-    code: 'diesAt: this.#now + leaseMs,',
-    instead: 'diesAt: this.#now + leaseMs / 4,',
+    code: 'diesAt: this.#now + keptMs,',
+    instead: 'diesAt: this.#now + keptMs / 4,',
     by: ['the-living-keep-leases'],
     within: 1_000,
   },
