@@ -86,12 +86,15 @@ function thrownBy(work: () => unknown): unknown {
   return undefined
 }
 
-test.each(['run', 'tick'] as const)('%s refuses a signal that was passed as it is, and does nothing', async (method) => {
-  await using relay = createRelay({ store, publisher })
-  // @ts-expect-error the signal is an option
-  await expect(relay[method](new AbortController().signal)).rejects.toMatchObject({
-    code: 'invalid-option',
-    message: `${method}: argument must be an object of options; there are: signal.`,
-  })
-  expect(relay.stats().state).toBe('idle')
-})
+test.each(['run', 'tick'] as const)(
+  '%s refuses a signal that was passed as it is, and does nothing',
+  async (method) => {
+    await using relay = createRelay({ store, publisher })
+    // @ts-expect-error the signal is an option
+    await expect(relay[method](new AbortController().signal)).rejects.toMatchObject({
+      code: 'invalid-option',
+      message: `${method}: argument must be an object of options; there are: signal.`,
+    })
+    expect(relay.stats().state).toBe('idle')
+  },
+)
