@@ -2,7 +2,7 @@ import { type DueEntry, event, type Lease, type Settlement } from '@outbox/core'
 import { asTransaction, type MysqlOutbox, mysqlOutbox, setup } from '@outbox/drizzle/mysql'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/mysql2'
-import { type Connection, createConnection } from 'mysql2/promise'
+import { type Connection, createConnection, createPool } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { emptied, type Opened, openMysql, ownDatabase, rowsOf, servers, type TestDb } from './mysql-databases.ts'
 
@@ -31,6 +31,7 @@ for (const [title, server] of servers) {
     let outbox: MysqlOutbox
     let done: DueEntry
     let due: readonly DueEntry[]
+    let leases: readonly Lease[]
 
     beforeAll(async () => {
       database = await ownDatabase(server)
@@ -53,7 +54,7 @@ for (const [title, server] of servers) {
       )
       await outbox.join({ holder: 'h' })
       const { leases: claims } = await outbox.poll({ holder: 'h' })
-      const leases = await outbox.acquire({ holder: 'h', claims, evict: [] })
+      leases = await outbox.acquire({ holder: 'h', claims, evict: [] })
       const [first, second, ...others] = await outbox.fetch({ leases, limit: 100, limitPerAggregate: 9, maxBytes: 1e6 })
       if (!first || !second) expect.fail('nothing was lent')
       await settle(outbox, [published(first), blocking(second)])
@@ -72,6 +73,23 @@ for (const [title, server] of servers) {
         })
         expect((await outbox.stats()).pending).toBeGreaterThan(0)
       })
+    })
+
+    test('nor does one that was told of a number that is taken, and goes on', async () => {
+      const taken = { ...placed('taken'), type: 'ledger.booked', sequence: 5 }
+      await own.db.transaction((tx) => outbox.enqueue(tx, { ...taken, sequence: 4 }))
+      await own.db.transaction(
+        async (tx) => {
+          // its snapshot shows nothing of what comes next
+          await tx.execute('select count(*) from outbox_entries')
+          await own.db.transaction((other) => outbox.enqueue(other, taken))
+          await expect(outbox.enqueue(tx, taken)).rejects.toMatchObject({ code: 'sequence-conflict' })
+          const lent = await outbox.fetch({ leases, limit: 100, limitPerAggregate: 9, maxBytes: 1e6 })
+          expect(lent.map(({ eventType }) => eventType)).toContain(taken.type)
+          await settle(outbox, lent.map(published))
+        },
+        { isolationLevel: 'repeatable read' },
+      )
     })
 
     test('purge leaves rows that somebody has locked for the next time', async () => {
@@ -111,16 +129,16 @@ for (const [title, server] of servers) {
 
     describe('a relay’s statement that goes on and on', () => {
       test.each(calls)('holds up no enqueue: %s', async (_, call) => {
-        const connection = await createConnection(database.url)
+        const pool = createPool({ uri: database.url, connectionLimit: 1 })
         try {
           // all statements of the call in one transaction: what they lock stays locked
-          await connection.query('begin')
-          await call(mysqlOutbox({ db: drizzle({ client: connection }) }), due)
+          await pool.query('begin')
+          await call(mysqlOutbox({ db: drizzle({ client: pool }) }), due)
           const aggregates = [...due.map(({ aggregateId }) => placed(aggregateId)), placed('new'), placed('new too')]
           for (const one of aggregates) await own.db.transaction((tx) => outbox.enqueue(tx, one))
-          await connection.query('rollback')
+          await pool.query('rollback')
         } finally {
-          await connection.end()
+          await pool.end()
         }
       })
     })

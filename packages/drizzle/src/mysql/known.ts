@@ -123,10 +123,15 @@ async function waitedFor(session: Session, names: Names, found: readonly Row[]):
 
 type Conflict = Pick<NumberedEntry, 'aggregateType' | 'aggregateId' | 'sequence'>
 
-/** So few that each is a lookup of its own, whatever the server allows its optimizer. */
+/** lookups in one statement */
 const conflictsAtOnce = 100
 
-/** Which sequence is taken: by another entry of the batch, or by one that is there. */
+/**
+ * Which sequence is taken: by another entry of the batch, or by one that is there.
+ *
+ * Plan: a lookup for each, in an index that has all that is read. A lock on the entry itself would make the relay wait
+ * that publishes it.
+ */
 export async function findConflict(
   session: Session,
   names: Names,
@@ -139,19 +144,21 @@ export async function findConflict(
   if (twice) return twice
   for (const lock of ['', 'lock in share mode']) {
     for (let from = 0; from < entries.length; from += conflictsAtOnce) {
-      const keys = entries.slice(from, from + conflictsAtOnce).map(keyLiteral)
-      const [found] = await session.read(
-        `select id, aggregate_type, aggregate_id, sequence from ${names.entries} ${by(names, 'entries_sequence')}
-        where (aggregate_type, aggregate_id, sequence) in (${keys.join(', ')}) limit 1 ${lock}`,
+      const lookups = entries.slice(from, from + conflictsAtOnce).map(
+        (
+          entry,
+        ) => `(select aggregate_type, aggregate_id, sequence from ${names.entries} ${by(names, 'entries_sequence')}
+        where ${isAt(entry)} ${lock})`,
       )
+      const [found] = await session.read(lookups.join(' union all '))
       if (found) return { ...nameIn(found), sequence: numberIn(found, 'sequence') }
     }
   }
   return first
 }
 
-function keyLiteral({ aggregateType, aggregateId, sequence }: NumberedEntry): string {
-  return `(${textLiteral(aggregateType)}, ${textLiteral(aggregateId)}, ${sequence})`
+function isAt({ aggregateType, aggregateId, sequence }: NumberedEntry): string {
+  return `aggregate_type = ${textLiteral(aggregateType)} and aggregate_id = ${textLiteral(aggregateId)} and sequence = ${sequence}`
 }
 
 function isSame(entry: NumberedEntry, other: NumberedEntry | undefined): boolean {

@@ -230,7 +230,10 @@ export function candidatesFrom(
 ): readonly Candidate[] {
   const open = new Map<string, Candidate>()
   for (const one of met) if (one.row === 'none' && !open.has(aggregateKey(one))) open.set(aggregateKey(one), one)
-  const due = represented.flatMap(({ position, ...one }) => (position === null ? [] : [{ ...one, position }]))
+  // its row may be deleted between the two reads: then it is met as one that has none
+  const due = represented.flatMap(({ position, ...one }) =>
+    position === null || open.has(aggregateKey(one)) ? [] : [{ ...one, position }],
+  )
   const turns = [...inTurns([...open.values()]), ...inTurns(due)]
   turns.sort((a, b) => a.turn - b.turn || a.candidate.position - b.candidate.position)
   return turns.slice(0, limit).map(({ candidate }) => candidate)
