@@ -18,7 +18,7 @@ export interface RelayOptions {
   readonly publisher: Publisher
   readonly on?: RelayListeners
 
-  /** entries per batch, default 500 */
+  /** entries per batch, default 500, at most 10,000 */
   readonly batchSize?: number
   /** entries of one aggregate per batch, default 100: one busy aggregate does not fill the batch */
   readonly batchSizePerAggregate?: number
@@ -99,6 +99,9 @@ const defaults: RelaySettings = Object.freeze({
   newHolder: () => crypto.randomUUID(),
 })
 
+/** Stores and brokers have limits of their own for what one statement or one request may name. */
+const largestBatch = 10_000
+
 const of = 'createRelay'
 
 /**
@@ -134,7 +137,9 @@ export function keptForMs({ leaseMs, pollIntervalMs }: Pick<RelaySettings, 'leas
 }
 
 function requireFit(settings: RelaySettings): void {
-  const { leaseMs, pollIntervalMs, publishTimeoutMs, storeTimeoutMs, maxCrashes, onDead, retryFor } = settings
+  const { batchSize, leaseMs, pollIntervalMs, publishTimeoutMs, storeTimeoutMs, maxCrashes, onDead, retryFor } =
+    settings
+  if (batchSize > largestBatch) throw notValid('batchSize', batchSize, `${largestBatch} or less`)
   const leastMs = 4 * pollIntervalMs
   const longestMs = keptForMs(settings) - pollIntervalMs
   if (leaseMs < leastMs) throw notValid('leaseMs', leaseMs, `${leastMs} or more: four polls must fit in it`)

@@ -22,6 +22,7 @@ const mistakes: readonly (readonly [string, object, option: string, advice: RegE
     /has no capabilities: pass a publisher, .*send/,
   ],
   ['batchSize 0', { batchSize: 0 }, 'batchSize', /whole number from 1 on/],
+  ['batchSize 10001', { batchSize: 10_001 }, 'batchSize', /write 10000 or less/],
   ['batchSize 1.5', { batchSize: 1.5 }, 'batchSize', /whole number from 1 on/],
   ['batchSizePerAggregate -1', { batchSizePerAggregate: -1 }, 'batchSizePerAggregate', /whole number from 1 on/],
   ['batchBytes NaN', { batchBytes: Number.NaN }, 'batchBytes', /whole number from 1 on/],
