@@ -9,14 +9,18 @@ const tell = (message: FromRelay): void => void process.send?.(message)
 class InHand {
   readonly #ids = new Set<string>()
 
-  /** The publisher; whether anything is in hand is told before the broker gets it. */
+  /** The publisher; whether anything is in hand is told before the broker gets it, and what got no answer after it. */
   watched(publisher: Publisher): Publisher {
     return {
       ...publisher,
-      publish: (entries, options) => {
+      publish: async (entries, options) => {
         if (this.#ids.size === 0) tell('busy')
-        for (const { id } of entries) this.#ids.add(id)
-        return publisher.publish(entries, options)
+        const ids = entries.map(({ id }) => id)
+        for (const id of ids) this.#ids.add(id)
+        options.signal.addEventListener('abort', () => tell({ unanswered: ids }), { once: true })
+        const outcomes = await publisher.publish(entries, options)
+        tell({ unanswered: ids.filter((_, index) => outcomes[index]?.status === 'unknown') })
+        return outcomes
       },
     }
   }
@@ -49,10 +53,7 @@ async function relay(world: World, name: string): Promise<void> {
     publishTimeoutMs: 700,
     on: {
       published: ({ entries }) => inHand.remove(entries),
-      retry({ entry }) {
-        tell({ unanswered: [entry.id] })
-        inHand.remove([entry])
-      },
+      retry: ({ entry }) => inHand.remove([entry]),
       leasesLost: () => tell('interrupted'),
       dead: ({ entry, reason }) => console.error(`${name}: dead letter ${entry.id}: ${reason}`),
       error: ({ error, during }) => console.error(`${name}: ${during}:`, error),
