@@ -6,7 +6,7 @@ import type { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { openNodePostgres, ownDatabase, sessionsWaiting } from './pg-databases.ts'
 import { explaining, nodesOf, type PlanNode } from './pg-explaining.ts'
-import { beginOn, type HandRelay, handRelay, openLog, published, refused } from './pg-log-relay.ts'
+import { beginOn, type HandRelay, handRelay, insideOf, openLog, published, refused } from './pg-log-relay.ts'
 import { clockAhead, watching } from './pg-watching.ts'
 
 const order = (aggregateId: string, payload: unknown = {}) => ({ type: 'order.placed', aggregateId, payload })
@@ -83,6 +83,17 @@ describeWith('postgres', 'a log keeps nobody waiting for', () => {
     expect((await outbox.stats()).pending).toBe(0)
   })
 
+  test('a partition with more than is read at once, however large the batch that is asked for', async () => {
+    const { client } = await begin()
+    await client.query(`
+      insert into "${log.schema}".outbox_log (slot, xid, id, partition, aggregate_type, aggregate_id, event_type, sequence, payload)
+      select 0, pg_current_xact_id(), gen_random_uuid(), 7, 'order', 'mine ' || n % 200, 'order.placed', n, '{}'
+      from generate_series(1, 12000) n`)
+    await client.query('commit')
+    const all = await relay.drain({ limit: 50_000, limitPerAggregate: 100 })
+    expect(all).toHaveLength(12_000)
+  })
+
   test('a log that fills the batches of every lane of a relay', async () => {
     await commit(order('refused', 'x'.repeat(1_000)))
     const [first] = await relay.fetch()
@@ -144,7 +155,7 @@ describeWith('postgres', 'a log keeps nobody waiting for', () => {
     await commit(order('a'))
     // a fetch whose caller has given it up still holds the leases' rows
     const { client } = await begin()
-    const inside = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    const inside = insideOf(client, schemaOf(log))
     await inside.fetch({ leases: relay.leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 })
     const left = relay.leave()
     await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: 'the release to wait' })

@@ -3,6 +3,7 @@ import { asTransaction, type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/p
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { Client } from 'pg'
 import { openNodePostgres } from './pg-databases.ts'
+import { replacing, type Sent } from './pg-watching.ts'
 
 /** A relay's side of an outbox, driven step by step, over a pool of its own. */
 export interface HandRelay {
@@ -80,4 +81,16 @@ export async function beginOn(url: string, outbox: PgOutbox) {
   await client.query('select pg_current_xact_id()')
   const tx = asTransaction(drizzle({ client }))
   return { client, enqueue: (...events: Parameters<PgOutbox['enqueue']>[1][]) => outbox.enqueue(tx, events.flat()) }
+}
+
+/** The relay's side, in the transaction that is open on `client`: as if one statement of it went on for all that time. */
+export function insideOf(client: Client, schema: string): PgOutbox {
+  const unwary = ({ text, ...sent }: Sent): Sent => ({
+    ...sent,
+    text: text.replace('pg_current_xact_id_if_assigned() is not null', 'false'),
+  })
+  const looksAway = replacing(client, 'query', (sent: string | Sent, values?: unknown[]) =>
+    client.query((typeof sent === 'string' ? sent : unwary(sent)) as never, values),
+  )
+  return pgOutbox({ db: drizzle({ client: looksAway }), engine: 'log', notify: 'off', schema })
 }

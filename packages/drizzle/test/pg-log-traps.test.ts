@@ -6,7 +6,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import { type Client, Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ownDatabase, sessionsWaiting } from './pg-databases.ts'
-import { beginOn, type HandRelay, handRelay, openLog, places, published, refused } from './pg-log-relay.ts'
+import { beginOn, type HandRelay, handRelay, insideOf, openLog, places, published, refused } from './pg-log-relay.ts'
 import { watching } from './pg-watching.ts'
 
 const order = (aggregateId: string) => ({ type: 'order.placed', aggregateId, payload: {} })
@@ -274,7 +274,7 @@ describeWith('postgres', 'what a log may stumble over', () => {
     const relay = await handRelay(outbox)
     // another statement of the same relay, whose caller has given it up, still holds the leases' rows
     const { client } = await begin()
-    const inside = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    const inside = insideOf(client, schemaOf(log))
     const request = { leases: relay.leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
     const first = await inside.fetch(request)
     expect(places(first)).toEqual(['a#1'])
@@ -300,7 +300,7 @@ describeWith('postgres', 'what a log may stumble over', () => {
     expect(places(lent)).toEqual(['a#2'])
     // another statement of the same relay goes on to the next window, where a lower position has turned up
     const { client } = await begin()
-    const inside = pgOutbox({ db: drizzle({ client }), engine: 'log', notify: 'off', schema: schemaOf(log) })
+    const inside = insideOf(client, schemaOf(log))
     const request = { leases: relay.leases, limit: 10, limitPerAggregate: 10, maxBytes: 1e6 }
     await inside.fetch(request)
     const settled = relay.settle(lent.map((entry) => refused(entry)))

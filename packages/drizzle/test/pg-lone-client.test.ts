@@ -4,7 +4,7 @@ import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { Client } from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { ownDatabase } from './pg-databases.ts'
+import { openNodePostgres, ownDatabase } from './pg-databases.ts'
 
 describeWith('postgres', 'a single client, which the application and a relay share', () => {
   let database: TestDatabase
@@ -19,26 +19,38 @@ describeWith('postgres', 'a single client, which the application and a relay sha
     await database[Symbol.asyncDispose]()
   })
 
-  test('nothing is lent of a transaction that is open on it: it may still roll back', async () => {
-    const db = drizzle({ client })
-    await setup(db)
-    const outbox = pgOutbox({ db })
-    const holder = 'h'
-    await outbox.join({ holder })
-    const { leases: claims } = await outbox.poll({ holder })
-    const leases = await outbox.acquire({ holder, claims, evict: [] })
-    const fetch = () => outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
-    const order = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
+  test.each(['mark', 'log'] as const)(
+    'engine %s: nothing is lent of a transaction that is open on it: it may still roll back',
+    async (engine) => {
+      const db = drizzle({ client })
+      await using other = openNodePostgres(database.url)
+      await setup(db, { engine })
+      const outbox = pgOutbox({ db, engine })
+      const holder = 'h'
+      await outbox.join({ holder })
+      const { leases: claims } = await outbox.poll({ holder })
+      const leases = await outbox.acquire({ holder, claims, evict: [] })
+      const fetch = () => outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
+      const order = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
 
-    const isOver = new Error('changed my mind')
-    const transaction = db.transaction(async (tx) => {
-      await outbox.enqueue(tx, order('rolled back'))
-      await expect(fetch()).rejects.toMatchObject({ code: 'busy', message: expect.stringContaining('a pool') })
-      throw isOver
-    })
-    await expect(transaction).rejects.toBe(isOver)
+      // the first transaction of a type makes others of it wait
+      await db.transaction((tx) => outbox.enqueue(tx, order('first')))
+      const isOver = new Error('changed my mind')
+      const transaction = db.transaction(async (tx) => {
+        await outbox.enqueue(tx, order('rolled back'))
+        // a younger transaction ends: its snapshots may show the older one to itself as ended
+        await other.db.transaction((tx) => outbox.enqueue(tx, order('of another')))
+        await expect(fetch()).rejects.toMatchObject({ code: 'busy', message: expect.stringContaining('a pool') })
+        throw isOver
+      })
+      await expect(transaction).rejects.toBe(isOver)
 
-    await db.transaction((tx) => outbox.enqueue(tx, order('committed')))
-    expect(await fetch()).toMatchObject([{ aggregateId: 'committed' }])
-  })
+      await db.transaction((tx) => outbox.enqueue(tx, order('committed')))
+      expect((await fetch()).map(({ aggregateId }) => aggregateId).toSorted()).toEqual([
+        'committed',
+        'first',
+        'of another',
+      ])
+    },
+  )
 })

@@ -1,10 +1,11 @@
-import { type DueEntry, type FetchRequest, type Lease, OutboxError } from '@outbox/core'
+import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
 import { suspectAt } from '@outbox/core/adapter'
 import { isEnough } from '../shared/rounds.ts'
 import { hasAggregates } from './aside.ts'
 import { boundsOf, frontOf, mostAtOnce } from './bounds.ts'
 import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
 import { commitsAtOnce, leaseValues, standingLeases } from './fence.ts'
+import { around, checkOutside, isInside, isOutside } from './inside.ts'
 import type { Beside } from './log/beside.ts'
 import { looks } from './looks.ts'
 import type { Names } from './names.ts'
@@ -20,20 +21,6 @@ import { suspects } from './suspects.ts'
 /** SQL: none is looked for. */
 const noSuspect = 'select null::text as aggregate_type, null::text as aggregate_id where false'
 
-/**
- * SQL: whether the statement runs in a transaction that has written, in which it would read what may be rolled back. A
- * statement of its own has written nothing before its first lock: this is to be looked at before.
- */
-const isInsideOfWrites = 'pg_current_xact_id_if_assigned() is not null'
-
-function insideOfTransaction(): OutboxError<'busy'> {
-  return new OutboxError(
-    'busy',
-    'A transaction is open on the connection that the outbox reads through, and what it has written may be rolled back: give pgOutbox a database on a pool. Nothing was read.',
-    { system: 'postgresql' },
-  )
-}
-
 /** `LeasedSource.fetch`. */
 export async function fetch(session: Session, names: Names, request: FetchRequest): Promise<readonly DueEntry[]> {
   if (request.leases.length === 0 || request.limit < 1) return []
@@ -42,7 +29,7 @@ export async function fetch(session: Session, names: Names, request: FetchReques
   const began = performance.now()
   for (let round = 1; ; round++) {
     const rows = await session.run(statement, request)
-    if (rows.some((row) => booleanIn(row, 'is_inside'))) throw insideOfTransaction()
+    checkOutside(rows)
     const due = rows.flatMap((row) => lentIn(row, leases))
     if (isEnough({ round, began, lent: due.length, ...clearedIn(rows) })) return due
   }
@@ -79,11 +66,9 @@ export function fetchStatement(names: Names, request: FetchRequest, beside?: Bes
     most: mostAtOnce,
   }
   const text = `
-with around as materialized (
-  select ${isInsideOfWrites} as is_open
-),
+with ${around},
 fence as materialized (
-  ${standingLeases(leases, 1, 'where not (select is_open from around)')}
+  ${standingLeases(leases, 1, `where ${isOutside}`)}
 ),
 waiting as materialized (
   select exists (select from fence where ${hasAggregates(names, 'fence')}) as is_any
@@ -224,7 +209,7 @@ late as (
   where is_late and requeues = 0
 )
 select ${lentColumns('batch')}, batch.id = any (array(select id from late)) as is_late,
-  (select value from ${meta} where key = 'source') as source, (select is_open from around) as is_inside,
+  (select value from ${meta} where key = 'source') as source, ${isInside},
   (select count(*) from parked where is_waiting)::int as parked, (select count(*) from emptied)::int as emptied
 from (select) once
 left join batch on true

@@ -2,6 +2,7 @@ import { partitionCount } from '@outbox/core'
 import { mostAtOnce } from '../bounds.ts'
 import { columnsOf } from '../content.ts'
 import { standingLeases } from '../fence.ts'
+import { around, isOutside } from '../inside.ts'
 import type { Names } from '../names.ts'
 import { beginning, beginningOf, everyPartition, fewer, isThere } from '../plans.ts'
 import { nowhere, positionSequence } from './tables.ts'
@@ -15,23 +16,24 @@ import { nowhere, positionSequence } from './tables.ts'
  */
 
 /**
- * SQL for the two tables that every fetch begins with: `top`, the highest position given away so far, and `fence`, the
- * leases that stand, locked.
+ * SQL for the tables that every fetch begins with: `around`, `top`, the highest position given away so far, and `fence`,
+ * the leases that stand, locked.
  *
  * `top` is read after the statement's snapshot was taken, so nothing that it sees stands higher. And it is read before
  * the leases are locked, which gives the transaction its id: whoever gets a later one gets later positions. So a
  * transaction that was open when a later statement began, and that its snapshot does not list as open because nothing
- * as young had ended yet, stands above what this one has noted.
+ * as young had ended yet, stands above what this one has noted. Inside of a transaction that has its id there is no lease.
  *
  * Without the right to read positions there is no lease: newer servers tell null then, and not an error.
  */
 export function topAndFence(names: Names): string {
-  return `top as materialized (
+  return `${around},
+top as materialized (
   select coalesce(pg_sequence_last_value(s.id), case when has_sequence_privilege(s.id, 'SELECT') then 0 end) as position
   from (select ${positionSequence(names)}::regclass as id) s
 ),
 fence as materialized (
-  ${standingLeases(names.leases, 1, 'where (select position from top) is not null')}
+  ${standingLeases(names.leases, 1, `where (select position from top) is not null and ${isOutside}`)}
 )`
 }
 

@@ -2,6 +2,7 @@ import type { DueEntry, FetchRequest } from '@outbox/core'
 import { isEnough } from '../../shared/rounds.ts'
 import { deeperFront, frontOf } from '../bounds.ts'
 import { byPartition, fetchStatement, lentIn } from '../fetch.ts'
+import { checkOutside } from '../inside.ts'
 import type { Names } from '../names.ts'
 import { clearedIn } from '../rounds.ts'
 import { booleanIn, numberIn, type Row } from '../rows.ts'
@@ -46,6 +47,7 @@ export async function fetch(
   const owesSide = request.leases.filter(({ partition }) => mood.owesSide.delete(partition)).length > 0
   if (owesSide) {
     const side = await session.run(fetchStatement(names, request, besideLog(names, false)), request)
+    checkOutside(side)
     const aside = side.flatMap((row) => lentIn(row, leases))
     if (aside.length > 0) return aside
   }
@@ -58,6 +60,7 @@ export async function fetch(
       const front = frontFor(request, mood)
       const smooth = (look: number) => smoothStatement(names, request, { watchesCrowds, front }, look)
       rows = await runUntilCurrent(session, smooth, request)
+      checkOutside(rows)
       if (!rows[0]) return []
       adaptFront(request, mood, rows[0])
     } while (booleanIn(rows[0], 'is_only_poor'))
@@ -69,6 +72,7 @@ export async function fetch(
   const began = performance.now()
   for (let round = 1; ; round++) {
     const rows = await runUntilCurrent(session, page, request)
+    checkOutside(rows)
     const ofLog = rows.flatMap((row) => lentIn(row, leases))
     const [first] = rows
     const moved = first ? numberIn(first, 'moved') : 0
@@ -80,6 +84,7 @@ export async function fetch(
     }
     const rest = whatIsLeft(request, ofLog)
     const side = rest ? await session.run(fetchStatement(names, rest, besideLog(names, ofLog.length > 0)), request) : []
+    checkOutside(side)
     const aside = side.flatMap((row) => lentIn(row, leases))
     const isLeftOut = aside.length === 0 && ofLog.length > 0 && first !== undefined && booleanIn(first, 'is_side_due')
     for (const { partition } of request.leases) {

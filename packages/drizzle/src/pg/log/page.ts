@@ -3,6 +3,7 @@ import { hasAggregates, hasEntries, hasPending, hasRow } from '../aside.ts'
 import { boundsOf, frontOf, mostAtOnce } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
+import { isInside } from '../inside.ts'
 import { looks } from '../looks.ts'
 import type { Names } from '../names.ts'
 import { beginning } from '../plans.ts'
@@ -211,7 +212,7 @@ lent as materialized (
 )
 select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   lent.is_late,
-  (select value from ${meta} where key = 'source') as source,
+  (select value from ${meta} where key = 'source') as source, ${isInside},
   (select count(*) from moved)::int as moved, (select is_due from side) as is_side_due,
   -- the rest of a window held only what was settled aside: the next may hold something
   exists (select from noted join reach using (partition) where last is not null and first_kept is null) as has_passed,

@@ -102,7 +102,8 @@ select exists (select from ${leaf}) and (select last_value % 4 from ${log_slot})
   if (numberIn(seen, 'owed') > 0) await moveOwed(session, names, slot, options)
   const drain = `
 update ${log_leaves} set drained_at = coalesce(drained_at, now())
-where slot = ${slot} and not exists (${owedOf(names, slot, 'id, position')})
+where slot = ${slot} and (select last_value % 4 from ${log_slot}) <> ${slot}
+  and not exists (${owedOf(names, slot, 'id, position')})
 returning drained_at <= now() - ${ageMs} * interval '1 millisecond' as is_old`
   const [drained] = await session.run({ text: drain, values: [] }, options)
   if (!drained || !booleanIn(drained, 'is_old')) return 0

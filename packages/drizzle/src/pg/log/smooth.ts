@@ -1,8 +1,9 @@
 import type { FetchRequest } from '@outbox/core'
 import { hasAggregates, hasPending } from '../aside.ts'
-import { boundsOf } from '../bounds.ts'
+import { boundsOf, mostAtOnce } from '../bounds.ts'
 import { contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
+import { isInside } from '../inside.ts'
 import { looks } from '../looks.ts'
 import type { Names } from '../names.ts'
 import type { Statement } from '../statement.ts'
@@ -72,7 +73,7 @@ rough as materialized (
   select is_odd or is_crowded or is_poor as is_rough, is_crowded and not is_odd as is_only_crowded,
     is_poor and not is_odd and not is_crowded as is_only_poor
   from (
-    select 2 * (select count(*) from met) < ${limit} and exists (select from front_of where is_full) as is_poor,
+    select ${front} < ${mostAtOnce} and 2 * (select count(*) from met) < ${limit} and exists (select from front_of where is_full) as is_poor,
       exists (
         select from met
         where stands_aside or is_disorderly or nth_of_aggregate > ${limitPerAggregate})
@@ -122,7 +123,7 @@ cleared as (
 )
 select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   ${late.isLate} as is_late,
-  (select value from ${meta} where key = 'source') as source, (select is_rough from rough) as is_rough,
+  (select value from ${meta} where key = 'source') as source, ${isInside}, (select is_rough from rough) as is_rough,
   (select is_only_crowded from rough) as is_only_crowded, (select is_only_poor from rough) as is_only_poor,
   (select count(*) from met)::int as met, (select count(*) from front_of where is_full)::int as cut,
   ${isStale('kept_of')} or (
