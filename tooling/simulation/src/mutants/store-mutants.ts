@@ -56,8 +56,7 @@ export const storeMutants: readonly Mutant[] = [
     code: 'if (row.holder !== null && state.relays.has(row.holder)) continue',
     instead: '',
     by: ['the-living-keep-leases'],
-    within: 20,
-    from: 540,
+    within: 50,
   },
   {
     name: 'hides, when it grants a lease, what relays may have died of',
