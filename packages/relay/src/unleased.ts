@@ -11,7 +11,7 @@ import { aggregateKey } from '@outbox/core/adapter'
 import type { RelayContext } from './context.ts'
 import type { RelayStore } from './store-calls.ts'
 
-/** How many entries are read at once, at most, to find one that is due behind those that are not. */
+/** How many entries are read at once, at most, as of a batch, to find one that is due behind those that are not. */
 const maxWindow = 10_000
 
 /** What is known of an entry that could not be published; in memory, for as long as this relay lives. */
@@ -31,9 +31,9 @@ interface Trouble {
  * publish everything twice, so there must be one. Order per aggregate holds as far as `fetchUnpublished` returns an
  * aggregate's entries by sequence.
  *
- * What waits or is dead stands before all that came later, and is read with it. At most 10,000 entries are read at once
- * (`batchSize`, if that is more), so memory is bounded whatever the backlog: while that many of the oldest wait or are
- * dead, nothing behind them leaves, and a `warning` says so.
+ * What waits or is dead stands before all that came later, and is read with it. At most 10,000 entries are read at once,
+ * so memory is bounded whatever the backlog: while that many of the oldest wait or are dead, nothing behind them leaves,
+ * and a `warning` says so.
  *
  * An aggregate with a long backlog holds up others: `batchSize` entries that are due are read, of which at most
  * `batchSizePerAggregate` of one aggregate leave, and what stands further behind is not seen before its turn. To look
@@ -127,16 +127,15 @@ export class UnleasedStore implements RelayStore {
 
   /** Entries that are due, each aggregate by sequence: looks past those that are dead or wait, as far as it may. */
   async #due(limit: number, signal: AbortSignal | undefined): Promise<readonly OutboxEntry[]> {
-    const most = Math.max(limit, maxWindow)
     for (let window = limit + this.#passed; ; window *= 2) {
-      window = Math.min(window, most)
+      window = Math.min(window, maxWindow)
       const troubled = [...this.#trouble.keys()]
       const entries = await this.#source.fetchUnpublished(window, signal ? { signal } : {})
       const due = this.#dueAmong(entries)
       const isAll = entries.length < window
       this.#passed = entries.length - due.length
       if (isAll) this.#forget(troubled, entries)
-      if (due.length < limit && !isAll && window < most) continue
+      if (due.length < limit && !isAll && window < maxWindow) continue
       this.#tell(due.length === 0 && !isAll, window)
       return due
     }
