@@ -55,13 +55,13 @@ export class FullStreams {
     if (this.#standstill && this.#isRecent(this.#standstill.at)) throw this.#away(this.#standstill.problem)
     for (const [stream, refusal] of this.#refusals) {
       const answer = await api.request(`STREAM.INFO.${stream}`, undefined, signal)
-      if (answer.kind === 'ok') {
+      if (answer.kind === 'ok' && canHold(answer.body, refusal.bytes)) {
         const isFull = !hasRoom(answer.body, refusal.bytes)
         refusal.wasSeenFull ||= isFull
         if (isFull) throw this.#away(`stream '${stream}' is full`)
         if (!refusal.wasSeenFull && this.#isRecent(refusal.at)) throw this.#away(`stream '${stream}' stores nothing`)
       }
-      // whether it has room or is gone: the next publish tells
+      // whether it has room, is gone or never holds so much: the next publish tells
       this.#refusals.delete(stream)
     }
   }
@@ -75,11 +75,23 @@ export class FullStreams {
   }
 }
 
-function hasRoom({ config, state }: Readonly<Record<string, unknown>>, bytes: number): boolean {
-  const number = (from: unknown, key: string): number =>
-    isRecord(from) && typeof from[key] === 'number' ? from[key] : 0
-  const maxMessages = number(config, 'max_msgs')
-  const maxBytes = number(config, 'max_bytes')
-  if (maxMessages > 0 && number(state, 'messages') >= maxMessages) return false
-  return maxBytes <= 0 || number(state, 'bytes') + bytes <= maxBytes
+type Info = Readonly<Record<string, unknown>>
+
+/** Whether an empty stream would have room: else it is the message that is too large. */
+function canHold({ config }: Info, bytes: number): boolean {
+  const maxBytes = numberIn(config, 'max_bytes')
+  return maxBytes <= 0 || bytes <= maxBytes
+}
+
+/** A stream that discards what is old makes room. */
+function hasRoom({ config, state }: Info, bytes: number): boolean {
+  if (isRecord(config) && config['discard'] !== 'new') return true
+  const maxMessages = numberIn(config, 'max_msgs')
+  const maxBytes = numberIn(config, 'max_bytes')
+  if (maxMessages > 0 && numberIn(state, 'messages') >= maxMessages) return false
+  return maxBytes <= 0 || numberIn(state, 'bytes') + bytes <= maxBytes
+}
+
+function numberIn(from: unknown, key: string): number {
+  return isRecord(from) && typeof from[key] === 'number' ? from[key] : 0
 }

@@ -19,6 +19,9 @@ import { TroubledSubjects } from './troubled-subjects.ts'
 /** Room for the headers of an ordinary message, in bytes; each message is measured exactly when it is written. */
 const headerRoomBytes = 1024
 
+/** A record in a stream's file is no larger: older servers acknowledge one that is, and nobody can read it. */
+const largestRecordBytes = 32 * 1024 * 1024
+
 export interface NatsPublisher extends Publisher, AsyncDisposable {
   /**
    * Ends the subscription to the replies and the watch on the connection, which stays open. What is under way becomes
@@ -164,16 +167,16 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
 }
 
 function maxPayloadBytesOf({ info }: NatsConnectionLike): number | undefined {
-  return info && Math.max(0, info.max_payload - headerRoomBytes)
+  return info && Math.max(0, Math.min(info.max_payload, largestRecordBytes) - headerRoomBytes)
 }
 
 function requireSize({ bytes, data }: OutgoingMessage, connection: NatsConnectionLike, system: string): void {
   const maxDataBytes = maxPayloadBytesOf(connection)
   if (maxDataBytes === undefined || connection.info === undefined) return
   const { max_payload: maxBytes } = connection.info
-  if (bytes <= maxBytes && data.length <= maxDataBytes) return
+  if (bytes <= Math.min(maxBytes, largestRecordBytes) && data.length <= maxDataBytes) return
   throw permanent(
-    `The message is ${bytes} bytes, ${data.length} of them its body; the server's max_payload is ${maxBytes}, of which ${headerRoomBytes} are for headers. Raise it, or enqueue less.`,
+    `The message is ${bytes} bytes, ${data.length} of them its body; the server's max_payload is ${maxBytes}, of which ${headerRoomBytes} are for headers, and a stream takes 32 MiB at most. Raise it, or enqueue less.`,
     { system },
   )
 }

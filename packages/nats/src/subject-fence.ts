@@ -221,10 +221,13 @@ export class SubjectFence {
   }
 }
 
-/** Whether a message was written under a lease that ended the entry's own, or by the other of two holders of one epoch. */
+/**
+ * Whether a message was written under a lease that ended the entry's own, or by the other of two holders of one epoch. A
+ * store without leases lends under epoch 0, under another name after each start.
+ */
 function isNewer(message: StoredMessage, { lease, source }: DueEntry): boolean {
   if (message.epoch === undefined || message.source !== source || message.partition !== lease.partition) return false
-  if (message.epoch === lease.epoch) return message.holder !== lease.holder
+  if (message.epoch === lease.epoch) return lease.epoch > 0 && message.holder !== lease.holder
   return message.epoch > lease.epoch
 }
 

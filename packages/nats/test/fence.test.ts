@@ -270,6 +270,16 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it('a store without leases, which lends under epoch 0, goes on after a restart under another name', async () => {
+        const { connect } = await destination()
+        await using before = await connect()
+        await using after = await connect()
+        const first = dueEntry({ sequence: 1, epoch: 0, holder: 'run 1' })
+        expect(await statuses(before.publisher, [first])).toEqual(['published'])
+        const second = dueEntry({ sequence: 2, epoch: 0, holder: 'run 2' })
+        expect(await statuses(after.publisher, [second])).toEqual(['published'])
+      })
+
       it('a function that gives one aggregate two subjects is told so', async () => {
         const { base } = await destination()
         const connection = await client.connect(server.url)

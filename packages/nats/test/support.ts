@@ -63,6 +63,8 @@ export interface Observer extends AsyncDisposable {
   readonly connection: NatsConnection
   /** Makes a stream for the subjects given. */
   addStream(subjects: string | readonly string[], config?: Partial<StreamConfig>): Promise<string>
+  /** Changes how a stream is configured. */
+  update(stream: string, config: Partial<StreamConfig>): Promise<void>
   /** Everything in a stream, or on some of its subjects, decoded, in its order. */
   read(stream: string, subjects?: string): Promise<ReceivedEntry[]>
   /** How many messages a stream holds. */
@@ -82,6 +84,9 @@ export async function observe(url: string | readonly string[], options: TestConn
       await manager.streams.add({ name, subjects: [subjects].flat(), duplicate_window: 120e9, ...config })
       made.push(name)
       return name
+    },
+    async update(stream, config) {
+      await manager.streams.update(stream, config)
     },
     async read(stream, subjects = '>') {
       const entries: ReceivedEntry[] = []

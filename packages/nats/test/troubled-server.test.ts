@@ -127,6 +127,36 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it('a full stream that takes to discarding what is old has room', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        const config = { max_msgs: 1, discard: 'new' } as const
+        const stream = await observer.addStream('events.>', config)
+        const connection = await client.connect(server.url)
+        const clock = shiftedClock()
+        await using publisher = natsPublisher({ connection, subject, clock })
+        const [first, second] = [dueEntry({ sequence: 1 }), dueEntry({ sequence: 2 })]
+        expect(await statuses(publisher, [first, second])).toEqual(['published', 'unavailable'])
+        await observer.update(stream, { ...config, discard: 'old' })
+        clock.shift(6_000) // for five seconds the refusal itself is believed
+        await publisher.probe?.({ signal: never })
+        expect(await statuses(publisher, [second])).toEqual(['published'])
+        await connection.close()
+      })
+
+      it('a message that is larger than its stream: a refusal, and nobody else is concerned', async () => {
+        await using server = await start()
+        await using observer = await observe(server.url)
+        await observer.addStream('events.>', { max_bytes: 2_000, discard: 'new' })
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject })
+        const payload = JSON.stringify('x'.repeat(3_000))
+        expect(await statuses(publisher, [dueEntry({ sequence: 1, payload })])).toEqual(['unavailable'])
+        await publisher.probe?.({ signal: never })
+        expect(await statuses(publisher, [dueEntry({ sequence: 2 })])).toEqual(['published'])
+        await connection.close()
+      })
+
       it('a stream that holds as many messages as it may: an outage until there is room', async () => {
         await using server = await start()
         await using observer = await observe(server.url)
