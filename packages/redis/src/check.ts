@@ -59,7 +59,7 @@ export async function checkSetup(
 }
 
 function checkClient({ settings: { client, acknowledge }, require, warn }: Check): void {
-  const { autoResendUnfulfilledCommands, maxRetriesPerRequest, retryStrategy } = client.options
+  const { autoResendUnfulfilledCommands, enableAutoPipelining, maxRetriesPerRequest, retryStrategy } = client.options
   require(client.status !==
     'end', 'the client is closed, or its retryStrategy gave up: pass one that stays, `new Redis()`')
   if (connectionOptions(client).socketTimeout === undefined) {
@@ -70,6 +70,9 @@ function checkClient({ settings: { client, acknowledge }, require, warn }: Check
     )
   }
   if (client.isCluster) return
+  require(!enableAutoPipelining ||
+    autoResendUnfulfilledCommands !==
+      false, 'a connection that breaks would leave the client collecting commands that it never sends (ioredis): leave enableAutoPipelining or autoResendUnfulfilledCommands: false out')
   if ('retryStrategy' in client.options && typeof retryStrategy !== 'function') {
     warn('the client never connects again once its connection is lost: leave retryStrategy out')
   }

@@ -14,6 +14,7 @@ interface ConnectionOptions {
 export interface RedisClientOptions extends ConnectionOptions {
   readonly keyPrefix?: string | undefined
   readonly autoResendUnfulfilledCommands?: boolean | undefined
+  readonly enableAutoPipelining?: boolean | undefined
   readonly maxRetriesPerRequest?: number | null | undefined
   readonly retryStrategy?: unknown
   /** of a `Cluster`: what its connections to the nodes have */

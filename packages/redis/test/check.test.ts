@@ -63,6 +63,14 @@ for (const { name, need, start } of servers) {
       await client.config('SET', 'appendonly', 'yes')
     })
 
+    it('a client that would collect commands for ever once its connection broke is refused', async () => {
+      using forgetful = connect(server.url, { enableAutoPipelining: true, autoResendUnfulfilledCommands: false })
+      await expect(redisPublisher({ client: forgetful, stream: 'orders' }).check?.(horizon)).rejects.toMatchObject({
+        code: 'setup-required',
+        message: expect.stringContaining('leave enableAutoPipelining or autoResendUnfulfilledCommands: false out'),
+      })
+    })
+
     it('a client that sends again without end is a warning that says what to write', async () => {
       using endless = connect(server.url, { maxRetriesPerRequest: null })
       expect(await redisPublisher({ client: endless, stream: 'orders' }).check?.(horizon)).toEqual([

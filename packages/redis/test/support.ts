@@ -38,6 +38,7 @@ export interface TestClientOptions {
   readonly lazyConnect?: boolean
   readonly enableOfflineQueue?: boolean
   readonly autoResendUnfulfilledCommands?: boolean
+  readonly enableAutoPipelining?: boolean
   readonly maxRetriesPerRequest?: number | null
   readonly commandTimeout?: number
   readonly socketTimeout?: number | undefined
