@@ -1,6 +1,7 @@
 import { type CallOptions, type DeadLetter, type DeadLetterFilter, isUuid } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import { putBack } from './aside.ts'
+import { inChunks } from './chunks.ts'
 import { type Context, under } from './context.ts'
 import { aggregateNameOf, contentFields, inScan, lentContent } from './entries.ts'
 import { heads } from './prefixes.ts'
@@ -63,17 +64,19 @@ export async function requeueDead(context: Context, ids: readonly string[], call
   const { database } = under(context, call)
   const dead = await entriesIn(['dead'], under(context, call), ids)
   if (dead.length === 0) return 0
-  const waits = {
-    partition: { $in: [...new Set(dead.map((entry) => numberIn(entry, 'partition')))] },
-    aggregate: { $in: aggregatesOf(dead).map((entry) => documentIn(entry, 'aggregate')) },
-    holdsUntil: { $gt: new Date(0) },
-    state: 'pending',
+  for (const some of inChunks(aggregatesOf(dead))) {
+    const waits = {
+      partition: { $in: [...new Set(some.map((entry) => numberIn(entry, 'partition')))] },
+      aggregate: { $in: some.map((entry) => documentIn(entry, 'aggregate')) },
+      holdsUntil: { $gt: new Date(0) },
+      state: 'pending',
+    }
+    await database.updateMany('entries', waits, {
+      $unset: { holdsUntil: '' },
+      $set: { asideUntil: inScan },
+      $inc: { moves: 1 },
+    })
   }
-  await database.updateMany('entries', waits, {
-    $unset: { holdsUntil: '' },
-    $set: { asideUntil: inScan },
-    $inc: { moves: 1 },
-  })
   return database.updateMany(
     'entries',
     { _id: { $in: dead.map(({ _id }) => _id) }, state: 'dead' },

@@ -63,7 +63,8 @@ async function standing(context: Context, leases: readonly Lease[]): Promise<rea
   }
   return leases.filter(isMine).flatMap((lease) => {
     const document = documents.get(lease.partition)
-    return document ? [{ lease, document }] : []
+    // a settle that came in between is not applied yet: what was read would be of before it
+    return document && isDone(context, document) ? [{ lease, document }] : []
   })
 }
 
@@ -107,7 +108,10 @@ async function note(
   })
 }
 
-/** Fits only if neither a settle came between, whose log would be another than the one that was seen, nor a fetch. */
+/**
+ * Fits only if neither a settle came between, whose log would be another than the one that was seen, or would have been
+ * there meanwhile, nor a fetch.
+ */
 function noting(
   context: Context,
   { lease, document }: Held,
@@ -120,6 +124,7 @@ function noting(
       filter: {
         ...standingAndDone(context, lease),
         'log.id': logIn(document)?.id ?? null,
+        lastLog: document['lastLog'] ?? null,
         noteId: document['noteId'] ?? null,
       },
       update: { $set: { inFlight, noteId, log: null } },

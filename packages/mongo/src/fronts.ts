@@ -1,4 +1,5 @@
 import { aggregateKey } from '@outbox/core/adapter'
+import { inChunks } from './chunks.ts'
 import type { Database } from './database.ts'
 import { aggregateNameOf, inScan } from './entries.ts'
 import { type Document, dateIn, documentIn, numberIn } from './values.ts'
@@ -150,18 +151,19 @@ export async function holds(
   aggregates: readonly Pick<Met, 'partition' | 'aggregate'>[],
   now: Date,
 ): Promise<ReadonlyMap<string, Date>> {
-  if (aggregates.length === 0) return new Map()
-  const filter = {
-    partition: { $in: [...new Set(aggregates.map(({ partition }) => partition))] },
-    aggregate: { $in: aggregates.map(({ aggregate }) => aggregate) },
-    holdsUntil: { $gt: now },
-  }
   const held = new Map<string, Date>()
-  for (const document of await database.find('entries', filter, { projection: { aggregate: 1, holdsUntil: 1 } })) {
-    const key = aggregateKey(aggregateNameOf(document))
-    const until = dateIn(document, 'holdsUntil')
-    const known = held.get(key)
-    if (!known || known < until) held.set(key, until)
+  for (const some of inChunks(aggregates)) {
+    const filter = {
+      partition: { $in: [...new Set(some.map(({ partition }) => partition))] },
+      aggregate: { $in: some.map(({ aggregate }) => aggregate) },
+      holdsUntil: { $gt: now },
+    }
+    for (const document of await database.find('entries', filter, { projection: { aggregate: 1, holdsUntil: 1 } })) {
+      const key = aggregateKey(aggregateNameOf(document))
+      const until = dateIn(document, 'holdsUntil')
+      const known = held.get(key)
+      if (!known || known < until) held.set(key, until)
+    }
   }
   return held
 }

@@ -1,4 +1,4 @@
-import { event, limits } from '@outbox/core'
+import { event, limits, partitionCount } from '@outbox/core'
 import { mongoOutbox, setup } from '@outbox/mongo'
 import { describeWith, sharedMongo } from '@outbox/services'
 import { BSON, MongoClient } from 'mongodb'
@@ -168,6 +168,22 @@ describeWith('mongo', 'what is sent', () => {
     // the counters were moved on, and are found again, each of them
     const again = await transaction(client, (session) => outbox.enqueue(session, events.slice(-10_001)))
     expect(new Set(again.map(({ sequence }) => sequence))).toEqual(new Set([2]))
+
+    // where something is blocked in each partition, whoever looks asks after all aggregates in sight
+    const holder = 'h'
+    await outbox.join({ holder })
+    const { leases: claims } = await outbox.poll({ holder })
+    const leases = await outbox.acquire({ holder, claims, evict: [] })
+    const lent = await outbox.fetch({ leases, limit: 1_000, limitPerAggregate: 1, maxBytes: 1e9 })
+    const heads = [...new Map(lent.map((entry) => [entry.lease.partition, entry])).values()]
+    expect(heads).toHaveLength(partitionCount)
+    const settlements = heads.map(
+      (entry) => ({ entry, outcome: 'dead', reason: 'poison', blocksAggregate: true }) as const,
+    )
+    await outbox.settle({ leases, settlements })
+    const { duePartitions } = await mongoOutbox({ client, db }).poll({ holder })
+    expect(duePartitions).toHaveLength(partitionCount)
+    expect(largest).toBeLessThan(16 * 1024 * 1024)
     await db.dropDatabase()
     await client.close()
   })
