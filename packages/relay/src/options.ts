@@ -22,7 +22,7 @@ export interface RelayOptions {
   readonly batchSize?: number
   /** entries of one aggregate per batch, default 100: one busy aggregate does not fill the batch */
   readonly batchSizePerAggregate?: number
-  /** payload bytes per batch, default 4 MiB; with `lanes`, what bounds the relay's memory */
+  /** payload bytes per batch, default 4 MiB, at most 256 MiB; with `lanes`, what bounds the relay's memory */
   readonly batchBytes?: number
   /** batches at work side by side, default 4; each uses one database connection at a time */
   readonly lanes?: number
@@ -101,6 +101,7 @@ const defaults: RelaySettings = Object.freeze({
 
 /** Stores and brokers have limits of their own for what one statement or one request may name. */
 const largestBatch = 10_000
+const largestBatchBytes = 256 * 1024 * 1024
 
 const of = 'createRelay'
 
@@ -137,9 +138,19 @@ export function keptForMs({ leaseMs, pollIntervalMs }: Pick<RelaySettings, 'leas
 }
 
 function requireFit(settings: RelaySettings): void {
-  const { batchSize, leaseMs, pollIntervalMs, publishTimeoutMs, storeTimeoutMs, maxCrashes, onDead, retryFor } =
-    settings
+  const {
+    batchSize,
+    batchBytes,
+    leaseMs,
+    pollIntervalMs,
+    publishTimeoutMs,
+    storeTimeoutMs,
+    maxCrashes,
+    onDead,
+    retryFor,
+  } = settings
   if (batchSize > largestBatch) throw notValid('batchSize', batchSize, `${largestBatch} or less`)
+  if (batchBytes > largestBatchBytes) throw notValid('batchBytes', batchBytes, `${largestBatchBytes} or less`)
   const leastMs = 4 * pollIntervalMs
   const longestMs = keptForMs(settings) - pollIntervalMs
   if (leaseMs < leastMs) throw notValid('leaseMs', leaseMs, `${leastMs} or more: four polls must fit in it`)

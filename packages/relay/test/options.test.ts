@@ -25,6 +25,7 @@ const mistakes: readonly (readonly [string, object, option: string, advice: RegE
   ['batchSize 10001', { batchSize: 10_001 }, 'batchSize', /write 10000 or less/],
   ['batchSize 1.5', { batchSize: 1.5 }, 'batchSize', /whole number from 1 on/],
   ['batchSizePerAggregate -1', { batchSizePerAggregate: -1 }, 'batchSizePerAggregate', /whole number from 1 on/],
+  ['batchBytes 1 GiB', { batchBytes: 2 ** 30 }, 'batchBytes', /write 268435456 or less/],
   ['batchBytes NaN', { batchBytes: Number.NaN }, 'batchBytes', /whole number from 1 on/],
   ['lanes 0', { lanes: 0 }, 'lanes', /whole number from 1 on/],
   ['lanes as text', { lanes: '4' }, 'lanes', /whole number from 1 on/],
