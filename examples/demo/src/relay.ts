@@ -50,7 +50,7 @@ async function relay(world: World, name: string): Promise<void> {
     // short, so that a demo need not wait long for the dead to be noticed
     leaseMs: 900,
     pollIntervalMs: 150,
-    publishTimeoutMs: 700,
+    publishTimeoutMs: 600,
     on: {
       published: ({ entries }) => inHand.remove(entries),
       retry: ({ entry }) => inHand.remove([entry]),
