@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { OutboxError } from '@outbox/core'
 import type { MongoDatabase, MongoSession, MongoClient as OutboxClient } from '@outbox/mongo'
 import { MongoClient } from 'mongodb'
 import { MongoClient as MongoClient6 } from 'mongodb-6'
@@ -65,7 +66,7 @@ export async function transaction<Session extends TestSession, T>(
   try {
     session.startTransaction()
     const result = await work(session)
-    await session.commitTransaction()
+    await session.commitTransaction().catch(busyAfter)
     return result
   } catch (error) {
     if (session.inTransaction()) await session.abortTransaction()
@@ -73,6 +74,12 @@ export async function transaction<Session extends TestSession, T>(
   } finally {
     await session.endSession()
   }
+}
+
+/** DocumentDB may find out as late as at the commit that another transaction was first: as `busy`, it is run again. */
+function busyAfter(error: unknown): never {
+  if (!(error instanceof Error) || !error.message.startsWith('Write conflict on commit')) throw error
+  throw new OutboxError('busy', error.message, { system: 'mongodb' }, { cause: error })
 }
 
 /** Takes every document out of the collections of an outbox and an inbox, and leaves their indexes. */
