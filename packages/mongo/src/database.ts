@@ -127,8 +127,7 @@ function database(db: MongoDatabase, collections: Collections, signal?: AbortSig
       return await untilAborted(send(), signal)
     } catch (error) {
       signal?.throwIfAborted()
-      reconnectAfter(error, db)
-      throw translated(error)
+      throw translated(reconnectAfter(error, db))
     }
   }
   const find = async (kind: CollectionKind, filter: Document, options: object): Promise<readonly Document[]> =>

@@ -41,8 +41,7 @@ async function make(db: MongoDatabase, names: Names, kinds: readonly CollectionK
       await create(db, names[kind])
       if (indexes[kind].length > 0) await collections(kind).createIndexes([...indexes[kind]] as never)
     } catch (error) {
-      reconnectAfter(error, db)
-      throw translated(error)
+      throw translated(reconnectAfter(error, db))
     }
   }
 }

@@ -50,9 +50,9 @@ export function transactionOn(db: MongoDatabase, session: unknown, method: Metho
       }
       answer = await db.command({ ...command, ...onlyInTransaction } as never, options as never)
     } catch (error) {
-      reconnectAfter(error, db)
-      if (!isOpen()) throw notOpen(session, method, error)
-      throw isOfOtherClient(error) ? wrongHandle(method, error) : translatedInTransaction(error)
+      const told = reconnectAfter(error, db)
+      if (!isOpen()) throw notOpen(session, method, told)
+      throw isOfOtherClient(told) ? wrongHandle(method, told) : translatedInTransaction(told)
     }
     return isDocument(answer) ? answer : unexpected('an answer', answer)
   }

@@ -3,7 +3,7 @@ import { mongoInbox, mongoOutbox, setup, setupInbox } from '@outbox/mongo'
 import { createRelay } from '@outbox/relay'
 import { describeWith, type OwnServer, startMongo, waitFor } from '@outbox/services'
 import { expectHandledAgain } from '@outbox/services/delivery-outage'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { newName, openDriver6, openDriver7, transaction } from './mongo-databases.ts'
 
 const order = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
@@ -78,6 +78,37 @@ describeWith({ own: 'mongo' }, 'a server that dies and comes back', () => {
 
     await server.restart()
     await waitFor(() => !relay.stats().isStoreDown, { what: 'the relay to find its store', timeoutMs: 120_000 })
+  })
+
+  it('a client that cannot be connected anew tells why', async () => {
+    await server.kill()
+    const { client, db } = openDriver7(`${server.url}&serverSelectionTimeoutMS=200`)
+    await expect(client.connect()).rejects.toMatchObject({ name: 'MongoServerSelectionError' })
+    vi.spyOn(client, 'connect').mockRejectedValue(new Error('the password has changed'))
+    const outbox = mongoOutbox({ client, db })
+    await expect(outbox.stats()).rejects.toMatchObject({ cause: { name: 'MongoTopologyClosedError' } })
+    await expect(outbox.stats()).rejects.toThrow('the password has changed')
+    await server.restart()
+  })
+
+  it('a client that is closed while the names of its servers are looked up stays closed', async () => {
+    await server.kill()
+    const { client, db } = openDriver7(`${server.url}&serverSelectionTimeoutMS=200`)
+    await expect(client.connect()).rejects.toMatchObject({ name: 'MongoServerSelectionError' })
+    await server.restart()
+    const lookUp = Promise.withResolvers<void>()
+    const connect = client.connect.bind(client)
+    const anew = vi.spyOn(client, 'connect').mockImplementation(async () => {
+      await lookUp.promise
+      return connect()
+    })
+    await expect(mongoOutbox({ client, db }).stats()).rejects.toMatchObject({
+      cause: { name: 'MongoTopologyClosedError' },
+    })
+    await client.close()
+    lookUp.resolve()
+    await Promise.all(anew.mock.results.map(({ value }) => value))
+    await waitFor(() => Reflect.get(client, 'topology') === undefined, { what: 'the client to be closed again' })
   })
 
   it('a client that is closed while a call waits for the server stays closed', async () => {
