@@ -408,6 +408,21 @@ for (const { name, need, start } of servers) {
         await connection.close()
       })
 
+      it('a message larger than a record in a file of a stream is rejected, whatever max_payload allows', async () => {
+        await using server = await start({ config: 'max_payload: 64MB' })
+        await using observer = await observe(server.url)
+        const stream = await observer.addStream('events.>')
+        const connection = await client.connect(server.url)
+        await using publisher = natsPublisher({ connection, subject })
+        expect(publisher.capabilities.maxPayloadBytes).toBe(32 * 1024 * 1024 - 1_024)
+        const large = dueEntry({ payload: JSON.stringify('x'.repeat(33 * 1024 * 1024)) })
+        const outcomes = await publish(publisher, [large])
+        expect(outcomes.map(({ status }) => status)).toEqual(['reject'])
+        expect(messageOf(outcomes[0])).toContain('a stream takes 32 MiB at most')
+        expect(await observer.count(stream)).toBe(0)
+        await connection.close()
+      })
+
       it('a stream whose limit is lower still: rejected by the server, for ever', async () => {
         await using server = await start()
         await using observer = await observe(server.url)
