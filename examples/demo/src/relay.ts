@@ -19,7 +19,8 @@ class InHand {
         for (const id of ids) this.#ids.add(id)
         options.signal.addEventListener('abort', () => tell({ unanswered: ids }), { once: true })
         const outcomes = await publisher.publish(entries, options)
-        tell({ unanswered: ids.filter((_, index) => outcomes[index]?.status === 'unknown') })
+        const unanswered = ids.filter((_, index) => outcomes[index]?.status === 'unknown')
+        if (unanswered.length > 0) tell({ unanswered })
         return outcomes
       },
     }

@@ -142,14 +142,11 @@ export async function findConflict(
   // sorted by aggregate and sequence
   const twice = entries.find((entry, index) => isSame(entry, entries[index - 1]))
   if (twice) return twice
+  const lookup = `select aggregate_type, aggregate_id, sequence from ${names.entries} ${by(names, 'entries_sequence')}`
   for (const lock of ['', 'lock in share mode']) {
     for (let from = 0; from < entries.length; from += conflictsAtOnce) {
-      const lookups = entries.slice(from, from + conflictsAtOnce).map(
-        (
-          entry,
-        ) => `(select aggregate_type, aggregate_id, sequence from ${names.entries} ${by(names, 'entries_sequence')}
-        where ${isAt(entry)} ${lock})`,
-      )
+      const some = entries.slice(from, from + conflictsAtOnce)
+      const lookups = some.map((entry) => `(${lookup} where ${isAt(entry)} ${lock})`)
       const [found] = await session.read(lookups.join(' union all '))
       if (found) return { ...nameIn(found), sequence: numberIn(found, 'sequence') }
     }

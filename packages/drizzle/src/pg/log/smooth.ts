@@ -73,7 +73,8 @@ rough as materialized (
   select is_odd or is_crowded or is_poor as is_rough, is_crowded and not is_odd as is_only_crowded,
     is_poor and not is_odd and not is_crowded as is_only_poor
   from (
-    select ${front} < ${mostAtOnce} and 2 * (select count(*) from met) < ${limit} and exists (select from front_of where is_full) as is_poor,
+    select ${front} < ${mostAtOnce} and 2 * (select count(*) from met) < ${limit}
+      and exists (select from front_of where is_full) as is_poor,
       exists (
         select from met
         where stands_aside or is_disorderly or nth_of_aggregate > ${limitPerAggregate})
