@@ -1,7 +1,7 @@
 import { type NewEntry, OutboxError } from '@outbox/core'
 import type { NumberedEntry } from './enqueue.ts'
 import { nameIn } from './found.ts'
-import { by, byKey } from './indexes.ts'
+import { by, byKey, usualPlan } from './indexes.ts'
 import { givenTable, hexOf, inParts, textLiteral, uuidDigits, uuidLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { numberingIn, numberingKeys } from './numbering.ts'
@@ -106,7 +106,7 @@ async function waitedFor(session: Session, names: Names, found: readonly Row[]):
       and ${alias}.aggregate_id = unhex(found.of_aggregate) and ${alias}.sequence = found.of_sequence`
   try {
     const rows = await session.read(
-      `select found.of_id as id, e.sequence, (
+      `select ${usualPlan} found.of_id as id, e.sequence, (
         select e.id from ${names.entries} e ${by(names, 'entries_sequence')} where ${same('e')}) = unhex(found.of_id) as is_same
       from (select given.* from ${givenTable('given', columns, numbers)}) found
       straight_join ${names.entries} e ${by(names, 'entries_sequence')} on ${same('e')}

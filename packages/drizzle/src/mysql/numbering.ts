@@ -2,7 +2,7 @@ import type { NewEntry } from '@outbox/core'
 import { aggregateKey, mixedSequences } from '@outbox/core/adapter'
 import { nameIn } from './found.ts'
 import type { MysqlTransaction } from './handles.ts'
-import { byKey } from './indexes.ts'
+import { byKey, usualPlan } from './indexes.ts'
 import { type GivenType, givenTable, hexOf, textLiteral } from './literals.ts'
 import type { Names } from './names.ts'
 import { writeWhileOpen } from './open-transaction.ts'
@@ -140,7 +140,7 @@ async function lastNumbers(
   counts: ReadonlyMap<string, Count>,
 ): Promise<ReadonlyMap<string, number>> {
   const rows = await session.read(
-    `select s.aggregate_type, s.aggregate_id, s.last_sequence
+    `select ${usualPlan} s.aggregate_type, s.aggregate_id, s.last_sequence
     from ${givenCounts(counts)} straight_join ${sequences} s ${byKey}
       on s.aggregate_type = unhex(counted.of_type) and s.aggregate_id = unhex(counted.of_id)`,
   )
