@@ -145,7 +145,7 @@ describeWith('mongo', 'what is sent', () => {
     const outbox = mongoOutbox({ client, db })
     await setup(db)
     const aggregateType = 't'.repeat(limits.nameBytes)
-    const events = Array.from({ length: 21_000 }, (_, n) =>
+    const events = Array.from({ length: 22_000 }, (_, n) =>
       event('order.placed', {
         aggregateType,
         aggregateId: String(n).padEnd(limits.aggregateIdBytes, '-'),

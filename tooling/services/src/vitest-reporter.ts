@@ -8,7 +8,7 @@ export interface Tally {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
-  /** what each failure was, a line each: where, and the first line of its error */
+  /** what each failure was, a line each: where, and the first line of its error and of what caused that */
   readonly failures: readonly string[]
   /** tests left out, and the files they stand in, by the server that was missing */
   readonly leftOut: ReadonlyMap<ServiceName, { readonly tests: number; readonly files: ReadonlySet<string> }>
@@ -49,8 +49,14 @@ export function tally(modules: readonly TestModule[], unhandled: readonly Serial
   return { passed: count.passed, failed: count.failed + count.pending, skipped: count.skipped, failures, leftOut }
 }
 
+/** The first line of what went wrong, and of each of its causes: of a property that failed, the message tells nothing. */
 function firstLine(errors: readonly SerializedError[] | undefined): string {
-  return errors?.[0]?.message?.split('\n', 1)[0] ?? 'no message'
+  const lines: string[] = []
+  // a cause may be anything
+  for (let error = errors?.[0]; error?.message !== undefined; error = error.cause) {
+    lines.push(error.message.split('\n', 1)[0] ?? '')
+  }
+  return lines.join(' · caused by: ') || 'no message'
 }
 
 /** The servers for want of which this suite was left out, and not already the one around it, which hands its own down. */

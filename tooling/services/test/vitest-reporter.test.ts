@@ -55,7 +55,7 @@ it('counts failing hooks, unhandled errors and files that do not load as failure
   expect(lines.at(-1)).toMatch(/^1 passed, 4 failed, \d skipped$/)
   expect(lines.filter((line) => line.startsWith('FAILED '))).toEqual([
     'FAILED outside of a test: unhandled',
-    'FAILED broken.fixture.ts > fails: test',
+    'FAILED broken.fixture.ts > fails: test · caused by: its cause',
     'FAILED broken.fixture.ts > a hook that fails: hook',
     'FAILED unloadable.fixture.ts: this file does not load',
   ])
