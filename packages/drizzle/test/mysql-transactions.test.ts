@@ -104,18 +104,20 @@ for (const [title, server] of servers) {
       await connection.end()
     })
 
-    test('a relay over the single connection of an application is refused: to begin would commit what is open there', async () => {
+    test('a relay over the single connection of an application is refused, by its check too: it would run inside of what is open there', async () => {
       const connection = await createConnection(database.url)
       const db = onMysql({ client: connection })
       const outbox = mysqlOutbox({ db })
       const isOver = new Error('changed my mind')
       const transaction = db.transaction(async (tx) => {
         await outbox.enqueue(tx, placed)
-        expect(await failureOf(outbox.join({ holder: 'h' }))).toMatchObject({
-          code: 'invalid-option',
-          message: expect.stringContaining('createPool'),
-          details: { option: 'db' },
-        })
+        for (const call of [() => outbox.check(), () => outbox.join({ holder: 'h' })]) {
+          expect(await failureOf(call())).toMatchObject({
+            code: 'invalid-option',
+            message: expect.stringContaining('createPool'),
+            details: { option: 'db' },
+          })
+        }
         throw isOver
       })
       await expect(transaction).rejects.toBe(isOver)

@@ -70,7 +70,7 @@ for (const broker of brokerKinds) {
       await victim.next(ofKind('written'))
       await victim.kill()
       await using heir = spawnNode(file, [JSON.stringify(options)])
-      await heir.next(ofKind('drained'), 60_000)
+      await heir.next(ofKind('drained'), 240_000)
       await heir.exit
       await using application = await openPglite(directory.path)
       judge('PGlite in one process', broker, findings(await application.committed(), await readStream(address)))

@@ -66,7 +66,7 @@ for (const store of storeNames) {
       let deaths = 0
       for (;;) {
         const relay = system.startRelay({ fault, relay: { ...brisk, lanes: 1, maxCrashes: 3 } })
-        const ended = await Promise.race([relay.exit, relay.next(ofKind('dead'), 60_000)])
+        const ended = await Promise.race([relay.exit, relay.next(ofKind('dead'), 240_000)])
         if (ofKind('dead')(ended)) break
         expect(ended).toMatchObject({ signal: 'SIGKILL' })
         deaths += 1

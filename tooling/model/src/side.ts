@@ -56,20 +56,27 @@ async function inTransaction<Tx>(
   }
 }
 
+/** A driver may run it again when its commit met another one: then it does again what it did. */
 async function hold<Tx>(
   transaction: Transactional<Tx>['transaction'],
   enqueue: (tx: Tx, events: readonly Enqueueable[]) => Promise<readonly Receipt[]>,
 ): Promise<HeldTransaction> {
   const opened = Promise.withResolvers<Tx>()
   const ending = Promise.withResolvers<void>()
-  const ended = transaction((tx) => {
+  const enqueued: (readonly Enqueueable[])[] = []
+  const ended = transaction(async (tx) => {
+    for (const events of enqueued) await enqueue(tx, events)
     opened.resolve(tx)
     return ending.promise
   })
   ended.catch(opened.reject) // where none could be opened; later it is told to whoever ends it
   const tx = await opened.promise
   return {
-    enqueue: (events) => enqueue(tx, events),
+    async enqueue(events) {
+      const receipts = await enqueue(tx, events)
+      enqueued.push(events)
+      return receipts
+    },
     async end(how) {
       if (how === 'commit') ending.resolve()
       else ending.reject(rollback)

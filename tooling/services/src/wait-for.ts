@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 export interface WaitForOptions {
   /** ends the sentence "waited N ms for …" */
   readonly what: string
-  /** milliseconds, default 60,000 */
+  /** milliseconds, default 120,000 */
   readonly timeoutMs?: number
   /** milliseconds between two looks, default 20 */
   readonly intervalMs?: number
@@ -19,7 +19,7 @@ export interface WaitForOptions {
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
-  { what, timeoutMs = 60_000, intervalMs = 20 }: WaitForOptions,
+  { what, timeoutMs = 120_000, intervalMs = 20 }: WaitForOptions,
 ): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + timeoutMs
   for (;;) {

@@ -112,14 +112,15 @@ export function clientOf({ $client }: MysqlDatabase): MysqlClient | undefined {
 }
 
 /**
- * A relay opens transactions, and on MySQL to begin one commits the one that is open on the connection.
+ * What a relay says would be part of whatever transaction the application has open on the connection, and would see what
+ * that may yet roll back.
  *
  * @throws {OutboxError} `invalid-option` for a database over a single connection
  */
 export function checkPool({ $client }: MysqlDatabase): void {
   if (!hasMethod($client, 'beginTransaction') || isPool($client)) return
   throw refusedDatabase(
-    'is over a single connection, where a relay would commit and publish what is in the middle of a transaction: pass drizzle({ client: createPool(…) }). Nothing was read.',
+    'is over a single connection, where a relay would run inside of the transactions of others, and publish what they roll back: pass drizzle({ client: createPool(…) }). Nothing was read.',
   )
 }
 

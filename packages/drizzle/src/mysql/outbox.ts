@@ -91,7 +91,10 @@ function relaySide(db: MysqlDatabase, names: Names): LeasedSource {
   return {
     fetchUnpublished: (limit, options) => fetchUnpublished(relay, names, limit, options),
     markPublished: (ids, options) => markPublished(relay, names, ids, options),
-    check: (options) => check(relay, outboxSubject(names), options),
+    check: async (options) => {
+      checkPool(db)
+      return check(relay, outboxSubject(names), options)
+    },
     join: async (request) => {
       checkPool(db)
       return join(relay, names, request)
