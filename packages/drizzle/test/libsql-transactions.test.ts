@@ -206,6 +206,34 @@ test('it waits so too when the client has a timeout, which stays what it was', a
   expect(await db.all('PRAGMA busy_timeout')).toEqual([{ timeout: 60_000 }])
 })
 
+test('without WAL, where a reader holds up the commit, it waits with the thread free too', async () => {
+  await file.db.run('PRAGMA journal_mode = DELETE')
+  const db = file.connectLibsql({ timeout: 30_000 })
+  const patient = sqliteOutbox({ db, maxWaitMs: 30_000 })
+  const reader = await file.db.$client.transaction('deferred')
+  await reader.execute('SELECT * FROM outbox_meta')
+  let turns = 0
+  const turning = setInterval(() => {
+    turns += 1
+    if (turns === 20) reader.close()
+  }, 1)
+  // with the thread at a standstill it would be told busy: hardly a turn comes before the time is over
+  await patient.join({ holder: 'relay' })
+  clearInterval(turning)
+  expect(turns).toBeGreaterThanOrEqual(20)
+  expect(await db.all('PRAGMA busy_timeout')).toEqual([{ timeout: 30_000 }])
+})
+
+test('two outboxes on one transaction take turns', async () => {
+  const other = sqliteOutbox({ db: file.db })
+  await file.db.transaction(async (tx) => {
+    await Promise.all([outbox.enqueue(tx, many), other.enqueue(tx, many)])
+  })
+  const entries = await outbox.fetchUnpublished(1_000)
+  expect(entries).toHaveLength(2 * many.length)
+  expect(new Set(entries.map(({ aggregateId, sequence }) => `${aggregateId} ${sequence}`)).size).toBe(2 * many.length)
+})
+
 test('a call that waits ends when it is told to', async () => {
   await file.db.transaction(async (tx) => {
     await outbox.enqueue(tx, placed)

@@ -179,6 +179,23 @@ test('it waits only so long, then says busy, and stops waiting when told to', as
   file.db.run('COMMIT')
 })
 
+test('it waits for another writer with the thread free, and the timeout stays what it was', async () => {
+  const db = file.connect({ timeout: 30_000 })
+  const patient = sqliteOutbox({ db, maxWaitMs: 30_000 })
+  const writer = file.connect().$client
+  writer.exec('BEGIN IMMEDIATE')
+  let turns = 0
+  const turning = setInterval(() => {
+    turns += 1
+    if (turns === 20) writer.exec('COMMIT')
+  }, 1)
+  // with the thread at a standstill it would be told busy: hardly a turn comes before the time is over
+  await patient.join({ holder: 'relay' })
+  clearInterval(turning)
+  expect(turns).toBeGreaterThanOrEqual(20)
+  expect(db.$client.pragma('busy_timeout', { simple: true })).toBe(30_000)
+})
+
 test('a transaction that has read, and was overtaken by another writer, is told to run again', () => {
   const other = drizzle({ client: file.connect().$client })
   const attempt = (): unknown =>

@@ -139,8 +139,11 @@ function wrongHandlers(
   inbox.once(tx, 'billing', 'm-1', () => {
     throw new Error('no')
   })
+  inbox.once(tx, 'billing', 'm-1', () => JSON.parse('{}'))
   // @ts-expect-error the handler of a synchronous driver returns no promise
   inbox.once(tx, 'billing', 'm-1', async () => {})
+  // @ts-expect-error nor does it return one now and then
+  inbox.once(tx, 'billing', 'm-1', () => (result ? Promise.resolve() : undefined))
   // @ts-expect-error a transaction of another driver
   inbox.once(asyncTx, 'billing', 'm-1', () => {})
   void asyncInbox.once(asyncTx, 'billing', 'm-1', async () => {})

@@ -1,6 +1,7 @@
 import { OutboxError } from '@outbox/core'
 import { translated, translatedInside } from './errors.ts'
 import type { SqliteClient, SqliteStatement } from './handles.ts'
+import { integerOf } from './rows.ts'
 import { type Query, type Row, runSteps, type Steps } from './steps.ts'
 import { type Access, pauseMs, type Transact } from './transact.ts'
 
@@ -51,21 +52,23 @@ export class Connections {
   }
 
   /**
-   * Runs the steps in a transaction of their own, in one go. The connection must not be in one. The write lock is waited
-   * for as long as the connection's `timeout` says.
+   * Runs the steps in a transaction of their own, in one go. The connection must not be in one. A lock that somebody else
+   * has is refused at once.
    */
   runAlone<Result>(client: SqliteClient, access: Access, steps: Steps<Result>): Result {
-    return translated(() => {
-      this.#rows(client, access === 'write' ? beginImmediate : begin)
-      try {
-        const result = runSteps((query) => this.#rows(client, query), steps)
-        this.#rows(client, commit)
-        return result
-      } catch (error) {
-        if (client.inTransaction) this.#rows(client, rollback)
-        throw error
-      }
-    })
+    return translated(() =>
+      withoutWaiting(client, () => {
+        this.#rows(client, access === 'write' ? beginImmediate : begin)
+        try {
+          const result = runSteps((query) => this.#rows(client, query), steps)
+          this.#rows(client, commit)
+          return result
+        } catch (error) {
+          if (client.inTransaction) this.#rows(client, rollback)
+          throw error
+        }
+      }),
+    )
   }
 
   #rows(client: SqliteClient, query: Query): readonly Row[] {
@@ -96,6 +99,34 @@ const savepoint: Query = { text: 'SAVEPOINT outbox_batch', values: [] }
 const rollbackToSavepoint: Query = { text: 'ROLLBACK TO outbox_batch', values: [] }
 const releaseSavepoint: Query = { text: 'RELEASE outbox_batch', values: [] }
 
+/**
+ * Runs `work` with the connection's `timeout` at 0: SQLite would wait for a lock with the thread at a standstill, and
+ * whoever has the lock may need this thread to come to its end.
+ */
+function withoutWaiting<Result>(client: SqliteClient, work: () => Result): Result {
+  const timeout = busyTimeoutOf(client)
+  if (timeout === 0) return work()
+  setBusyTimeout(client, 0)
+  try {
+    return work()
+  } finally {
+    setBusyTimeout(client, timeout)
+  }
+}
+
+/** Milliseconds. */
+function busyTimeoutOf(client: SqliteClient): number {
+  const statement = client.prepare('PRAGMA busy_timeout')
+  statement.safeIntegers(false)
+  const [row] = statement.all().filter(isRow)
+  return row ? integerOf(row, 'timeout') : 0
+}
+
+/** Made anew each time: it takes effect when it is prepared. */
+function setBusyTimeout(client: SqliteClient, milliseconds: number): void {
+  client.prepare(`PRAGMA busy_timeout = ${milliseconds}`).all()
+}
+
 /** How many watches are within each other; by their depth their savepoints have names that differ. */
 const watchedDepths = new WeakMap<SqliteClient, number>()
 const setWatch = (depth: number): Query => ({ text: `SAVEPOINT outbox_once_${depth}`, values: [] })
@@ -113,7 +144,7 @@ function isRow(value: unknown): value is Row {
  * The store's own transactions on the user's connection.
  *
  * They never run while the user has a transaction open on it, whose uncommitted rows they would see: they wait for
- * its end, at most `maxWaitMs`, and so they do for another connection that writes. From the look at the connection to
+ * its end, at most `maxWaitMs`, and so they do for another connection that writes, with the thread free. From the look at the connection to
  * the commit nothing else can run in between.
  *
  * @throws {OutboxError} `busy` when either lasts longer

@@ -13,7 +13,7 @@ import {
   type SqliteDatabase,
   type SqliteSyncTransaction,
 } from './handles.ts'
-import { Transactions, transactOnLibsql } from './libsql.ts'
+import { runInside, transactOnLibsql } from './libsql.ts'
 import { mark, purgeMarks } from './marks.ts'
 import { type TableNames, tableNames } from './names.ts'
 import { purgeInSteps } from './purge.ts'
@@ -44,11 +44,14 @@ export interface SqliteInbox extends InboxStore<SqliteSyncTransaction> {
 }
 
 /** Nothing more to ask of a handler, or the reason why it will not do. */
-type SynchronousOnly<Result> = [Result] extends [never]
-  ? unknown
-  : [Result] extends [PromiseLike<unknown>]
-    ? Invalid<'better-sqlite3 is synchronous: the handler may not return a promise, nor a query without .run()'>
-    : unknown
+type SynchronousOnly<Result> =
+  IsAny<Result> extends true
+    ? unknown
+    : [Extract<Result, PromiseLike<unknown>>] extends [never]
+      ? unknown
+      : Invalid<'better-sqlite3 is synchronous: the handler may not return a promise, nor a query without .run()'>
+
+type IsAny<Type> = 0 extends 1 & Type ? true : false
 
 /** An inbox in a SQLite database, through drizzle on libsql. */
 export interface LibsqlInbox extends InboxStore<SqliteAsyncTransaction> {
@@ -110,12 +113,11 @@ function betterSqlite3Inbox(client: SqliteClient, names: TableNames): SqliteInbo
 }
 
 function libsqlInbox(client: LibsqlClient, names: TableNames): LibsqlInbox {
-  const transactions = new Transactions()
   return {
     async once(tx, consumer, messageId, handler) {
       checkDelivery(consumer, messageId, handler)
       const transaction = openTransaction(tx)
-      if (!(await transactions.runInside(transaction, mark(names, consumer, messageId)))) return false
+      if (!(await runInside(transaction, mark(names, consumer, messageId)))) return false
       await handler()
       if (transaction.closed) throw endedUnderHandler()
       return true

@@ -6,18 +6,15 @@ import { integerOf } from './rows.ts'
 import { type AsyncRunner, type Query, type Row, runStepsAsync, type Steps } from './steps.ts'
 import { pauseMs, type Transact } from './transact.ts'
 
-/** Runs steps within transactions of the user; those of one transaction one after the other. */
-export class Transactions {
-  readonly #turns = new Turns<LibsqlTransaction>()
+/** Of all outboxes and inboxes in this process. */
+const turns = new Turns<LibsqlTransaction>()
 
-  /**
-   * Runs the steps within `transaction`. Steps that are given meanwhile for the same transaction wait for their end, so
-   * that what these have read stays true.
-   */
-  runInside<Result>(transaction: LibsqlTransaction, steps: Steps<Result>): Promise<Result> {
-    const work = (): Promise<Result> => translatedAsync(() => runStepsAsync(runnerOf(transaction), steps))
-    return this.#turns.take(transaction, work)
-  }
+/**
+ * Runs the steps within a transaction of the user. Steps that are given meanwhile for the same transaction wait for their
+ * end, so that what these have read stays true.
+ */
+export function runInside<Result>(transaction: LibsqlTransaction, steps: Steps<Result>): Promise<Result> {
+  return turns.take(transaction, () => translatedAsync(() => runStepsAsync(runnerOf(transaction), steps)))
 }
 
 /**
@@ -76,13 +73,9 @@ export async function runAlone<Result>(client: LibsqlClient, steps: Steps<Result
   return translatedAsync(async () => {
     const transaction = await client.transaction('deferred')
     try {
-      const runner = runnerOf(transaction)
-      if (lock && client.protocol === 'file') await lockAtOnce(runner, lock)
-      else if (lock) await runner.rows(lock)
-      const result = await runStepsAsync(runner, steps)
-      if (client.protocol === 'file') await transaction.executeMultiple('COMMIT')
-      else await transaction.commit()
-      return result
+      return client.protocol === 'file'
+        ? await inFile(transaction, steps, lock)
+        : await onServer(transaction, steps, lock)
     } catch (error) {
       throw isClosed(error) ? connectionLost(error) : error
     } finally {
@@ -105,22 +98,33 @@ function connectionLost(cause: unknown): OutboxError<'unavailable'> {
   )
 }
 
+async function onServer<Result>(transaction: LibsqlTransaction, steps: Steps<Result>, lock?: Query): Promise<Result> {
+  const runner = runnerOf(transaction)
+  if (lock) await runner.rows(lock)
+  const result = await runStepsAsync(runner, steps)
+  await transaction.commit()
+  return result
+}
+
 /**
- * Takes the write lock, or is refused at once, whatever the client's `timeout` is: libsql would wait with the thread at a
- * standstill, and whoever holds the lock may need this thread to come to its end.
+ * With the client's `timeout` at 0: libsql would wait for a lock with the thread at a standstill, and whoever has the lock
+ * may need this thread to come to its end.
  */
-async function lockAtOnce(runner: AsyncRunner, lock: Query): Promise<void> {
+async function inFile<Result>(transaction: LibsqlTransaction, steps: Steps<Result>, lock?: Query): Promise<Result> {
+  const runner = runnerOf(transaction)
   const [row] = await runner.rows({ text: 'PRAGMA busy_timeout', values: [] })
   const timeout = row ? integerOf(row, 'timeout') : 0
-  if (timeout === 0) {
-    await runner.rows(lock)
-    return
-  }
-  await runner.rows(busyTimeout(0))
+  const setBack = busyTimeout(timeout)
+  if (timeout > 0) await runner.rows(busyTimeout(0))
   try {
-    await runner.rows(lock)
-  } finally {
-    await runner.rows(busyTimeout(timeout))
+    if (lock) await runner.rows(lock)
+    const result = await runStepsAsync(runner, steps)
+    // in one go: after the commit libsql takes nothing more, and others get the connection
+    await transaction.executeMultiple(timeout > 0 ? `COMMIT;\n${setBack.text}` : 'COMMIT')
+    return result
+  } catch (error) {
+    if (timeout > 0 && !transaction.closed) await runner.rows(setBack)
+    throw error
   }
 }
 

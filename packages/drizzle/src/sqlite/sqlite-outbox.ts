@@ -23,7 +23,7 @@ import {
   type SqliteDatabase,
   type SqliteSyncTransaction,
 } from './handles.ts'
-import { Transactions, transactOnLibsql } from './libsql.ts'
+import { runInside, transactOnLibsql } from './libsql.ts'
 import { defaultPrefix, type TableNames, tableNames } from './names.ts'
 import { relayHalf } from './relay-half.ts'
 import { writeLock } from './transact.ts'
@@ -132,14 +132,13 @@ function betterSqlite3Outbox(
 }
 
 function libsqlOutbox(client: LibsqlClient, names: TableNames, maxWaitMs: number, entriesOf: EntriesOf): LibsqlOutbox {
-  const transactions = new Transactions()
   const waker = createWaker()
   return {
     async enqueue(tx, events) {
       const transaction = openTransaction(tx)
       const entries = entriesOf(events)
       if (entries.length === 0) return []
-      const receipts = await transactions.runInside(transaction, enqueue(names, entries))
+      const receipts = await runInside(transaction, enqueue(names, entries))
       waker.wakeAfter(() => !transaction.closed)
       return receipts
     },
