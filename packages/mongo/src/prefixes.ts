@@ -160,11 +160,17 @@ async function readAlone(
   return found.map(place)
 }
 
-/** The first pending entry of each aggregate and the one behind it, by the aggregate's key. */
+/** The first pending entry of an aggregate, and the one behind it. */
+export interface First {
+  readonly head: Place
+  readonly next: Place | undefined
+}
+
+/** Those of several aggregates, by the aggregate's key. */
 export async function heads(
   context: Context,
   aggregates: readonly Pick<Candidate, 'aggregate'>[],
-): Promise<ReadonlyMap<string, { readonly head: Place; readonly next: Place | undefined }>> {
+): Promise<ReadonlyMap<string, First>> {
   const found = groupedBy(await readAlone(context, aggregates, 2), ({ key }) => key)
   return new Map([...found].flatMap(([key, [head, next]]) => (head ? [[key, { head, next }]] : [])))
 }

@@ -3,7 +3,8 @@ import { aggregateKey, suspectAt } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { aggregateNameOf } from './entries.ts'
 import { holds } from './fronts.ts'
-import { type Beginning, heads } from './prefixes.ts'
+import { type Beginning, type First, heads } from './prefixes.ts'
+import { uuidText } from './uuids.ts'
 import { type Document, documentIn, numberIn } from './values.ts'
 
 const pageSize = 200
@@ -33,28 +34,28 @@ export async function oldestSuspect(
   const { database } = context
   const partitions = leases.map(({ partition }) => partition)
   const seen = new Set<string>()
+  const firsts = new Map<string, First>()
   for (let behind: Document = {}; ; ) {
     const filter = { partition: { $in: partitions }, crashes: { $gte: suspectAt }, state: 'pending', ...behind }
     const projection = { partition: 1, aggregate: 1, position: 1 }
     const sort = { position: 1, _id: 1 }
     const page = await database.find('entries', filter, { projection, sort, limit: pageSize })
-    const fresh = page
-      .map((entry) => ({
-        partition: numberIn(entry, 'partition'),
-        aggregate: documentIn(entry, 'aggregate'),
-        key: aggregateKey(aggregateNameOf(entry)),
-      }))
-      .filter(({ key }) => !seen.has(key) && seen.add(key))
+    const suspects = page.map((entry) => ({
+      id: uuidText(entry['_id']),
+      partition: numberIn(entry, 'partition'),
+      aggregate: documentIn(entry, 'aggregate'),
+      key: aggregateKey(aggregateNameOf(entry)),
+    }))
+    const fresh = suspects.filter(({ key }) => !seen.has(key) && seen.add(key))
     const held = await holds(database, fresh, now)
-    const open = fresh.filter(({ key }) => !held.has(key))
-    for (let from = 0; from < open.length; from += atOnce) {
-      const some = open.slice(from, from + atOnce)
-      const first = await heads(context, some)
-      for (const { key } of some) {
-        const { head, next } = first.get(key) ?? {}
-        // what stands behind it may be aside: the relay may have died before it put that back
-        if (head && head.crashes >= suspectAt) return { taken: [head], next }
+    const unread = fresh.filter(({ key }) => !held.has(key))
+    for (const { id, key } of suspects) {
+      if (unread[0]?.key === key) {
+        for (const [read, first] of await heads(context, unread.splice(0, atOnce))) firsts.set(read, first)
       }
+      const { head, next } = firsts.get(key) ?? {}
+      // what stands behind it may be aside: the relay may have died before it put that back
+      if (head && head.crashes >= suspectAt && uuidText(head.id) === id) return { taken: [head], next }
     }
     const last = page.at(-1)
     if (!last || page.length < pageSize) return undefined

@@ -24,6 +24,11 @@ export interface Capabilities {
    * both are committed. Left out: no two do.
    */
   readonly ordersUnseenNumbers: Capability
+  /**
+   * An aggregate waits for as long as was said last, of whichever of its entries. Left out: for as long as is said of any
+   * of them; no retry is said of one when another of its aggregate was lent since.
+   */
+  readonly waitsByAggregate: Capability
 }
 
 export const allCapabilities: Capabilities = {
@@ -33,4 +38,5 @@ export const allCapabilities: Capabilities = {
   seesPurges: true,
   lendsTheNewest: true,
   ordersUnseenNumbers: true,
+  waitsByAggregate: true,
 }

@@ -37,22 +37,25 @@ export function describeModel<Tx>(
 ): void {
   const timeoutMs = Math.max(300_000, runs * 10_000)
   const can = { ...allCapabilities, ...capabilities }
+  const inTurn = oneByOne()
   const compare = async (steps: readonly fc.Arbitrary<Step>[], prepare?: (pair: Pair) => Promise<void>) =>
     fc.assert(
-      fc.asyncProperty(fc.commands([...steps], { maxCommands: 60, size: 'max' }), async (history) => {
-        const opened = await open()
-        const pair = pairOf(opened, can)
-        try {
-          await joining.run({}, pair)
-          await prepare?.(pair)
-          await fc.asyncModelRun(() => ({ model: {}, real: pair }), history)
-          await finish(pair)
-        } finally {
-          // a failed history leaves transactions open, on which closing would wait for ever
-          await Promise.allSettled(pair.memo.open.map(({ real }) => real.end('roll back')))
-          await opened.close()
-        }
-      }),
+      fc.asyncProperty(fc.commands([...steps], { maxCommands: 60, size: 'max' }), (history) =>
+        inTurn(async () => {
+          const opened = await open()
+          const pair = pairOf(opened, can)
+          try {
+            await joining.run({}, pair)
+            await prepare?.(pair)
+            await fc.asyncModelRun(() => ({ model: {}, real: pair }), history)
+            await finish(pair)
+          } finally {
+            // a failed history leaves transactions open, on which closing would wait for ever
+            await Promise.allSettled(pair.memo.open.map(({ real }) => real.end('roll back')))
+            await opened.close()
+          }
+        }),
+      ),
       // a search for the shortest history ends in time to be told
       { numRuns: runs, interruptAfterTimeLimit: timeoutMs * 0.8, markInterruptAsFailure: true, ...replayed() },
     )
@@ -68,6 +71,16 @@ export function describeModel<Tx>(
     if (can.concurrentTransactions === true) it(promise, () => compare(interleavedSteps, declareTypes), timeoutMs)
     else it.skip(`${promise} (left out: ${can.concurrentTransactions.leftOut})`)
   })
+}
+
+/** A history that the search gave up on goes on, and may share its database with the next one: that waits for its end. */
+function oneByOne(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const next = last.then(work)
+    last = next.catch(() => undefined)
+    return next
+  }
 }
 
 function pairOf<Tx>(opened: OpenedOutbox<Tx>, can: Capabilities): Pair {

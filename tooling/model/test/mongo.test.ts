@@ -33,6 +33,7 @@ describeWith('mongo', 'MongoDB', () => {
     {
       capabilities: {
         waitsForWriters: { leftOut: 'MongoDB tells a write conflict at once' },
+        waitsByAggregate: { leftOut: 'each entry has a wait of its own' },
         seesPurges: { leftOut: 'a transaction reads the snapshot that its first read took' },
       },
     },

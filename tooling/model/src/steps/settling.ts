@@ -1,6 +1,7 @@
 import type { DueEntry, Lease, Settlement } from '@outbox/core'
+import { aggregateKey } from '@outbox/core/adapter'
 import fc from 'fast-check'
-import type { Verdict } from '../pair.ts'
+import type { Batch, Verdict } from '../pair.ts'
 import { type Step, step } from '../step.ts'
 
 const week = 7 * 24 * 3_600_000
@@ -46,15 +47,29 @@ export function settling(at: number | 'last', given: readonly Verdict[]): Step {
   return step(
     'settle',
     [at, given],
-    (side, { memo: { batches } }, which) => {
-      const batch = at === 'last' ? batches.at(-1) : batches[at % Math.max(1, batches.length)]
+    (side, { memo: { batches }, can }, which) => {
+      const index = at === 'last' ? batches.length - 1 : at % Math.max(1, batches.length)
+      const batch = batches[index]
       if (!batch) return side.store.settle({ leases: [], settlements: [] })
       batch.verdicts ??= given
       const entries = batch.lent.map((both) => both[which])
       const leases = new Map(entries.map(({ lease }) => [`${lease.partition} ${lease.epoch}`, lease]))
-      return side.store.settle({ leases: [...leases.values()], settlements: settlementsOf(entries, batch.verdicts) })
+      const later = can.waitsByAggregate === true ? [] : batches.slice(index + 1)
+      const settlements = settlementsOf(entries, batch.verdicts).filter((one) => !isContradicted(one, later))
+      return side.store.settle({ leases: [...leases.values()], settlements })
     },
     { compared: ({ lost }) => byPlace(lost) },
+  )
+}
+
+/** Whether a retry comes late: what its aggregate begins with is another entry, as a later batch has shown. */
+function isContradicted({ outcome, entry }: Settlement, later: readonly Batch[]): boolean {
+  return (
+    outcome === 'retry' &&
+    later.some(({ lent }) => {
+      const first = lent.find(({ model }) => aggregateKey(model) === aggregateKey(entry))
+      return first !== undefined && first.model.id !== entry.id
+    })
   )
 }
 
