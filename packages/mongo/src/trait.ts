@@ -1,29 +1,35 @@
 import { type CallOptions, isUuid, type OutboxEntry, partitionCount } from '@outbox/core'
 import { type Context, under } from './context.ts'
 import { content, contentFields, inScan } from './entries.ts'
+import { oneByOne } from './fronts.ts'
 import { type Document, numberIn, whole } from './values.ts'
 
 const all: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)
 
-/** `OutboxSource.fetchUnpublished`: what stands in the scan, and what was set aside, each by position, merged. */
+/**
+ * `OutboxSource.fetchUnpublished`: what stands in the scan, and what was set aside, each by position, merged.
+ *
+ * At one instant: an entry that a relay moves from one to the other is in one of them.
+ */
 export async function fetchUnpublished(
   context: Context,
   limit: number,
   call?: CallOptions,
 ): Promise<readonly OutboxEntry[]> {
-  const { database } = under(context, call)
+  const { database, names } = under(context, call)
   const most = Math.min(whole(limit), 2 ** 31 - 1)
   call?.signal?.throwIfAborted()
   if (most === 0) return []
-  const front = (asideUntil: unknown): Promise<readonly Document[]> =>
-    database.find(
-      'entries',
-      { partition: { $in: all }, state: 'pending', asideUntil },
-      { projection: contentFields, sort: { position: 1 }, limit: most },
-    )
-  const found = (await Promise.all([front(inScan), front({ $gt: inScan })])).flat()
+  const front = (asideUntil: unknown): readonly Document[] => [
+    { $match: { partition: { $in: all }, state: 'pending', asideUntil } },
+    { $sort: { position: 1 } },
+    { $limit: most },
+    { $project: contentFields },
+  ]
+  const fronts = [front(inScan), front({ $gt: inScan })]
+  const found = await oneByOne((pipeline) => database.aggregateAtOnce('entries', pipeline), names.entries, fronts)
   return found
-    .sort((a, b) => numberIn(a, 'position') - numberIn(b, 'position'))
+    .toSorted((a, b) => numberIn(a, 'position') - numberIn(b, 'position'))
     .slice(0, most)
     .map((document) => ({ ...content(document), published: false, publishedAt: null }))
 }

@@ -120,6 +120,19 @@ describeWith('mongo', 'what is sent', () => {
     await client.close()
   })
 
+  it('fetchUnpublished is one read at one instant: what a relay moves meanwhile is neither missed nor met twice', async () => {
+    const client = new MongoClient(await sharedMongo(), { monitorCommands: true })
+    const db = client.db(newName())
+    const sent: Command[] = []
+    const outbox = mongoOutbox({ client, db })
+    await setup(db)
+    client.on('commandStarted', ({ commandName, command }) => void sent.push({ name: commandName, body: command }))
+    await outbox.fetchUnpublished(10)
+    expect(sent.map(({ body }) => body['readConcern'])).toEqual([{ level: 'snapshot' }])
+    await db.dropDatabase()
+    await client.close()
+  })
+
   it('an enqueue is five commands at most, and one insert however many events', async () => {
     const client = new MongoClient(await sharedMongo(), { monitorCommands: true })
     const db = client.db(newName())
