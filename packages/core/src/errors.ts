@@ -55,8 +55,13 @@ export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
     this.isRetryable = retryable.has(code)
   }
 
-  /** True for an outbox error, of the given code if one is named; also across two copies of this package. */
-  static is<Code extends ErrorCode = ErrorCode>(error: unknown, code?: Code): error is OutboxError<Code> {
+  /**
+   * True for an outbox error, of the given code if one is named; also across two copies of this package. Its `code` then
+   * tells what its `details` are.
+   */
+  static is(error: unknown): error is AnyOutboxError
+  static is<Code extends ErrorCode>(error: unknown, code: Code): error is OutboxError<Code>
+  static is(error: unknown, code?: ErrorCode): boolean {
     return (
       typeof error === 'object' &&
       error !== null &&
@@ -65,6 +70,9 @@ export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
     )
   }
 }
+
+/** An outbox error of some code. */
+export type AnyOutboxError = { readonly [Code in ErrorCode]: OutboxError<Code> }[ErrorCode]
 
 /** Makes the error that a publisher's `send` throws; `system` names who answered so, 'broker' by default. */
 type SendFailure<Code extends ErrorCode> = (

@@ -1,7 +1,15 @@
 export { type Clock, systemClock } from './clock.ts'
 export type { DueEntry, EntryContent, Headers, Lease, NewEntry, OutboxEntry } from './entry.ts'
 export { type EventEnvelope, entryFromEnvelope } from './envelope.ts'
-export { type ErrorCode, type ErrorDetails, OutboxError, permanent, unanswered, unavailable } from './errors.ts'
+export {
+  type AnyOutboxError,
+  type ErrorCode,
+  type ErrorDetails,
+  OutboxError,
+  permanent,
+  unanswered,
+  unavailable,
+} from './errors.ts'
 export { type DomainEvent, event, type PayloadOf } from './event.ts'
 export { type IdSources, isUuid, uuidv7Generator } from './ids.ts'
 export type { Inbox, InboxStore } from './inbox.ts'

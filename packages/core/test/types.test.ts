@@ -272,6 +272,9 @@ const validPrograms: Readonly<Record<string, string>> = {
   'an error narrows by its code': `
     const error: unknown = given<unknown>()
     if (OutboxError.is(error, 'sequence-conflict')) { const sequence: number = error.details.sequence }
+    if (OutboxError.is(error) && error.code === 'invalid-event') { const index: number = error.details.index }
+    // @ts-expect-error not every code has it
+    if (OutboxError.is(error)) { const index: number = error.details.index }
     // @ts-expect-error no such code
     OutboxError.is(error, 'sequence-conflct')`,
 }
