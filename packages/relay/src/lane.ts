@@ -17,6 +17,8 @@ import type { Turns } from './turns.ts'
 
 /** Retries that are due this close to each other, in milliseconds, share a look; after long waits, a fiftieth of them. */
 const retryGrainMs = 10
+/** How often a lane that waits for longer leases looks whether they are. */
+const looksPerPoll = 20
 /** What a dead relay had in hand goes out in batches that are smaller by this: who dies once more dies with few. */
 const waryDivisor = 10
 
@@ -52,6 +54,8 @@ export class Lane {
   readonly #bell: Bell
   readonly #setbacks: Setbacks
   readonly #caution: Caution
+  /** somebody looks at the leases meanwhile */
+  #isRunning = false
   /** when aggregates that this lane made to wait are due again, on our clock */
   readonly #dueAgain = new Set<number>()
   /** after a failure of the store: until then no wake-up counts, or the same batch would go out with each of them */
@@ -78,6 +82,7 @@ export class Lane {
 
   /** Works until `stop`; resolves when the batch in hand is settled. `abort` ends a publish or settle that still waits. */
   async run(abort: AbortSignal): Promise<void> {
+    this.#isRunning = true
     await this.#bell.answer(async () => {
       if ((await this.#cycle(abort)) === 'busy') this.#bell.ring()
       this.#ringWhenDueAgain()
@@ -162,6 +167,7 @@ export class Lane {
     const { leases, settings, lookSoon } = this.#context
     const crashed = entries.find(({ crashes }) => crashes >= settings.maxCrashes)
     if (crashed) return [crashedTooOften(crashed)] // it is lent alone
+    await this.#untilMayPublish(borrowed, abort)
     const mayStart = (): boolean => leases.mayPublish() && leases.stillHolds(borrowed)
     const attempts = await this.#publishing.publish(entries, mayStart, abort)
     for (const { entry, outcome, breaker } of attempts) {
@@ -172,6 +178,19 @@ export class Lane {
       lookSoon()
     }
     return attempts
+  }
+
+  /**
+   * Waits for the look that lengthens the leases, if they have become too short for a publish while the batch was fetched:
+   * a slow database would have to lend it again and again.
+   */
+  async #untilMayPublish(borrowed: readonly Lease[], abort: AbortSignal): Promise<void> {
+    const { leases, settings } = this.#context
+    const mayLengthen = (): boolean =>
+      this.#isRunning && !this.#bell.isOver && leases.leftMs > 0 && leases.stillHolds(borrowed)
+    while (!leases.mayPublish() && mayLengthen() && !abort.aborted) {
+      await pause(settings.clock, settings.pollIntervalMs / looksPerPoll, abort)
+    }
   }
 
   async #judge(attempts: readonly Attempt[], abort: AbortSignal): Promise<readonly Verdict[]> {

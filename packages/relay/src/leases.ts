@@ -78,8 +78,13 @@ export class Leases {
     return Math.min(...[...this.#seen.values()].map(({ diesAt }) => diesAt)) - this.#now
   }
 
+  /** milliseconds for which the leases are kept, unless a look lengthens that */
+  get leftMs(): number {
+    return this.#deadline - this.#now
+  }
+
   /** False once a publish that starts now could outlive the leases. */
-  mayPublish = (): boolean => this.#now + this.#context.settings.publishTimeoutMs <= this.#deadline
+  mayPublish = (): boolean => this.#context.settings.publishTimeoutMs <= this.leftMs
 
   /** Leases for one batch; give them back when it is settled. */
   borrow(isOurs: (partition: number) => boolean): readonly Lease[] {

@@ -63,6 +63,74 @@ describe('a lane', () => {
     await relay.stop()
   })
 
+  describe('whose leases have become too short for a publish when the store lends', () => {
+    /** A relay whose batch is lent two seconds after its last look was answered; a publish takes up to eight of nine. */
+    const slow = async () => {
+      const world = new World()
+      const broker = recordingPublisher()
+      let lent = 0
+      let answerPolls = (): void => undefined
+      let polls: Promise<void> = Promise.resolve()
+      const holdPolls = (): void => {
+        polls = new Promise((resolve) => {
+          answerPolls = resolve
+        })
+      }
+      const store: LeasedSource = {
+        ...world.store,
+        fetch: async (request) => {
+          const entries = await world.store.fetch(request)
+          if (entries.length === 0) return entries
+          lent += 1
+          holdPolls()
+          await new Promise<void>((resolve) => world.clock.schedule(resolve, 2_000))
+          return entries
+        },
+        poll: async (request) => {
+          await polls
+          return world.store.poll(request)
+        },
+      }
+      const { relay } = world.relay(broker, { store, lanes: 1, publishTimeoutMs: 8_000 })
+      await relay.start()
+      await world.clock.advance(10_000)
+      await world.enqueue('a')
+      await world.clock.advance(2_500)
+      expect([lent, broker.sent.length]).toEqual([1, 0])
+      return { world, broker, relay, lentSoFar: () => lent, answerPolls: () => answerPolls() }
+    }
+
+    test('publishes after the look that lengthens them, and has nothing lent again', async () => {
+      const { world, broker, relay, lentSoFar, answerPolls } = await slow()
+      answerPolls()
+      await world.clock.advance(1_500)
+      expect([lentSoFar(), broker.published.length]).toEqual([1, 1])
+      await relay.stop()
+    })
+
+    test('gives back what it has when they run out', async () => {
+      const { world, broker, relay, lentSoFar, answerPolls } = await slow()
+      await world.clock.advance(20_000)
+      expect([lentSoFar(), broker.sent.length]).toEqual([1, 0])
+      answerPolls()
+      await world.clock.advance(1_500)
+      expect(lentSoFar()).toBe(2)
+      answerPolls()
+      await world.clock.advance(10_000)
+      expect(broker.published).toHaveLength(1)
+      await relay.stop()
+    })
+
+    test('waits for no look once it is told to stop', async () => {
+      const { world, broker, relay, answerPolls } = await slow()
+      const stopped = relay.stop()
+      await world.clock.advance(100)
+      answerPolls()
+      await world.clock.advanceUntilSettled(stopped)
+      expect(broker.sent).toEqual([])
+    })
+  })
+
   test('works beside the others again when a suspect entry is gone by the time it is looked for alone', async () => {
     const world = new World()
     const ofLane = (lane: number): string => names('a', 99).find((id) => partitionOf('order', id) % 2 === lane) ?? ''

@@ -48,7 +48,7 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'publishes after its own lease has run out',
     file: 'relay/src/leases.ts',
-    code: 'this.#now + this.#context.settings.publishTimeoutMs <= this.#deadline',
+    code: 'this.#context.settings.publishTimeoutMs <= this.leftMs',
     instead: 'true',
     by: ['attempts-are-owned'],
     within: 1_000,
