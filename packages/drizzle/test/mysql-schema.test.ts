@@ -8,8 +8,6 @@ import {
   setupSql,
 } from '@outbox/drizzle/mysql'
 import { describeWith, type TestDatabase } from '@outbox/services'
-import { drizzle } from 'drizzle-orm/mysql2'
-import { createConnection } from 'mysql2/promise'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { migrationOf, setupRequired, shapeOf, statementsOf } from './mysql-catalog.ts'
 import { type Opened, openMysql, ownDatabase, rowsOf, servers, type TestDb } from './mysql-databases.ts'
@@ -202,12 +200,10 @@ export const inbox = inboxTable({ prefix: 'mail_' })
       ],
     ])('connections that %s are refused', async (_, statement, missing) => {
       await setup(own.db)
-      const connection = await createConnection(database.url)
-      await connection.query(statement)
-      const db = drizzle({ client: connection })
-      const { details } = await setupRequired(mysqlOutbox({ db }).check())
+      await using odd = openMysql(database.url, { connectionLimit: 1 })
+      await odd.pool.query(statement)
+      const { details } = await setupRequired(mysqlOutbox({ db: odd.db }).check())
       expect(details.missing).toEqual([missing])
-      await connection.end()
     })
 
     test('without its tables enqueue says so, and what to run', async () => {
