@@ -1,5 +1,5 @@
-import { type DueEntry, type Lease, OutboxError, permanent, type Settlement } from '@outbox/core'
-import type { Breaker } from './breaker.ts'
+import { type DueEntry, type Lease, OutboxError, type Settlement } from '@outbox/core'
+import { whoIsAway } from './away.ts'
 import { Caution, type Turn } from './caution.ts'
 import type { RelayContext } from './context.ts'
 import type { Counters } from './counters.ts'
@@ -8,7 +8,7 @@ import type { Destinations } from './destinations.ts'
 import type { Leases } from './leases.ts'
 import { retryFrom } from './options.ts'
 import { maxTimerMs, pause } from './pause.ts'
-import { type Attempt, attemptOf, Publishing } from './publishing.ts'
+import { type Attempt, crashedTooOften, Publishing } from './publishing.ts'
 import type { RetryOptions } from './retry.ts'
 import { Setbacks } from './setbacks.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
@@ -295,27 +295,4 @@ export class Lane {
     }
     if (next < Infinity) this.#bell.ringIn(Math.min(next - now, maxTimerMs)) // rounding may lead past what a timer takes
   }
-}
-
-/** An entry in whose hands the relay died too often is not tried again. */
-function crashedTooOften(entry: DueEntry): Attempt {
-  const error = permanent(
-    `crash: the relay died ${entry.crashes} times with this entry in hand, at last with nothing else.`,
-    { system: 'relay' },
-  )
-  return attemptOf(entry, { status: 'reject', error })
-}
-
-/** Asks each destination that failed to answer whether it is away, once. */
-async function whoIsAway(attempts: readonly Attempt[], abort: AbortSignal): Promise<ReadonlySet<Breaker>> {
-  const away = new Set<Breaker>()
-  const tried = new Set(attempts.flatMap(({ breaker, isTried }) => (isTried && breaker) || []))
-  const ask = async (breaker: Breaker): Promise<void> => {
-    const outcomes = attempts.filter((attempt) => attempt.breaker === breaker).map(({ outcome }) => outcome)
-    const outage = outcomes.find((outcome) => outcome.status === 'unavailable')
-    const doubt = outage ?? outcomes.find((outcome) => outcome.status === 'unknown')
-    if (doubt && (await breaker.isAway(doubt.error, doubt === outage, abort))) away.add(breaker)
-  }
-  await Promise.all([...tried].map(ask))
-  return away
 }

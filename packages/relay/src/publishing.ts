@@ -30,6 +30,15 @@ export function attemptOf(entry: DueEntry, outcome: PublishOutcome): Attempt {
   return { entry, outcome, breaker: undefined, isTried: false, isBehindFailure: false }
 }
 
+/** An entry in whose hands the relay died too often is not tried again. */
+export function crashedTooOften(entry: DueEntry): Attempt {
+  const error = permanent(
+    `crash: the relay died ${entry.crashes} times with this entry in hand, at last with nothing else.`,
+    { system: 'relay' },
+  )
+  return attemptOf(entry, { status: 'reject', error })
+}
+
 /** An attempt while it is made. */
 type Draft = { -readonly [Name in keyof Attempt]: Attempt[Name] }
 
