@@ -1,4 +1,5 @@
 import { event } from '@outbox/core'
+import { Turns } from '@outbox/core/adapter'
 import { memoryOutbox } from '@outbox/memory'
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
@@ -37,11 +38,12 @@ export function describeModel<Tx>(
 ): void {
   const timeoutMs = Math.max(300_000, runs * 10_000)
   const can = { ...allCapabilities, ...capabilities }
-  const inTurn = oneByOne()
+  // a history that the search gave up on goes on, and may share its database with the next one: that waits for its end
+  const turns = new Turns<Capabilities>()
   const compare = async (steps: readonly fc.Arbitrary<Step>[], prepare?: (pair: Pair) => Promise<void>) =>
     fc.assert(
       fc.asyncProperty(fc.commands([...steps], { maxCommands: 60, size: 'max' }), (history) =>
-        inTurn(async () => {
+        turns.take(can, async () => {
           const opened = await open()
           const pair = pairOf(opened, can)
           try {
@@ -71,16 +73,6 @@ export function describeModel<Tx>(
     if (can.concurrentTransactions === true) it(promise, () => compare(interleavedSteps, declareTypes), timeoutMs)
     else it.skip(`${promise} (left out: ${can.concurrentTransactions.leftOut})`)
   })
-}
-
-/** A history that the search gave up on goes on, and may share its database with the next one: that waits for its end. */
-function oneByOne(): <T>(work: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve()
-  return (work) => {
-    const next = last.then(work)
-    last = next.catch(() => undefined)
-    return next
-  }
 }
 
 function pairOf<Tx>(opened: OpenedOutbox<Tx>, can: Capabilities): Pair {

@@ -144,8 +144,8 @@ function isRow(value: unknown): value is Row {
  * The store's own transactions on the user's connection.
  *
  * They never run while the user has a transaction open on it, whose uncommitted rows they would see: they wait for
- * its end, at most `maxWaitMs`, and so they do for another connection that writes, with the thread free. From the look at the connection to
- * the commit nothing else can run in between.
+ * its end, at most `maxWaitMs`, and so they do for another connection that writes, with the thread free. From the look
+ * at the connection to the commit nothing else can run in between.
  *
  * @throws {OutboxError} `busy` when either lasts longer
  */
