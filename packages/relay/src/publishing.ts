@@ -26,7 +26,7 @@ export interface Attempt {
 }
 
 /** An attempt that got no further than this process. */
-export function attemptOf(entry: DueEntry, outcome: PublishOutcome): Attempt {
+function attemptOf(entry: DueEntry, outcome: PublishOutcome): Attempt {
   return { entry, outcome, breaker: undefined, isTried: false, isBehindFailure: false }
 }
 
