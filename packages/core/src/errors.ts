@@ -66,7 +66,8 @@ export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
       typeof error === 'object' &&
       error !== null &&
       marker in error &&
-      (code === undefined || (error as { code?: unknown }).code === code)
+      // as a callback it is given an index here
+      (typeof code !== 'string' || (error as { code?: unknown }).code === code)
     )
   }
 }

@@ -54,6 +54,10 @@ test('OutboxError.is knows an outbox error by any code, or by the one that is na
   expect(OutboxError.is(error, 'unavailable')).toBe(false)
 })
 
+test('OutboxError.is is a callback too, which is given an index', () => {
+  expect([new Error('no'), new OutboxError('busy', 'try again', { system: 'x' })].findIndex(OutboxError.is)).toBe(1)
+})
+
 test('OutboxError.is narrows to the details of the code', () => {
   const error: unknown = new OutboxError('invalid-option', 'text', { option: 'leaseMs' })
   if (!OutboxError.is(error, 'invalid-option')) return expect.unreachable()

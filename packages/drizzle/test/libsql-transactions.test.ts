@@ -206,6 +206,19 @@ test('it waits so too when the client has a timeout, which stays what it was', a
   expect(await db.all('PRAGMA busy_timeout')).toEqual([{ timeout: 60_000 }])
 })
 
+test('the timeout of the client stays what it was when a full disk has ended the transaction', async () => {
+  const db = drizzle({ client: createClient({ url: `file:${file.path}`, timeout: 30_000, concurrency: 1 }) })
+  const patient = sqliteOutbox({ db })
+  const [pages] = await db.all<{ page_count: number }>('PRAGMA page_count')
+  await db.run(`PRAGMA max_page_count = ${pages?.page_count}`)
+  const join = async (): Promise<unknown> => {
+    for (let nth = 0; ; nth++) await patient.join({ holder: `${nth} ${'r'.repeat(200)}` })
+  }
+  await expect(join()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('SQLITE_FULL') })
+  expect(await db.all('PRAGMA busy_timeout')).toEqual([{ timeout: 30_000 }])
+  db.$client.close()
+})
+
 test('without WAL, where a reader holds up the commit, it waits with the thread free too', async () => {
   await file.db.run('PRAGMA journal_mode = DELETE')
   const db = file.connectLibsql({ timeout: 30_000 })

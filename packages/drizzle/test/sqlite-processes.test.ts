@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { LeasedSource } from '@outbox/core'
+import Database from 'better-sqlite3'
+import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { sqliteOutbox } from '../src/sqlite/index.ts'
+import { setup, sqliteOutbox } from '../src/sqlite/index.ts'
 import { newOutboxFile } from './sqlite-files.ts'
 
 let file: ReturnType<typeof newOutboxFile>
@@ -81,6 +83,33 @@ test('on libsql a transaction waits for the writer before it as long as the time
   expect(await exit).toBe(0)
   expect((await outbox.fetchUnpublished(10)).map(({ aggregateId }) => aggregateId)).toEqual(['first', 'second'])
 })
+
+test('on better-sqlite3 setup waits for the writer before it as long as the timeout of the connection says', async () => {
+  const db = file.connect({ timeout: 60_000 })
+  const holder = run('sqlite-holder.ts', file.path)
+  const exit = exitOf(holder)
+  await once(outputOf(holder), 'data')
+  holder.stdin?.write('.')
+  setup(db, { prefix: 'other_' })
+  expect(await exit).toBe(0)
+  await sqliteOutbox({ db, prefix: 'other_' }).check()
+})
+
+test.each(['better-sqlite3', 'libsql'])(
+  'without WAL, on %s, a call of a relay comes to its commit though there is always somebody who reads',
+  async (driver) => {
+    file.db.$client.pragma('journal_mode = DELETE')
+    file.disconnect()
+    const patient =
+      driver === 'libsql'
+        ? sqliteOutbox({ db: file.connectLibsql({ timeout: 5_000 }), maxWaitMs: 20_000 })
+        : sqliteOutbox({ db: drizzle({ client: new Database(file.path) }), maxWaitMs: 20_000 })
+    const readers = ['a', 'b', 'c'].map(() => run('sqlite-reader.ts', file.path))
+    await Promise.all(readers.map((reader) => once(outputOf(reader), 'data')))
+    for (const holder of ['a', 'b', 'c', 'd', 'e']) await patient.join({ holder })
+    expect(readers.map(({ exitCode }) => exitCode)).toEqual([null, null, null])
+  },
+)
 
 test.each(['better-sqlite3', 'libsql'])(
   'on %s a call of a relay waits for another process that writes, then says busy, and works once that is done',

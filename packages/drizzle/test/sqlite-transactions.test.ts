@@ -1,4 +1,5 @@
 import { event, OutboxError } from '@outbox/core'
+import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -194,6 +195,21 @@ test('it waits for another writer with the thread free, and the timeout stays wh
   clearInterval(turning)
   expect(turns).toBeGreaterThanOrEqual(20)
   expect(db.$client.pragma('busy_timeout', { simple: true })).toBe(30_000)
+})
+
+test('the timeout stays what it was when the function that is told of statements throws', async () => {
+  let mustThrow = true
+  const client = new Database(file.path, {
+    timeout: 30_000,
+    verbose: (text) => {
+      if (!mustThrow || text !== 'PRAGMA busy_timeout = 0') return
+      mustThrow = false
+      throw new Error('told')
+    },
+  })
+  await expect(sqliteOutbox({ db: drizzle({ client }) }).stats()).rejects.toThrow('told')
+  expect(client.pragma('busy_timeout', { simple: true })).toBe(30_000)
+  client.close()
 })
 
 test('a transaction that has read, and was overtaken by another writer, is told to run again', () => {

@@ -185,11 +185,16 @@ export class Lane {
    * a slow database would have to lend it again and again.
    */
   async #untilMayPublish(borrowed: readonly Lease[], abort: AbortSignal): Promise<void> {
-    const { leases, settings } = this.#context
-    const mayLengthen = (): boolean =>
-      this.#isRunning && !this.#bell.isOver && leases.leftMs > 0 && leases.stillHolds(borrowed)
-    while (!leases.mayPublish() && mayLengthen() && !abort.aborted) {
-      await pause(settings.clock, settings.pollIntervalMs / looksPerPoll, abort)
+    const {
+      leases,
+      settings: { clock, pollIntervalMs },
+    } = this.#context
+    // as long as they last now: looks that are all too slow must not keep the partitions here for ever
+    const giveUpAt = clock.monotonic() + leases.leftMs
+    const mayWait = (): boolean =>
+      this.#isRunning && !this.#bell.isOver && clock.monotonic() < giveUpAt && leases.stillHolds(borrowed)
+    while (!leases.mayPublish() && mayWait() && !abort.aborted) {
+      await pause(clock, pollIntervalMs / looksPerPoll, abort)
     }
   }
 

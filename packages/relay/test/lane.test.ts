@@ -65,13 +65,15 @@ describe('a lane', () => {
 
   describe('whose leases have become too short for a publish when the store lends', () => {
     /** A relay whose batch is lent two seconds after its last look was answered; a publish takes up to eight of nine. */
-    const slow = async () => {
+    const slow = async ({ pollTakesMs }: { readonly pollTakesMs?: number } = {}) => {
       const world = new World()
       const broker = recordingPublisher()
       let lent = 0
+      let settled = 0
       let answerPolls = (): void => undefined
       let polls: Promise<void> = Promise.resolve()
       const holdPolls = (): void => {
+        if (pollTakesMs !== undefined) return
         polls = new Promise((resolve) => {
           answerPolls = resolve
         })
@@ -88,7 +90,13 @@ describe('a lane', () => {
         },
         poll: async (request) => {
           await polls
-          return world.store.poll(request)
+          const answer = await world.store.poll(request)
+          if (lent > 0 && pollTakesMs) await new Promise<void>((resolve) => world.clock.schedule(resolve, pollTakesMs))
+          return answer
+        },
+        settle: async (request) => {
+          settled += 1
+          return world.store.settle(request)
         },
       }
       const { relay } = world.relay(broker, { store, lanes: 1, publishTimeoutMs: 8_000 })
@@ -97,7 +105,14 @@ describe('a lane', () => {
       await world.enqueue('a')
       await world.clock.advance(2_500)
       expect([lent, broker.sent.length]).toEqual([1, 0])
-      return { world, broker, relay, lentSoFar: () => lent, answerPolls: () => answerPolls() }
+      return {
+        world,
+        broker,
+        relay,
+        lentSoFar: () => lent,
+        settledSoFar: () => settled,
+        answerPolls: () => answerPolls(),
+      }
     }
 
     test('publishes after the look that lengthens them, and has nothing lent again', async () => {
@@ -119,6 +134,16 @@ describe('a lane', () => {
       await world.clock.advance(10_000)
       expect(broker.published).toHaveLength(1)
       await relay.stop()
+    })
+
+    test('gives back what it has, too, when looks keep the leases, and each comes too late for a publish', async () => {
+      // each tells, after three seconds, that the leases last for six more; a publish takes up to eight
+      const { world, broker, relay, lentSoFar, settledSoFar } = await slow({ pollTakesMs: 3_000 })
+      await world.clock.advance(9_000)
+      expect([lentSoFar(), settledSoFar(), broker.sent.length]).toEqual([1, 1, 0])
+      await world.clock.advance(60_000)
+      expect([lentSoFar(), relay.stats().partitions]).toEqual([1, 64])
+      await world.clock.advanceUntilSettled(relay.stop())
     })
 
     test('waits for no look once it is told to stop', async () => {

@@ -3,7 +3,7 @@ import { translated, translatedInside } from './errors.ts'
 import type { SqliteClient, SqliteStatement } from './handles.ts'
 import { integerOf } from './rows.ts'
 import { type Query, type Row, runSteps, type Steps } from './steps.ts'
-import { type Access, pauseMs, type Transact } from './transact.ts'
+import { type Access, commitWaitMs, pauseMs, type Transact } from './transact.ts'
 
 /** Runs steps on better-sqlite3 connections; each statement is prepared once per connection. */
 export class Connections {
@@ -52,23 +52,33 @@ export class Connections {
   }
 
   /**
-   * Runs the steps in a transaction of their own, in one go. The connection must not be in one. A lock that somebody else
-   * has is refused at once.
+   * Runs the steps in a transaction of their own, in one go. The connection must not be in one. For a lock that somebody
+   * else has it waits as the connection's `timeout` says, with the thread at a standstill.
    */
   runAlone<Result>(client: SqliteClient, access: Access, steps: Steps<Result>): Result {
+    return translated(() => this.#runAlone(client, access, steps))
+  }
+
+  /** As `runAlone`, but a lock that somebody else has is refused at once. */
+  runAtOnce<Result>(client: SqliteClient, access: Access, steps: Steps<Result>): Result {
     return translated(() =>
-      withoutWaiting(client, () => {
-        this.#rows(client, access === 'write' ? beginImmediate : begin)
-        try {
-          const result = runSteps((query) => this.#rows(client, query), steps)
-          this.#rows(client, commit)
-          return result
-        } catch (error) {
-          if (client.inTransaction) this.#rows(client, rollback)
-          throw error
-        }
-      }),
+      withoutWaiting(client, (timeout) =>
+        this.#runAlone(client, access, steps, () => setBusyTimeout(client, Math.min(timeout, commitWaitMs))),
+      ),
     )
+  }
+
+  #runAlone<Result>(client: SqliteClient, access: Access, steps: Steps<Result>, beforeCommit?: () => void): Result {
+    this.#rows(client, access === 'write' ? beginImmediate : begin)
+    try {
+      const result = runSteps((query) => this.#rows(client, query), steps)
+      beforeCommit?.()
+      this.#rows(client, commit)
+      return result
+    } catch (error) {
+      if (client.inTransaction) this.#rows(client, rollback)
+      throw error
+    }
   }
 
   #rows(client: SqliteClient, query: Query): readonly Row[] {
@@ -102,13 +112,15 @@ const releaseSavepoint: Query = { text: 'RELEASE outbox_batch', values: [] }
 /**
  * Runs `work` with the connection's `timeout` at 0: SQLite would wait for a lock with the thread at a standstill, and
  * whoever has the lock may need this thread to come to its end.
+ *
+ * @param work - is given the `timeout` that the connection had, in milliseconds
  */
-function withoutWaiting<Result>(client: SqliteClient, work: () => Result): Result {
+function withoutWaiting<Result>(client: SqliteClient, work: (timeout: number) => Result): Result {
   const timeout = busyTimeoutOf(client)
-  if (timeout === 0) return work()
-  setBusyTimeout(client, 0)
+  if (timeout === 0) return work(timeout)
   try {
-    return work()
+    setBusyTimeout(client, 0)
+    return work(timeout)
   } finally {
     setBusyTimeout(client, timeout)
   }
@@ -159,7 +171,7 @@ export function transactOn(client: SqliteClient, connections: Connections, maxWa
         if (isOver) throw userTransactionOpen(maxWaitMs)
       } else {
         try {
-          return connections.runAlone(client, access, steps())
+          return connections.runAtOnce(client, access, steps())
         } catch (error) {
           if (isOver || !OutboxError.is(error, 'busy')) throw error
         }

@@ -71,6 +71,7 @@ export interface SqliteStatement {
 export interface LibsqlClient {
   /** `file` for a file of this machine */
   readonly protocol: string
+  readonly closed: boolean
   transaction(mode: 'deferred'): Promise<LibsqlTransaction>
   executeMultiple(text: string): Promise<unknown>
 }

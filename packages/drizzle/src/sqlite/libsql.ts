@@ -4,7 +4,7 @@ import { outboxErrorFrom } from './errors.ts'
 import type { LibsqlClient, LibsqlStatement, LibsqlTransaction } from './handles.ts'
 import { integerOf } from './rows.ts'
 import { type AsyncRunner, type Query, type Row, runStepsAsync, type Steps } from './steps.ts'
-import { pauseMs, type Transact } from './transact.ts'
+import { commitWaitMs, pauseMs, type Transact } from './transact.ts'
 
 /** Of all outboxes and inboxes in this process. */
 const turns = new Turns<LibsqlTransaction>()
@@ -74,7 +74,7 @@ export async function runAlone<Result>(client: LibsqlClient, steps: Steps<Result
     const transaction = await client.transaction('deferred')
     try {
       return client.protocol === 'file'
-        ? await inFile(transaction, steps, lock)
+        ? await inFile(client, transaction, steps, lock)
         : await onServer(transaction, steps, lock)
     } catch (error) {
       throw isClosed(error) ? connectionLost(error) : error
@@ -110,7 +110,12 @@ async function onServer<Result>(transaction: LibsqlTransaction, steps: Steps<Res
  * With the client's `timeout` at 0: libsql would wait for a lock with the thread at a standstill, and whoever has the lock
  * may need this thread to come to its end.
  */
-async function inFile<Result>(transaction: LibsqlTransaction, steps: Steps<Result>, lock?: Query): Promise<Result> {
+async function inFile<Result>(
+  client: LibsqlClient,
+  transaction: LibsqlTransaction,
+  steps: Steps<Result>,
+  lock?: Query,
+): Promise<Result> {
   const runner = runnerOf(transaction)
   const [row] = await runner.rows({ text: 'PRAGMA busy_timeout', values: [] })
   const timeout = row ? integerOf(row, 'timeout') : 0
@@ -119,13 +124,29 @@ async function inFile<Result>(transaction: LibsqlTransaction, steps: Steps<Resul
   try {
     if (lock) await runner.rows(lock)
     const result = await runStepsAsync(runner, steps)
+    const commit = [busyTimeout(Math.min(timeout, commitWaitMs)).text, 'COMMIT', setBack.text]
     // in one go: after the commit libsql takes nothing more, and others get the connection
-    await transaction.executeMultiple(timeout > 0 ? `COMMIT;\n${setBack.text}` : 'COMMIT')
+    await transaction.executeMultiple(timeout > 0 ? commit.join(';\n') : 'COMMIT')
     return result
   } catch (error) {
-    if (timeout > 0 && !transaction.closed) await runner.rows(setBack)
+    if (timeout > 0) await setBackAfterFailure(client, transaction, setBack)
     throw error
   }
+}
+
+async function setBackAfterFailure(
+  client: LibsqlClient,
+  transaction: LibsqlTransaction,
+  setBack: Query,
+): Promise<void> {
+  if (!transaction.closed) {
+    await runnerOf(transaction).rows(setBack)
+    return
+  }
+  // Some failures, such as a full disk, have ended the transaction, and it takes nothing more. The connection goes back to
+  // the client's pool, which hands out next the one that it was given last.
+  transaction.close()
+  if (!client.closed) await client.executeMultiple(setBack.text)
 }
 
 function busyTimeout(milliseconds: number): Query {

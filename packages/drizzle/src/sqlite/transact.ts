@@ -15,6 +15,13 @@ export type Transact = <Result>(access: Access, steps: () => Steps<Result>, opti
 export const pauseMs = 5
 
 /**
+ * How long a commit waits for readers, at most, with the thread at a standstill; they are in its way without WAL alone.
+ * While it waits SQLite lets no new ones in: where there is always somebody who reads, it would never come to its end
+ * otherwise.
+ */
+export const commitWaitMs = 20
+
+/**
  * The write lock of the file. SQLite has one writer: what is read under it holds until the transaction ends.
  *
  * Plan: by a number of a row that there is not, whatever statistics say of the table.

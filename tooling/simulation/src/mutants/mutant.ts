@@ -17,7 +17,7 @@ export interface Mutant {
   readonly by: readonly Rule[]
   /** the checker finds it within this many seeds */
   readonly within: number
-  /** counted from this one, default 1: a rare one is looked for where it was seen */
+  /** counted from this one, default 1: a rare one is looked for near where it was seen, to spend less time on it */
   readonly from?: number
 }
 

@@ -9,6 +9,7 @@ export const storeMutants: readonly Mutant[] = [
     instead: 'apply',
     by: ['fenced-settles', 'lent-entries-are-due'],
     within: 400,
+    from: 120,
   },
   {
     name: 'takes a lease of the same partition for the one that stands',
@@ -106,6 +107,7 @@ export const storeMutants: readonly Mutant[] = [
     instead: `for (const row of batch) row.state = { kind: 'published', at: new Date(0), since: 0 }\n  return batch.flatMap((row) => {`,
     by: ['lent-entries-are-due'],
     within: 50,
+    from: 8, // the worlds before take seconds each
   },
   {
     name: 'drops the last settlement of a batch',
@@ -123,6 +125,7 @@ export const storeMutants: readonly Mutant[] = [
     instead: `moveRow(state, row, { kind: 'pending' })\n    aggregateOf(state, row).pending.push(...aggregateOf(state, row).pending.splice(aggregateOf(state, row).pending.indexOf(row), 1))`,
     by: ['lent-entries-are-due'],
     within: 200,
+    from: 90,
   },
   {
     name: 'settles an entry again that was requeued meanwhile',

@@ -41,6 +41,7 @@ export const tellingMutants: readonly Mutant[] = [
     instead: 'const heard = said',
     by: ['events-are-true'],
     within: 400,
+    from: 40,
   },
   {
     name: 'does not tell leases that it finds lost',
@@ -125,6 +126,7 @@ export const tellingMutants: readonly Mutant[] = [
     instead: 'counters.settlesRefused += 1',
     by: ['counters-are-true'],
     within: 400,
+    from: 90,
   },
   {
     name: 'forgets the duplicates of earlier batches',
