@@ -6,7 +6,7 @@
 export interface Clock {
   /** milliseconds that never go back, from an arbitrary start */
   monotonic(): number
-  /** Calls back once, `delayMs` from now, soon if that is past; the returned function takes it back. */
+  /** Calls back once, `delayMs` from now, as soon as possible if that is negative; the returned function cancels it. */
   schedule(callback: () => void, delayMs: number): () => void
 }
 

@@ -7,9 +7,11 @@ export function invalidOption(of: string, option: string, problem: string): Outb
 }
 
 /**
- * The options that were given, once each is known: a misspelt one would pass for one that was left out. One that is
- * undefined is left out, and so are all where nothing was given. An instance of a class will do, with what it inherits;
- * a list, a Map or a promise would pass for an object without options, and is refused.
+ * The given options, without those that are undefined; nothing given means no options.
+ *
+ * Refuses a name that is not in `known`: a misspelt option would be ignored in silence otherwise. Refuses a list, a Map
+ * or a promise, which would pass for an object without options. An instance of a class is taken, with what it inherits;
+ * its methods are bound to it.
  *
  * @param known - an object with every option there is, whatever it holds
  * @param within - in front of the names, `retry.` for the options of an option

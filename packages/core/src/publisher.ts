@@ -1,9 +1,9 @@
-import { groupByAggregate } from './aggregates.ts'
 import type { DueEntry } from './entry.ts'
 import { OutboxError } from './errors.ts'
 import type { Invalid } from './json.ts'
 import { invalidOption, knownOptions, requireCount, requireMs } from './options.ts'
 import type { Awaitable, CallOptions } from './outbox.ts'
+import { publishInOrder } from './publish-in-order.ts'
 
 /** What became of one entry at the broker. */
 export type PublishOutcome =
@@ -34,12 +34,17 @@ export interface PublisherCapabilities {
 /**
  * Moves entries to a broker.
  *
- * Contract: one outcome per entry, in the order given. Entries of one aggregate reach the broker in the order given,
- * and after the first that is not `published` the rest of that aggregate is `notSent`, or `unknown` if it was sent
- * together with it and may have arrived. When `signal` aborts, `publish` ends soon: what was sent and not answered is
- * `unknown`, the rest `notSent`. `publish` may be called again before the last call ended, never with entries of the
- * same aggregate. Rejecting as a whole counts for every entry as `unknown` after the signal aborted, before it as
- * `unavailable` for that error, as `retry` for any other. `retry` and `unknown` with `callback-failed` count no attempt.
+ * `publish` promises:
+ * - One outcome per entry, in the order given.
+ * - Entries of one aggregate reach the broker in the order given. After the first that is not `published`, the rest of
+ *   that aggregate is `notSent`; or `unknown`, where it was sent together with it and may have arrived.
+ * - When `signal` aborts, it ends soon: what was sent and not answered is `unknown`, the rest `notSent`.
+ *
+ * It may be called again before the last call has ended, never with entries of the same aggregate.
+ *
+ * A `publish` that rejects speaks for every entry: `unknown` if the signal was aborted, otherwise `unavailable` for an
+ * error of that code, and `retry` for any other. An outcome `retry` or `unknown` whose error has the code
+ * `callback-failed` counts no attempt.
  */
 export interface Publisher {
   /** names the destination in events and errors */
@@ -122,27 +127,14 @@ export function publisher<Result>(options: SendPublisherOptions<Result>): Publis
       ...(dedupeWindowMs === undefined ? {} : { dedupeWindowMs }),
     },
     async publish(entries, { signal }) {
-      const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
-      const groups = groupByAggregate(entries)
-      const waiting = groups.values()
       const aborted = abortOf(signal)
-      const sendAggregates = async (): Promise<void> => {
-        for (const indexes of waiting) await sendInOrder(indexes)
-      }
-      const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
-        for (const index of indexes) {
-          if (signal.aborted) return
-          const outcome = await Promise.race([sendOne(entries[index] as DueEntry, send, signal), aborted.outcome])
-          outcomes[index] = outcome
-          if (outcome.status !== 'published') return
-        }
-      }
       try {
-        await Promise.all(Array.from({ length: Math.min(concurrency, groups.length) }, sendAggregates))
+        return await publishInOrder(entries, { width: concurrency, signal }, (entry) =>
+          Promise.race([sendOne(entry, send, signal), aborted.outcome]),
+        )
       } finally {
         aborted.forget()
       }
-      return outcomes
     },
     ...(probe && { probe }),
   }

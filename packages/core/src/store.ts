@@ -58,7 +58,7 @@ export type Settlement = { readonly entry: DueEntry } & (
       /** The aggregate waits `retryInMs`, on the database's clock. */
       readonly outcome: 'retry'
       readonly retryInMs: number
-      /** counts against the entry: the broker refused it; false for an outage or an unanswered publish */
+      /** counts against the entry: the broker refused it, or did not answer though it was not away; false for an outage */
       readonly isRefusal: boolean
       readonly reason: string
     }
@@ -223,13 +223,17 @@ export interface LeasedSource extends OutboxSource {
    */
   settle(request: SettleRequest): Promise<{ readonly lost: readonly Lease[] }>
 
+  /**
+   * How many entries are pending and dead, in all and by partition, and the age of the oldest pending one. Takes no
+   * lease and changes nothing.
+   */
   stats(options?: CallOptions): Promise<StoreStats>
   readonly deadLetters: DeadLetters
 
   /**
    * Deletes published and discarded entries that have been so for `olderThanMs`, at most `limit`, oldest first; never
    * waits for producers, nor they for it. `olderThanMs` is a number from 0 on, `limit` a whole one from 1 on; both may be
-   * endless. Anything else is `invalid-option`.
+   * `Infinity`. Anything else is `invalid-option`.
    *
    * `olderThanMs` must not be less than the time in which a relay may still repeat a settle, `leaseMs` and a bit: if an
    * entry is purged and its id enqueued again within it, the repeated settle can count for the new entry, which is then

@@ -77,7 +77,7 @@ export function recordingPublisher(
 
   const send = async (entry: DueEntry, signal: AbortSignal): Promise<PublishOutcome> => {
     sent.push(entry)
-    const scripted = script && (await untilAborted(script(entry, { signal }), signal))
+    const scripted = script && (await answerOrAborted(script(entry, { signal }), signal))
     if (scripted === aborted) return { status: 'unknown', error: signal.reason }
     if (scripted && scripted.status !== 'published') {
       if ('arrived' in scripted) arrive(entry)
@@ -119,7 +119,7 @@ export function recordingPublisher(
 const aborted = Symbol('aborted')
 
 /** The answer, or `aborted` if the signal comes first. No listener is left behind. */
-async function untilAborted<T>(answer: Awaitable<T>, signal: AbortSignal): Promise<T | typeof aborted> {
+async function answerOrAborted<T>(answer: Awaitable<T>, signal: AbortSignal): Promise<T | typeof aborted> {
   let stop = (): void => undefined
   const abort = new Promise<typeof aborted>((resolve) => {
     stop = () => resolve(aborted)

@@ -78,9 +78,9 @@ export function outcomeWithoutReply(
       return { status: 'unavailable', error: forbiddenSubject(subject, system, answer.error) }
     case 'notConnected':
       return { status: 'unavailable', error: answer.error }
-    case 'abandoned':
+    case 'callerGone':
       return { status: 'notSent' }
-    case 'notSent':
+    case 'clientRefused':
       return outcomeOfClientFault(answer.error, system)
     case 'unanswered':
       return { status: 'unknown', error: answer.error }
@@ -115,7 +115,10 @@ export function isStreamFull({ code, description }: { readonly code: number; rea
   return code === storeFailed && !description.includes('per subject')
 }
 
-/** Why account, server or a stream's leader get nothing stored, whosever message it is; undefined if they may. */
+/**
+ * Why nothing can be stored at present, whatever the message: account or server have no resources, or the stream's leader
+ * takes nothing. Undefined if that is not so.
+ */
 export function standstillOf(acknowledgement: Acknowledgement): string | undefined {
   if (acknowledgement.kind === 'stored' || acknowledgement.kind === 'foreign') return undefined
   const { description } = acknowledgement

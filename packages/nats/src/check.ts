@@ -65,7 +65,7 @@ export async function checkSetup(
   if (faults.length > 0) throw missing(system, faults)
   // a probe asks for names only once something is wrong, and then a right that is missing would keep it from passing
   await api.streamNames(nobodysSubject, signal)
-  if (fence) await Promise.all(streams.map(({ name }) => fence.requireLook(name, nobodysSubject, signal)))
+  if (fence) await Promise.all(streams.map(({ name }) => fence.requireReadable(name, nobodysSubject, signal)))
   const windows = streams.map(({ duplicateWindowMs }) => duplicateWindowMs)
   return {
     warnings: [

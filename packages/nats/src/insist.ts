@@ -18,8 +18,8 @@ export interface InsistOptions {
  *
  * What was not taken is sent again twice, after short pauses. What was not answered is sent again once, under the same
  * id: the leader that had it may be gone, and the next one knows whether it was stored. Then the first answer stands,
- * unless the second says what became of the message. So it is with what is under way already, as soon as it would have
- * been with silence.
+ * unless the second says what became of the message. A message that the leader has under way already is treated in the
+ * same way, after `ackTimeoutMs`.
  */
 export async function insist(
   send: () => Promise<PublishOutcome>,

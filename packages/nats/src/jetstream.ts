@@ -41,8 +41,8 @@ export class JetStreamApi {
       case 'forbidden':
         throw forbiddenSubject(subject, system, answer.error)
       case 'notConnected':
-      case 'abandoned':
-      case 'notSent':
+      case 'callerGone':
+      case 'clientRefused':
       case 'unanswered':
         signal.throwIfAborted()
         throw unavailable(`${system}: JetStream does not answer on '${subject}'.`, { system, cause: answer.error })
@@ -54,13 +54,12 @@ export class JetStreamApi {
   /**
    * Sends a message without a body on a subject of the user's own, and waits for any reply.
    *
-   * @returns false where the server forbids it
    * @throws {OutboxError} `unavailable` when nobody takes it, or nobody answers
    */
-  async mayPublish(subject: string, headers: object, signal: AbortSignal): Promise<boolean> {
+  async tryPublish(subject: string, headers: object, signal: AbortSignal): Promise<'allowed' | 'forbidden'> {
     const answer = await this.#replies.ask({ subject, data: noBytes, headers }, signal)
-    if (answer.kind === 'reply') return true
-    if (answer.kind === 'forbidden') return false
+    if (answer.kind === 'reply') return 'allowed'
+    if (answer.kind === 'forbidden') return 'forbidden'
     signal.throwIfAborted()
     const system = this.#system
     if (answer.kind === 'noResponders') throw unavailable(noStream(subject, system), { system })

@@ -1,5 +1,5 @@
-import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
-import { called, groupByAggregate } from '@outbox/core/adapter'
+import { type DueEntry, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
+import { called, publishInOrder, refusal } from '@outbox/core/adapter'
 import { type Acknowledgement, acknowledgementFrom, outcomeOfAcknowledgement, outcomeWithoutReply } from './answers.ts'
 import { publishInBatches } from './atomic-batches.ts'
 import { checkSetup } from './check.ts'
@@ -88,7 +88,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     try {
       message = compose(entry)
     } catch (error) {
-      return { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
+      return refusal(error)
     }
     const outcome = await insist(() => sendOnce(entry, message, signal), {
       clock,
@@ -111,27 +111,8 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
       : outcomeWithoutReply(answer, message.subject, system)
   }
 
-  /** Aggregates side by side, the entries of each one after the other. */
-  const oneByOne = async (entries: readonly DueEntry[], signal: AbortSignal): Promise<readonly PublishOutcome[]> => {
-    const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
-    const aggregates = groupByAggregate(entries)
-    const waiting = aggregates[Symbol.iterator]()
-    const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
-      for (const index of indexes) {
-        const entry = entries[index]
-        if (signal.aborted || entry === undefined) return
-        const outcome = await sendOne(entry, signal)
-        outcomes[index] = outcome
-        if (outcome.status !== 'published') return
-      }
-    }
-    const sendAggregates = async (): Promise<void> => {
-      for (const indexes of waiting) await sendInOrder(indexes)
-    }
-    const width = Math.min(settings.maxInFlight, aggregates.length)
-    await Promise.all(Array.from({ length: width }, sendAggregates))
-    return outcomes
-  }
+  const oneByOne = (entries: readonly DueEntry[], signal: AbortSignal): Promise<readonly PublishOutcome[]> =>
+    publishInOrder(entries, { width: settings.maxInFlight, signal }, (entry) => sendOne(entry, signal))
 
   const close = async (): Promise<void> => replies.close()
 

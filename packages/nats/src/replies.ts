@@ -13,9 +13,9 @@ export type Answer =
   /** nothing was sent, for want of a connection */
   | { readonly kind: 'notConnected'; readonly error: Error }
   /** nothing was sent: the caller had given up already */
-  | { readonly kind: 'abandoned'; readonly error: unknown }
+  | { readonly kind: 'callerGone'; readonly error: unknown }
   /** the client refused to send it */
-  | { readonly kind: 'notSent'; readonly error: unknown }
+  | { readonly kind: 'clientRefused'; readonly error: unknown }
   /** sent, and nothing came back: in time, before the connection was lost, or before the caller gave up */
   | { readonly kind: 'unanswered'; readonly error: Error }
 
@@ -80,7 +80,7 @@ export class Replies {
   }
 
   ask({ subject, data, headers }: Request, signal: AbortSignal): Promise<Answer> {
-    if (signal.aborted) return Promise.resolve({ kind: 'abandoned', error: signal.reason })
+    if (signal.aborted) return Promise.resolve({ kind: 'callerGone', error: signal.reason })
     const error = this.fault()
     if (error) return Promise.resolve({ kind: 'notConnected', error })
     const { connection, timeoutMs, clock } = this.#options
@@ -94,7 +94,7 @@ export class Replies {
         this.#subscription ??= this.#subscribe()
         connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers })
       } catch (cause) {
-        this.#settle(token, { kind: 'notSent', error: cause })
+        this.#settle(token, { kind: 'clientRefused', error: cause })
       }
     })
   }

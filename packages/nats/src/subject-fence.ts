@@ -96,7 +96,7 @@ export class SubjectFence {
   }
 
   /** Reads what a first write to the subject reads. @throws {OutboxError} `setup-required`, or `unavailable` */
-  async requireLook(stream: string, subject: string, signal: AbortSignal): Promise<void> {
+  async requireReadable(stream: string, subject: string, signal: AbortSignal): Promise<void> {
     await this.#messageOf(stream, { last_by_subj: subject }, signal)
   }
 

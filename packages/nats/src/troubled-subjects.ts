@@ -95,15 +95,15 @@ export class TroubledSubjects {
     const [stream] = await this.#api.streamNames(taken, signal)
     if (stream !== undefined) return
     // by a mapping of the account it may reach a stream that has it under another name
-    if (await this.#api.mayPublish(subject, harmless(), signal)) return
+    if ((await this.#api.tryPublish(subject, harmless(), signal)) === 'allowed') return
     throw unavailable(noStream(subject, this.#system), { system: this.#system })
   }
 
   async #receptionOf(subject: string, signal: AbortSignal): Promise<Reception> {
     const [stream] = await this.#api.streamNames(subject, signal)
     if (stream === undefined) return 'uncovered'
-    if (!(await this.#api.mayPublish(subject, harmless(), signal))) return 'forbidden'
-    await this.#fence?.requireLook(stream, subject, signal)
+    if ((await this.#api.tryPublish(subject, harmless(), signal)) === 'forbidden') return 'forbidden'
+    await this.#fence?.requireReadable(stream, subject, signal)
     return 'taken'
   }
 }

@@ -80,7 +80,7 @@ describe('what is no answer of JetStream', () => {
     [{ kind: 'noResponders' }, 'unavailable'],
     [{ kind: 'forbidden', error }, 'unavailable'],
     [{ kind: 'notConnected', error }, 'unavailable'],
-    [{ kind: 'abandoned', error }, 'notSent'],
+    [{ kind: 'callerGone', error }, 'notSent'],
     [{ kind: 'unanswered', error }, 'unknown'],
   ] as const)('%o is %s', (answer, status) => {
     expect(outcomeWithoutReply(answer, 'events.1', 'nats').status).toBe(status)
@@ -105,14 +105,14 @@ describe('what is no answer of JetStream', () => {
     [undefined, 'TypeError', 'cannot read', 'retry'],
   ])('the client throws %s %s (%s): %s', (code, name, message, status) => {
     const thrown = Object.assign(new Error(message), { name }, code === undefined ? {} : { code })
-    const outcome = outcomeWithoutReply({ kind: 'notSent', error: thrown }, 'events.1', 'nats')
+    const outcome = outcomeWithoutReply({ kind: 'clientRefused', error: thrown }, 'events.1', 'nats')
     expect(outcome.status).toBe(status)
     expect('error' in outcome && outcome.error instanceof Error && outcome.error.cause).toBe(thrown)
     if (status === 'unavailable') expect('error' in outcome && OutboxError.is(outcome.error, 'unavailable')).toBe(true)
   })
 
   it('what is thrown and no error is a retry with its text', () => {
-    const outcome = outcomeWithoutReply({ kind: 'notSent', error: 'odd' }, 'events.1', 'nats')
+    const outcome = outcomeWithoutReply({ kind: 'clientRefused', error: 'odd' }, 'events.1', 'nats')
     expect(outcome.status).toBe('retry')
     expect(String('error' in outcome && outcome.error)).toContain('odd')
   })

@@ -1,9 +1,10 @@
 import { OutboxError } from '@outbox/core'
+import { untilAborted } from '@outbox/core/adapter'
 import { connectionOptions, type RedisArgument } from './client.ts'
 import { errorFromCommand, isReply } from './errors.ts'
 import type { StreamKeys } from './keys.ts'
 import type { RedisSettings } from './options.ts'
-import { orAborted, probe } from './probe.ts'
+import { probe } from './probe.ts'
 
 /** The oldest server that speaks all that is used here. */
 const oldestVersion = '6.2'
@@ -35,7 +36,7 @@ export async function checkSetup(
   const warnings: string[] = []
   const check: Check = {
     settings,
-    ask: (command, ...args) => orAborted(client.call(command, args), signal),
+    ask: (command, ...args) => untilAborted(client.call(command, args), signal),
     require: (isMet, missing) => {
       if (!isMet) throw new OutboxError('setup-required', `${name}: ${missing}.`, { missing: [missing] })
     },
@@ -44,7 +45,7 @@ export async function checkSetup(
   checkClient(check)
   try {
     // whether it can acknowledge is asked when it must: first it should be told what keeps it from that for ever
-    await probe({ ...settings, acknowledge: undefined }, { streams, written: streams, isTrialDue: false }, signal)
+    await probe({ ...settings, acknowledge: undefined }, { streams, taken: streams, isTrialDue: false }, signal)
     await checkServer(check)
   } catch (error) {
     signal?.throwIfAborted()

@@ -1,4 +1,5 @@
 import { OutboxError, unavailable } from '@outbox/core'
+import { untilAborted } from '@outbox/core/adapter'
 import { probeCall } from './call.ts'
 import { becomesReady, notConnected } from './client.ts'
 import { concernsOneStream, errorFromCommand, isReply } from './errors.ts'
@@ -10,7 +11,7 @@ export interface ProbedStreams {
   /** none: whether the server answers at all */
   readonly streams: readonly StreamKeys[]
   /** streams that took entries before: what one of `streams` meets and not all of these is its entries' own trouble */
-  readonly written: readonly StreamKeys[]
+  readonly taken: readonly StreamKeys[]
   /** whether a refusal is let pass where none took entries before, so that one stream does not stop others for ever */
   readonly isTrialDue: boolean
 }
@@ -35,7 +36,7 @@ export async function probe(
     throw notConnected(client, name)
   }
   try {
-    await orAborted(
+    await untilAborted(
       probed.streams.length === 0 ? client.call('ping', []) : probeStreams(probed, settings, signal),
       signal,
     )
@@ -48,7 +49,7 @@ export async function probe(
 }
 
 async function probeStreams(
-  { streams, written, isTrialDue }: ProbedStreams,
+  { streams, taken, isTrialDue }: ProbedStreams,
   settings: RedisSettings,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -56,7 +57,7 @@ async function probeStreams(
     Promise.all(asked.map((keys) => refusalOf(keys, settings, signal)))
   const refusal = (await refusalsOf(streams)).find((each) => each !== undefined)
   if (refusal === undefined) return
-  const others = await refusalsOf(written)
+  const others = await refusalsOf(taken)
   const isOutage = others.length === 0 ? !isTrialDue : others.every((each) => each !== undefined)
   if (isOutage) throw refusal
 }
@@ -94,20 +95,4 @@ function notOneServer(name: string): OutboxError<'setup-required'> {
   return new OutboxError('setup-required', `${name}: it needs ${missing}. Write \`new Cluster([…])\`.`, {
     missing: [missing],
   })
-}
-
-/** The command's answer, or a rejection as soon as `signal` aborts; a late answer is nobody's. */
-export async function orAborted<T>(command: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return command
-  let abort: () => void = () => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-  })
-  signal.addEventListener('abort', abort)
-  if (signal.aborted) abort()
-  try {
-    return await Promise.race([command, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }

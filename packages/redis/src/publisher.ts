@@ -1,5 +1,5 @@
-import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent, systemClock } from '@outbox/core'
-import { aggregateKey, callbackFailed, called, groupByAggregate } from '@outbox/core/adapter'
+import { type DueEntry, type Publisher, type PublishOutcome, permanent, systemClock } from '@outbox/core'
+import { aggregateKey, callbackFailed, called, groupByAggregate, refusal } from '@outbox/core/adapter'
 import { scriptCall } from './call.ts'
 import { checkSetup } from './check.ts'
 import { becomesReady, notConnected } from './client.ts'
@@ -63,7 +63,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
         while (aggregates.length > 0 && !signal.aborted) {
           const wave = nextWave(entries, aggregates, streamOf)
           for (const { index, error } of wave.unroutable) {
-            outcomes[index] = { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
+            outcomes[index] = refusal(error)
           }
           groups.push(...wave.groups)
           await Promise.all(
@@ -77,9 +77,9 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
         interruption.dispose()
       }
       const judged = withOutage(outcomes, { isOnlyStream: fixed !== undefined })
-      for (const { stream: name, indexes } of groups) {
+      for (const { stream: streamName, indexes } of groups) {
         troubled.note(
-          keysOf(name),
+          keysOf(streamName),
           indexes.map((index) => judged[index]),
         )
       }
@@ -89,10 +89,8 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
     check: (call) => checkSetup(settings, fixed ?? [], call),
 
     async probe({ signal }) {
-      const { all, written, isTrialDue } = troubled
-      const probed = fixed
-        ? { streams: fixed, written: fixed, isTrialDue: false }
-        : { streams: all, written, isTrialDue }
+      const { all, taken, isTrialDue } = troubled
+      const probed = fixed ? { streams: fixed, taken: fixed, isTrialDue: false } : { streams: all, taken, isTrialDue }
       await probe(settings, probed, signal)
       troubled.forget(probed.streams)
     },

@@ -2,9 +2,9 @@ import type { Clock, PublishOutcome } from '@outbox/core'
 import type { StreamKeys } from './keys.ts'
 
 /** Streams that are remembered of either kind; where more are in trouble, the server as a whole is, and these will tell. */
-const limit = 16
+const maxRemembered = 16
 
-/** How long a publisher that has published nothing yet believes that what one stream meets, all would; then it tries. */
+/** A publisher that has published nothing yet takes one stream's refusal for everybody's for so long, then tries a batch. */
 const trialAfterMs = 30_000
 
 /**
@@ -16,7 +16,7 @@ const trialAfterMs = 30_000
 export class TroubledStreams {
   readonly #troubled = new Map<string, StreamKeys>()
   /** in the order of their last entries */
-  readonly #written = new Map<string, StreamKeys>()
+  readonly #taken = new Map<string, StreamKeys>()
 
   readonly #clock: Pick<Clock, 'monotonic'>
   #notedAt = 0
@@ -27,7 +27,7 @@ export class TroubledStreams {
 
   note(keys: StreamKeys, outcomes: readonly (PublishOutcome | undefined)[]): void {
     const has = (status: PublishOutcome['status']): boolean => outcomes.some((outcome) => outcome?.status === status)
-    if (has('published')) this.#noteWritten(keys)
+    if (has('published')) this.#noteTaken(keys)
     if (has('unavailable') || has('unknown')) this.#noteTroubled(keys)
     else this.#troubled.delete(keys.stream)
   }
@@ -37,11 +37,11 @@ export class TroubledStreams {
   }
 
   /** Streams that took entries, the latest ones: they may be in trouble now. */
-  get written(): readonly StreamKeys[] {
-    return [...this.#written.values()]
+  get taken(): readonly StreamKeys[] {
+    return [...this.#taken.values()]
   }
 
-  /** Whether none is in trouble anew since a while: then the next batch may show whether others are well. */
+  /** Whether no stream has got into trouble for a while: then a batch is let through, to show whether others are well. */
   get isTrialDue(): boolean {
     return this.#clock.monotonic() - this.#notedAt >= trialAfterMs
   }
@@ -53,14 +53,14 @@ export class TroubledStreams {
 
   #noteTroubled(keys: StreamKeys): void {
     this.#notedAt = this.#clock.monotonic()
-    if (this.#troubled.size < limit) this.#troubled.set(keys.stream, keys)
+    if (this.#troubled.size < maxRemembered) this.#troubled.set(keys.stream, keys)
   }
 
-  #noteWritten(keys: StreamKeys): void {
-    this.#written.delete(keys.stream)
-    this.#written.set(keys.stream, keys)
-    if (this.#written.size <= limit) return
-    const oldest = this.#written.keys().next()
-    if (!oldest.done) this.#written.delete(oldest.value)
+  #noteTaken(keys: StreamKeys): void {
+    this.#taken.delete(keys.stream)
+    this.#taken.set(keys.stream, keys)
+    if (this.#taken.size <= maxRemembered) return
+    const oldest = this.#taken.keys().next()
+    if (!oldest.done) this.#taken.delete(oldest.value)
   }
 }

@@ -199,7 +199,7 @@ for (const { name, need, start } of servers) {
         expect(await statuses(publisher, entriesOf('ill', [1]))).toEqual(['unavailable'])
         await expect(publisher.probe?.({})).rejects.toMatchObject({ code: 'setup-required' })
         const streams = [streamKeys('ill')]
-        await probe(settingsFrom({ client: app, stream }), { streams, written: [], isTrialDue: true }, undefined)
+        await probe(settingsFrom({ client: app, stream }), { streams, taken: [], isTrialDue: true }, undefined)
         expect(await statuses(publisher, [...entriesOf('ill', [1]), ...entriesOf('well', [1])])).toEqual([
           'retry',
           'published',

@@ -38,10 +38,10 @@ it('streams that took entries are remembered when they are in trouble, the lates
   troubled.note(a, [published])
   troubled.note(b, [published, unknown])
   troubled.note(a, [unknown])
-  expect(troubled.written).toEqual([a, b])
+  expect(troubled.taken).toEqual([a, b])
   for (let n = 0; n < 15; n++) troubled.note(streamKeys(`stream ${n}`), [published])
-  expect(troubled.written.length).toBe(16)
-  expect(troubled.written[0]).toEqual(b)
+  expect(troubled.taken.length).toBe(16)
+  expect(troubled.taken[0]).toEqual(b)
 })
 
 it('a trial is due half a minute after the latest trouble', () => {

@@ -9,7 +9,7 @@ export async function whoIsAway(attempts: readonly Attempt[], abort: AbortSignal
     const outcomes = attempts.filter((attempt) => attempt.breaker === breaker).map(({ outcome }) => outcome)
     const outage = outcomes.find((outcome) => outcome.status === 'unavailable')
     const doubt = outage ?? outcomes.find((outcome) => outcome.status === 'unknown')
-    if (doubt && (await breaker.isAway(doubt.error, doubt === outage, abort))) away.add(breaker)
+    if (doubt && (await breaker.openIfAway(doubt.error, doubt === outage, abort))) away.add(breaker)
   }
   await Promise.all([...tried].map(ask))
   return away

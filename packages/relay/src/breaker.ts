@@ -36,14 +36,20 @@ export class Breaker {
   }
 
   /**
-   * Asks whether a failure was the destination's own: true when it is away (the breaker is open then), false when it
-   * answers a probe. `unanswered`: what to believe of a destination that cannot be probed.
+   * Asks whether a failure was the destination's own, and opens if it was.
+   *
+   * @param isAwayUnprobed - what to believe of a destination that cannot be probed
+   * @returns true when it is away, false when it answers a probe
    *
    * Of what was cut off by `abort` nothing can be said, and nobody is to blame: it is taken for away, and stays closed.
    */
-  async isAway(error: unknown, unanswered: boolean, abort: AbortSignal = this.#context.abort): Promise<boolean> {
+  async openIfAway(
+    error: unknown,
+    isAwayUnprobed: boolean,
+    abort: AbortSignal = this.#context.abort,
+  ): Promise<boolean> {
     if (this.#isOpen || abort.aborted) return true
-    if (this.publisher.probe ? await this.#answers() : !unanswered) return false
+    if (this.publisher.probe ? await this.#answers() : !isAwayUnprobed) return false
     if (abort.aborted) return true
     this.#open(error)
     return true
@@ -57,7 +63,7 @@ export class Breaker {
   }
 
   /** The destination took something: it is well. */
-  succeeded(): void {
+  noteSuccess(): void {
     if (!this.#isOpen) this.#announceUp()
   }
 

@@ -10,8 +10,8 @@ export interface Turn {
   /** few are fetched: who dies once more dies with few */
   readonly isWary: boolean
   /** what the leases told when it began */
-  readonly inheritances: number
-  readonly suspicions: number
+  readonly takeovers: number
+  readonly grantsWithSuspects: number
   readonly end: () => void
 }
 
@@ -25,10 +25,10 @@ export interface Turn {
 export class Caution {
   readonly #leases: Leases
   readonly #turns: Turns
-  /** how many deaths an entry of the last fetch was in */
-  #deaths = 0
-  #inheritancesSeen = 0
-  #suspicionsSeen = 0
+  /** of the entries of the last fetch: in how many deaths of a relay the worst one was */
+  #mostCrashes = 0
+  #takeoversSeen = 0
+  #grantsWithSuspectsSeen = 0
 
   constructor({ leases, turns }: { readonly leases: Leases; readonly turns: Turns }) {
     this.#leases = leases
@@ -39,23 +39,23 @@ export class Caution {
     for (;;) {
       const isAlone = this.#mustBeAlone
       const end = await this.#turns.take(isAlone)
-      const { inheritances, suspicions } = this.#leases
-      const isWary = isAlone || this.#deaths > 0 || this.#inheritancesSeen !== inheritances
-      if (isAlone || !this.#mustBeAlone) return { isAlone, isWary, inheritances, suspicions, end }
+      const { takeovers, grantsWithSuspects } = this.#leases
+      const isWary = isAlone || this.#mostCrashes > 0 || this.#takeoversSeen !== takeovers
+      if (isAlone || !this.#mustBeAlone) return { isAlone, isWary, takeovers, grantsWithSuspects, end }
       end() // while it waited, partitions came with entries that relays may have died of
     }
   }
 
   /** Takes in what was fetched in a turn. @returns false: these have to go back, and be fetched with more care */
-  allows(entries: readonly DueEntry[], { isAlone, isWary, inheritances, suspicions }: Turn): boolean {
-    this.#deaths = Math.max(0, ...entries.map(({ crashes }) => crashes))
-    this.#inheritancesSeen = inheritances
-    this.#suspicionsSeen = suspicions
-    if (this.#deaths >= suspectAt) return isAlone
-    return isWary || this.#deaths === 0
+  admit(entries: readonly DueEntry[], { isAlone, isWary, takeovers, grantsWithSuspects }: Turn): boolean {
+    this.#mostCrashes = Math.max(0, ...entries.map(({ crashes }) => crashes))
+    this.#takeoversSeen = takeovers
+    this.#grantsWithSuspectsSeen = grantsWithSuspects
+    if (this.#mostCrashes >= suspectAt) return isAlone
+    return isWary || this.#mostCrashes === 0
   }
 
   get #mustBeAlone(): boolean {
-    return this.#deaths >= suspectAt || this.#suspicionsSeen !== this.#leases.suspicions
+    return this.#mostCrashes >= suspectAt || this.#grantsWithSuspectsSeen !== this.#leases.grantsWithSuspects
   }
 }

@@ -3,7 +3,7 @@ import type { RelaySettings } from './options.ts'
 import { reasonOf } from './reason.ts'
 import { backoffMs, type RetryOptions } from './retry.ts'
 
-/** How soon at the soonest somebody's function is asked again that threw: who mends it needs longer. */
+/** The shortest wait, in milliseconds, after a function of the user's has failed: mending it takes longer anyway. */
 const bugDelayMs = 10_000
 
 export interface DecisionContext {

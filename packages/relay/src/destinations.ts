@@ -78,7 +78,7 @@ export class Destinations {
       for (const message of warnings ?? []) this.#warn(message)
     } catch (error) {
       if (abort.aborted || !OutboxError.is(error, 'unavailable')) throw error
-      await breaker.isAway(error, true)
+      await breaker.openIfAway(error, true)
     }
   }
 

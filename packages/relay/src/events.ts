@@ -101,13 +101,13 @@ export class Emitter {
     for (const listener of listeners) void this.#call(name, async () => listener(event as never))
   }
 
-  /** Tells a defect; what a second try may not meet, an outage or a conflict, is none. */
-  defect(error: unknown, during: string): void {
-    if (!isRetryable(error)) this.tell(error, during)
+  /** As `report`, for defects alone: an outage or a conflict, which a second try may not meet, is none. */
+  reportDefect(error: unknown, during: string): void {
+    if (!isRetryable(error)) this.report(error, during)
   }
 
-  /** Tells an error as an event, unless that would be news to nobody. */
-  tell(error: unknown, during: string): void {
+  /** Emits an `error` event, unless this kind of work has told the same within the last minute, or five others. */
+  report(error: unknown, during: string): void {
     const now = this.#clock.monotonic()
     if (now >= this.#forgetAt) {
       this.#told.clear()
@@ -121,7 +121,7 @@ export class Emitter {
   }
 
   /** Such work went well: if it fails again, that is news. */
-  mended(during: string): void {
+  forgetReports(during: string): void {
     this.#told.delete(during)
   }
 
@@ -131,7 +131,7 @@ export class Emitter {
       await listener()
     } catch (error) {
       if (name === 'error') warn(error)
-      else this.tell(error, `a listener of '${name}'`)
+      else this.report(error, `a listener of '${name}'`)
     }
   }
 }

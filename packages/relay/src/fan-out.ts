@@ -58,12 +58,12 @@ async function publishRest(
   memory: DeliveryMemory,
   signal: AbortSignal,
 ): Promise<readonly PublishOutcome[]> {
-  const rest = entries.filter((entry) => !memory.whoHas(entry).has(destination))
+  const rest = entries.filter((entry) => !memory.has(entry, destination))
   const outcomes = rest.length > 0 ? await outcomesOf(destination, rest, signal) : []
   const byEntry = new Map(rest.map((entry, index) => [entry, outcomes[index] ?? notSent]))
   return entries.map((entry) => {
     const outcome = byEntry.get(entry) ?? { status: 'published', duplicate: true }
-    if (outcome.status === 'published') memory.whoHas(entry).add(destination)
+    if (outcome.status === 'published') memory.note(entry, destination)
     return outcome
   })
 }
@@ -105,14 +105,17 @@ function combinedCapabilities(destinations: readonly Publisher[]): Publisher['ca
 class DeliveryMemory {
   readonly #known = new Map<string, Set<Publisher>>()
 
-  whoHas({ deduplicationId }: DueEntry): Set<Publisher> {
+  has({ deduplicationId }: DueEntry, destination: Publisher): boolean {
+    return this.#known.get(deduplicationId)?.has(destination) === true
+  }
+
+  note({ deduplicationId }: DueEntry, destination: Publisher): void {
     const known = this.#known.get(deduplicationId) ?? new Set()
-    this.#known.set(deduplicationId, known)
+    this.#known.set(deduplicationId, known.add(destination))
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= maxRemembered) break
       this.#known.delete(oldest)
     }
-    return known
   }
 
   forget({ deduplicationId }: DueEntry): void {

@@ -109,7 +109,7 @@ export function relayHealth(options: HealthOptions): HealthCheck {
   requireMs(of, 'stalledAfterMs', stalledAfterMs)
   requireMs(of, 'stuckAfterMs', stuckAfterMs)
   requireTimer(of, 'timeoutMs', settings.timeoutMs)
-  const lookAt = stillnessOf(relay, clock, stalledAfterMs)
+  const stillnessIn = stillnessOf(relay, clock, stalledAfterMs)
   let wellAt = clock.monotonic()
   /** of the last call of `onStalled` */
   let complaints: readonly string[] = []
@@ -131,11 +131,11 @@ export function relayHealth(options: HealthOptions): HealthCheck {
     const backlog = await backlogOf(settings, call?.signal)
     const now = clock.monotonic()
     const stats = relay.stats()
-    const trouble = backlog.trouble ?? (stats.isStoreDown && isAway)
+    const trouble = backlog.trouble ?? (stats.isStoreDown ? databaseAway : undefined)
     if (stats.mayPublish || (trouble && !backlog.isBug)) wellAt = now
     const isStuck = now - wellAt >= stuckAfterMs
-    unread = backlog.trouble === isAway ? undefined : backlog.trouble
-    const { stalled, isNews, ...ages } = unread ? unseen : lookAt(backlog.partitions ?? [], stats.heldElsewhere)
+    unread = backlog.trouble === databaseAway ? undefined : backlog.trouble
+    const { stalled, isNews, ...ages } = unread ? unseen : stillnessIn(backlog.partitions ?? [], stats.heldElsewhere)
     const partitions = stalled.map(({ partition }) => partition)
     const blocked = stalled.filter(({ dead }) => dead > 0).map(({ partition }) => partition)
     const outages = [
@@ -182,7 +182,7 @@ export function relayHealth(options: HealthOptions): HealthCheck {
 
 const never = new AbortController().signal
 
-const isAway = 'The database is away.'
+const databaseAway = 'The database is away.'
 
 /** What a check sees of partitions whose backlog it could not read. */
 const unseen: Stillness = { stalled: [], stillForMs: 0, oldestPendingAgeMs: 0, isNews: false }
@@ -208,7 +208,7 @@ async function backlogOf(
   } catch (error) {
     if (abort.aborted) throw error
     const isBug = !OutboxError.is(error)
-    if (!isBug && error.isRetryable) return { trouble: isAway }
+    if (!isBug && error.isRetryable) return { trouble: databaseAway }
     return { trouble: `The backlog cannot be read: ${isBug ? nameOf(error) : error.message}`, isBug }
   }
 }

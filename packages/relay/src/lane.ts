@@ -8,17 +8,15 @@ import type { Destinations } from './destinations.ts'
 import type { Leases } from './leases.ts'
 import { retryFrom } from './options.ts'
 import { maxTimerMs, pause } from './pause.ts'
-import { type Attempt, crashedTooOften, Publishing } from './publishing.ts'
-import type { RetryOptions } from './retry.ts'
+import { type Attempt, Publishing, rejectedForCrashes } from './publishing.ts'
+import { type RetryOptions, wakeAt } from './retry.ts'
 import { Setbacks } from './setbacks.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
 import { Bell } from './time.ts'
 import type { Turns } from './turns.ts'
 
-/** Retries that are due this close to each other, in milliseconds, share a look; after long waits, a fiftieth of them. */
-const retryGrainMs = 10
-/** How often a lane that waits for longer leases looks whether they are. */
-const looksPerPoll = 20
+/** A lane that waits for longer leases asks this many times per poll interval. */
+const waitsPerPoll = 20
 /** What a dead relay had in hand goes out in batches that are smaller by this: who dies once more dies with few. */
 const waryDivisor = 10
 
@@ -29,12 +27,12 @@ export interface LaneContext extends RelayContext {
   readonly destinations: Destinations
   readonly counters: Counters
   readonly turns: Turns
-  /** asks for a look at the leases now: they may have changed */
-  readonly lookSoon: () => void
+  /** asks for a poll now: the leases may have changed */
+  readonly pollSoon: () => void
 }
 
 /** `busy`: there may be more. `empty`: nothing is due. `paused`: what is due cannot leave now. */
-type Cycle = 'busy' | 'empty' | 'paused'
+type CycleResult = 'busy' | 'empty' | 'paused'
 
 /** An attempt, and what the store is told of it: nothing, where the entry stays as it was. */
 interface Verdict extends Attempt {
@@ -54,7 +52,7 @@ export class Lane {
   readonly #bell: Bell
   readonly #setbacks: Setbacks
   readonly #caution: Caution
-  /** somebody looks at the leases meanwhile */
+  /** somebody renews the leases meanwhile */
   #isRunning = false
   /** when aggregates that this lane made to wait are due again, on our clock */
   readonly #dueAgain = new Set<number>()
@@ -70,7 +68,7 @@ export class Lane {
     this.#caution = new Caution(context)
   }
 
-  owns = (partition: number): boolean => partition % this.#context.settings.lanes === this.#index
+  readonly owns = (partition: number): boolean => partition % this.#context.settings.lanes === this.#index
 
   wake(): void {
     this.#bell.ring()
@@ -95,7 +93,7 @@ export class Lane {
     this.#bell.quiet()
   }
 
-  async #cycle(abort: AbortSignal): Promise<Cycle> {
+  async #cycle(abort: AbortSignal): Promise<CycleResult> {
     const { leases, destinations, settings } = this.#context
     if (destinations.areAllAway) return 'paused' // the first that comes back wakes the lanes
     const waitMs = this.#notBefore - settings.clock.monotonic()
@@ -103,13 +101,13 @@ export class Lane {
       this.#bell.ringIn(waitMs)
       return 'paused'
     }
-    if (!leases.held.some(this.owns)) return 'paused' // a look that brings leases wakes the lanes
+    if (!leases.held.some(this.owns)) return 'paused' // a poll that brings leases wakes the lanes
     const turn = await this.#caution.takeTurn()
     const borrowed = this.#bell.isOver ? [] : leases.borrow(this.owns)
     try {
       if (borrowed.length === 0) return 'paused'
       const entries = await this.#fetch(borrowed, turn)
-      const isAllowed = this.#caution.allows(entries, turn)
+      const isAllowed = this.#caution.admit(entries, turn)
       const cycle = isAllowed ? await this.#work(entries, borrowed, abort) : await this.#putBack(borrowed)
       this.#setbacks.end()
       return cycle
@@ -138,18 +136,18 @@ export class Lane {
     )
   }
 
-  async #putBack(borrowed: readonly Lease[]): Promise<Cycle> {
+  async #putBack(borrowed: readonly Lease[]): Promise<CycleResult> {
     this.#context.leases.drop(await this.#settle(borrowed, []))
     return 'busy'
   }
 
-  async #work(entries: readonly DueEntry[], borrowed: readonly Lease[], abort: AbortSignal): Promise<Cycle> {
+  async #work(entries: readonly DueEntry[], borrowed: readonly Lease[], abort: AbortSignal): Promise<CycleResult> {
     if (entries.length === 0) return 'empty'
     const { events } = this.#context
     for (const entry of entries) if (entry.isLate) events.emit('lateSequence', { entry })
     const verdicts = await this.#judge(await this.#attempt(entries, borrowed, abort), abort)
     const leases = borrowed.filter(({ partition }) => entries.some(({ lease }) => lease.partition === partition))
-    const lost = await this.#settleFor(
+    const lost = await this.#settleUntilHeard(
       leases,
       verdicts.flatMap(({ settlement }) => settlement ?? []),
       abort,
@@ -164,24 +162,24 @@ export class Lane {
     borrowed: readonly Lease[],
     abort: AbortSignal,
   ): Promise<readonly Attempt[]> {
-    const { leases, settings, lookSoon } = this.#context
+    const { leases, settings, pollSoon } = this.#context
     const crashed = entries.find(({ crashes }) => crashes >= settings.maxCrashes)
-    if (crashed) return [crashedTooOften(crashed)] // it is lent alone
+    if (crashed) return [rejectedForCrashes(crashed)] // it is lent alone
     await this.#untilMayPublish(borrowed, abort)
     const mayStart = (): boolean => leases.mayPublish() && leases.stillHolds(borrowed)
     const attempts = await this.#publishing.publish(entries, mayStart, abort)
     for (const { entry, outcome, breaker } of attempts) {
-      if (outcome.status === 'published') breaker?.succeeded()
+      if (outcome.status === 'published') breaker?.noteSuccess()
       if (outcome.status === 'unknown') leases.markUnresolved(entry.lease)
       if (outcome.status !== 'fenced') continue
       leases.fenced(entry.lease, outcome.epoch)
-      lookSoon()
+      pollSoon()
     }
     return attempts
   }
 
   /**
-   * Waits for the look that lengthens the leases, if they have become too short for a publish while the batch was fetched:
+   * Waits for the poll that lengthens the leases, if they have become too short for a publish while the batch was fetched:
    * a slow database would have to lend it again and again.
    */
   async #untilMayPublish(borrowed: readonly Lease[], abort: AbortSignal): Promise<void> {
@@ -189,12 +187,12 @@ export class Lane {
       leases,
       settings: { clock, pollIntervalMs },
     } = this.#context
-    // as long as they last now: looks that are all too slow must not keep the partitions here for ever
-    const giveUpAt = clock.monotonic() + leases.leftMs
+    // as long as they last now: polls that are all too slow must not keep the partitions here for ever
+    const giveUpAt = clock.monotonic() + leases.remainingMs
     const mayWait = (): boolean =>
       this.#isRunning && !this.#bell.isOver && clock.monotonic() < giveUpAt && leases.stillHolds(borrowed)
     while (!leases.mayPublish() && mayWait() && !abort.aborted) {
-      await pause(clock, pollIntervalMs / looksPerPoll, abort)
+      await pause(clock, pollIntervalMs / waitsPerPoll, abort)
     }
   }
 
@@ -211,16 +209,16 @@ export class Lane {
     })
   }
 
-  /** Somebody else's function: its mistakes cost nothing but its say. */
+  /** If the user's own function fails, that is an `error` event, and `retry` applies. */
   #retryFor(entry: DueEntry): Required<RetryOptions> {
     const { events, settings } = this.#context
     try {
       const given = settings.retryFor?.(entry)
       // a promise is refused here, and its rejection comes later
-      Promise.resolve(given).catch((error: unknown) => events.tell(error, 'retryFor'))
+      Promise.resolve(given).catch((error: unknown) => events.report(error, 'retryFor'))
       return given ? retryFrom(settings.retry, given) : settings.retry
     } catch (error) {
-      events.tell(error, 'retryFor')
+      events.report(error, 'retryFor')
       return settings.retry
     }
   }
@@ -235,7 +233,7 @@ export class Lane {
    *
    * @returns the leases that are gone; undefined when it was not heard, because all are, or the relay must end
    */
-  async #settleFor(
+  async #settleUntilHeard(
     leases: readonly Lease[],
     settlements: readonly Settlement[],
     abort: AbortSignal,
@@ -276,13 +274,11 @@ export class Lane {
   #tellFailure({ entry, outcome, settlement }: Verdict): void {
     const { events, counters, settings } = this.#context
     const error = 'error' in outcome ? outcome.error : undefined
-    if (OutboxError.is(error, 'callback-failed')) events.tell(error, error.details.callback)
+    if (OutboxError.is(error, 'callback-failed')) events.report(error, error.details.callback)
     if (settlement?.outcome === 'retry') {
       const { retryInMs, isRefusal } = settlement
       counters.retried += 1
-      // in powers of two, so that however many wait, they share few looks
-      const grainMs = retryGrainMs * 2 ** Math.max(0, Math.ceil(Math.log2(retryInMs / 1_000)))
-      this.#dueAgain.add(Math.ceil((settings.clock.monotonic() + retryInMs) / grainMs) * grainMs)
+      this.#dueAgain.add(wakeAt(settings.clock.monotonic(), retryInMs))
       events.emit('retry', { entry, error, retryInMs, isRefusal })
     }
     if (settlement?.outcome === 'dead') {

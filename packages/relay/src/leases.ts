@@ -4,22 +4,22 @@ import { keptForMs } from './options.ts'
 import { freeLeases, inPreferredOrder, type Share, shareOf } from './shares.ts'
 import type { StoreCalls } from './store-calls.ts'
 
-/** What one look at the store showed. */
-export interface Look {
+/** What a poll of the store has told, for those who do the work. */
+export interface PollReport {
   /** partitions that have work and are this relay's */
   readonly due: readonly number[]
   /** partitions that have work and are not */
   readonly dueElsewhere: readonly number[]
   /** the holder of one of those has not shown yet whether it lives */
   readonly isContested: boolean
-  /** false: this relay was evicted while it was silent; the next look joins anew */
+  /** false: this relay was evicted while it was silent; the next poll joins anew */
   readonly isMember: boolean
 }
 
 interface Sighting {
   readonly beat: number
   /** our monotonic time when it will have stood still for too long */
-  readonly diesAt: number
+  readonly evictableAt: number
   /** a beat of this relay was seen to move: it lives, or did */
   readonly hasMoved: boolean
 }
@@ -42,7 +42,7 @@ const never = -Infinity
  *
  * A lease is safe to publish under until `keptForMs` after the last poll that succeeded was *sent*; another relay may
  * take it only when it has *seen* our beat stand still for `keptForMs` after an answer. No wall clock takes part. Only
- * one call of `look` or `leave` runs at a time; the rest is synchronous.
+ * one call of `poll` or `leave` runs at a time; the rest is synchronous.
  */
 export class Leases {
   readonly #context: LeasesContext
@@ -51,12 +51,12 @@ export class Leases {
   /** borrowed by a lane's batch: not to be handed over before it is back */
   readonly #inUse = new Set<number>()
   /** epochs that a broker has seen though the database has not */
-  readonly #above = new Map<number, number>()
+  readonly #brokerEpochs = new Map<number, number>()
   /** how often leases were taken over that a relay had not given back */
-  inheritances = 0
+  takeovers = 0
   /** how often leases were granted under which entries wait that relays may have died of */
-  suspicions = 0
-  /** partitions that other living relays held at the last look */
+  grantsWithSuspects = 0
+  /** partitions that other living relays held at the last poll */
   heldElsewhere: readonly number[] = []
   #holder: string | undefined
   /** the name under which a join was sent; kept until one is answered, or each that is lost would leave a stranger behind */
@@ -73,18 +73,18 @@ export class Leases {
     return [...this.#held.keys()].sort((a, b) => a - b)
   }
 
-  /** milliseconds until the first of the others has been silent for so long that the next look may evict it */
-  get graceMs(): number {
-    return Math.min(...[...this.#seen.values()].map(({ diesAt }) => diesAt)) - this.#now
+  /** milliseconds until the first of the others has been silent for so long that the next poll may evict it */
+  get nextEvictionInMs(): number {
+    return Math.min(...[...this.#seen.values()].map(({ evictableAt }) => evictableAt)) - this.#now
   }
 
-  /** milliseconds for which the leases are kept, unless a look lengthens that */
-  get leftMs(): number {
+  /** milliseconds for which the leases are kept, unless a poll lengthens that */
+  get remainingMs(): number {
     return this.#deadline - this.#now
   }
 
   /** False once a publish that starts now could outlive the leases. */
-  mayPublish = (): boolean => this.#context.settings.publishTimeoutMs <= this.leftMs
+  readonly mayPublish = (): boolean => this.#context.settings.publishTimeoutMs <= this.remainingMs
 
   /** Leases for one batch; give them back when it is settled. */
   borrow(isOurs: (partition: number) => boolean): readonly Lease[] {
@@ -122,12 +122,12 @@ export class Leases {
   fenced(lease: Lease, epoch: number = lease.epoch): void {
     const holding = this.#holding(lease)
     if (!holding) return
-    this.#above.set(lease.partition, Math.max(epoch, this.#above.get(lease.partition) ?? 0))
+    this.#brokerEpochs.set(lease.partition, Math.max(epoch, this.#brokerEpochs.get(lease.partition) ?? 0))
     holding.isRetiring = true
   }
 
-  /** One poll, and what follows from it. @throws what the store throws */
-  async look(): Promise<Look> {
+  /** Renews the leases, and takes, gives back and evicts as the answer says. @throws what the store throws */
+  async poll(): Promise<PollReport> {
     const keptMs = keptForMs(this.#context.settings)
     const holder = this.#holder ?? (await this.#join())
     const sent = this.#now
@@ -136,7 +136,7 @@ export class Leases {
     if (this.#answeredAt !== undefined && this.#now - this.#answeredAt > keptMs / 2) this.#seen.clear()
     this.#answeredAt = this.#now
     if (!poll.isMember) {
-      this.#holder = undefined // the next look joins under another name
+      this.#holder = undefined // the next poll joins under another name
       this.#deadline = never
       this.drop([...this.#held.values()])
       return { due: [], dueElsewhere: [], isContested: false, isMember: false }
@@ -199,7 +199,7 @@ export class Leases {
     for (const { holder, beat } of relays) {
       const before = this.#seen.get(holder)
       if (holder === self || before?.beat === beat) continue
-      this.#seen.set(holder, { beat, diesAt: this.#now + keptMs, hasMoved: before !== undefined })
+      this.#seen.set(holder, { beat, evictableAt: this.#now + keptMs, hasMoved: before !== undefined })
     }
   }
 
@@ -216,7 +216,9 @@ export class Leases {
   }
 
   async #rebalance(poll: Poll, self: string): Promise<void> {
-    const evict = [...this.#seen].flatMap(([holder, { beat, diesAt }]) => (diesAt <= this.#now ? { holder, beat } : []))
+    const evict = [...this.#seen].flatMap(([holder, { beat, evictableAt }]) =>
+      evictableAt <= this.#now ? { holder, beat } : [],
+    )
     const live = poll.relays.map(({ holder }) => holder).filter((name) => !evict.some(({ holder }) => holder === name))
     this.heldElsewhere = poll.leases.flatMap(({ partition, holder }) =>
       holder !== self && live.includes(holder ?? '') ? partition : [],
@@ -234,13 +236,13 @@ export class Leases {
     )
     for (const lease of granted) {
       this.#hold(lease)
-      this.#above.delete(lease.partition)
+      this.#brokerEpochs.delete(lease.partition)
     }
     for (const { holder } of evict) this.#seen.delete(holder)
     const isInherited = ({ partition, holder }: LeaseState): boolean =>
       holder !== null && granted.some((lease) => lease.partition === partition)
-    if (wanted.some(isInherited)) this.inheritances += 1
-    if (granted.some(({ hasSuspects }) => hasSuspects)) this.suspicions += 1
+    if (wanted.some(isInherited)) this.takeovers += 1
+    if (granted.some(({ hasSuspects }) => hasSuspects)) this.grantsWithSuspects += 1
     if (granted.length > 0) this.#announce()
   }
 
@@ -255,11 +257,11 @@ export class Leases {
   }
 
   #claim({ partition, epoch }: LeaseState): LeaseClaim {
-    const above = this.#above.get(partition)
+    const above = this.#brokerEpochs.get(partition)
     return above === undefined ? { partition, epoch } : { partition, epoch, above }
   }
 
-  #report({ leases, duePartitions }: Poll): Look {
+  #report({ leases, duePartitions }: Poll): PollReport {
     const dueElsewhere = duePartitions.filter((partition) => !this.#held.has(partition))
     return {
       due: duePartitions.filter((partition) => this.#held.has(partition)),

@@ -27,7 +27,7 @@ export interface RelayOptions {
   /** batches at work side by side, default 4; each uses one database connection at a time */
   readonly lanes?: number
 
-  /** at rest, milliseconds between two looks at the store, default 1,000; shorter while there is work */
+  /** at rest, milliseconds between two polls of the store, default 1,000; shorter while there is work */
   readonly pollIntervalMs?: number
   /** within which a relay that died is replaced, counted from its last poll; default 10,000 ms, at least four polls */
   readonly leaseMs?: number
@@ -167,9 +167,9 @@ function requireFit(settings: RelaySettings): void {
   if (retryFor && typeof retryFor !== 'function') throw notValid('retryFor', retryFor, 'a function')
 }
 
-/** What is given in the place of what would be so otherwise. @throws {OutboxError} `invalid-option` */
-export function retryFrom(otherwise: Required<RetryOptions>, given: RetryOptions = {}): Required<RetryOptions> {
-  const retry = { ...otherwise, ...knownOptions(of, given, defaults.retry, 'retry.') }
+/** The rules of `base`, with those that are given in their place. @throws {OutboxError} `invalid-option` */
+export function retryFrom(base: Required<RetryOptions>, given: RetryOptions = {}): Required<RetryOptions> {
+  const retry = { ...base, ...knownOptions(of, given, defaults.retry, 'retry.') }
   requireNumbers('retry.', retry, defaults.retry)
   if (retry.maxDelayMs < retry.minDelayMs) {
     throw notValid('retry.maxDelayMs', retry.maxDelayMs, `${retry.minDelayMs} or more, as retry.minDelayMs`)

@@ -1,5 +1,5 @@
-import { type DueEntry, OutboxError, type PublishOutcome, permanent, unavailable } from '@outbox/core'
-import { aggregateKey, groupByAggregate } from '@outbox/core/adapter'
+import { type DueEntry, type OutboxError, type PublishOutcome, permanent, unavailable } from '@outbox/core'
+import { aggregateKey, groupByAggregate, refusal } from '@outbox/core/adapter'
 import type { Breaker } from './breaker.ts'
 import type { RelayContext } from './context.ts'
 import type { Destinations } from './destinations.ts'
@@ -25,13 +25,13 @@ export interface Attempt {
   readonly isBehindFailure: boolean
 }
 
-/** An attempt that got no further than this process. */
+/** An attempt as it begins: not tried, without a destination. */
 function attemptOf(entry: DueEntry, outcome: PublishOutcome): Attempt {
   return { entry, outcome, breaker: undefined, isTried: false, isBehindFailure: false }
 }
 
 /** An entry in whose hands the relay died too often is not tried again. */
-export function crashedTooOften(entry: DueEntry): Attempt {
+export function rejectedForCrashes(entry: DueEntry): Attempt {
   const error = permanent(
     `crash: the relay died ${entry.crashes} times with this entry in hand, at last with nothing else.`,
     { system: 'relay' },
@@ -100,7 +100,7 @@ export class Publishing {
   /** The destination of an entry that can be sent; otherwise undefined, with its outcome set if it is at the head. */
   #resolve(draft: Draft, isHead: boolean): Breaker | undefined {
     const refuse = (error: unknown): undefined => {
-      if (isHead) draft.outcome = { status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }
+      if (isHead) draft.outcome = refusal(error)
     }
     let breaker: Breaker
     try {
@@ -137,7 +137,7 @@ export class Publishing {
     const { settings, events, over } = this.#context
     const system = publisher.name
     const limit = { system, timeoutMs: settings.publishTimeoutMs, abort, grace: { ms: abortGraceMs, end: over } }
-    const onDefect = (error: unknown): void => events.tell(error, `publishing to '${system}'`)
+    const onDefect = (error: unknown): void => events.report(error, `publishing to '${system}'`)
     try {
       return await within(settings.clock, limit, (signal) => outcomesOf(publisher, entries, signal, onDefect))
     } catch (error) {

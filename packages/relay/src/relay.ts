@@ -5,7 +5,7 @@ import { type Counters, newCounters } from './counters.ts'
 import { Destinations } from './destinations.ts'
 import { Emitter, type RelayEventName, type RelayListener } from './events.ts'
 import { Lane } from './lane.ts'
-import { Leases, type Look } from './leases.ts'
+import { Leases, type PollReport } from './leases.ts'
 import { type RelayOptions, settingsFrom } from './options.ts'
 import { maxTimerMs } from './pause.ts'
 import { isLeased, isRetryable, relayStopped, StoreCalls } from './store-calls.ts'
@@ -31,7 +31,7 @@ export interface RelayStats extends Readonly<Counters> {
   readonly state: State
   /** partitions held now, of 64 */
   readonly partitions: number
-  /** partitions that other living relays held at this one's last look, ascending: no business of this one's */
+  /** partitions that other living relays held at this one's last poll, ascending: no business of this one's */
   readonly heldElsewhere: readonly number[]
   /** the leases were renewed so lately that a publish may start */
   readonly mayPublish: boolean
@@ -50,7 +50,8 @@ export interface Relay extends AsyncDisposable {
    * Resolves when the set-up is checked and the relay works. An outage does not reject: the relay goes on trying, and
    * checks when it is over.
    *
-   * @throws {OutboxError} `setup-required` for a mistake in the set-up, saying what to do
+   * @throws {OutboxError} `setup-required` for a mistake in the set-up, saying what to do; `invalid-option` if it was
+   *   started or stopped before
    */
   start(): Promise<void>
   /** Starts, and resolves when it has stopped: by `signal`, with a drain, or by `stop`. @throws as `start` does */
@@ -64,12 +65,19 @@ export interface Relay extends AsyncDisposable {
    * For tests and serverless functions, on a relay that is not started: publishes what is due until nothing is or
    * `signal` aborts, and gives its partitions back.
    *
-   * @throws {OutboxError} `setup-required`; `unavailable` when the store is away
+   * @throws {OutboxError} `setup-required`; `unavailable` when the store is away; `invalid-option` while it works, or once
+   *   it was started or stopped
    */
   tick(options?: { readonly signal?: AbortSignal }): Promise<TickReport>
   /** Looks for work now, for instance after a commit in this process. A hint: nothing depends on it. */
   wake(): void
+  /**
+   * Calls `listener` at each event of that name, until the result is disposed.
+   *
+   * @throws {OutboxError} `invalid-option` for a name that there is not, and for what is no function
+   */
   on<Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable
+  /** What it did since it was made, and how it is now. Asks nobody: cheap at any rate. */
   stats(): RelayStats
 }
 
@@ -122,9 +130,9 @@ class StoreRelay implements Relay {
     const leases = new Leases({ ...context, calls })
     const destinations = new Destinations(options.publisher, { ...context, onClose: () => this.wake() })
     const parts = { ...context, calls, leases, destinations }
-    const watch = new Watch({ ...parts, onLook: (look) => this.#wakeFor(look) })
-    const lookSoon = (): void => watch.lookSoon()
-    const forLanes = { ...parts, counters: this.#counters, turns: new Turns(), lookSoon }
+    const watch = new Watch({ ...parts, onPoll: (report) => this.#wakeFor(report) })
+    const pollSoon = (): void => watch.pollSoon()
+    const forLanes = { ...parts, counters: this.#counters, turns: new Turns(), pollSoon }
     this.#context = context
     this.#calls = calls
     this.#leases = leases
@@ -172,7 +180,7 @@ class StoreRelay implements Relay {
   }
 
   stop({ deadlineMs = this.#context.settings.drainMs }: { readonly deadlineMs?: number } = {}): Promise<void> {
-    // what is no number, or none that a timer takes, is the nearest that is
+    // NaN and what is below 1 count as 1 ms; a timer takes no more than `maxTimerMs`
     this.#stopping ??= this.#stop(deadlineMs > 0 ? Math.min(deadlineMs, maxTimerMs) : 1)
     return this.#stopping
   }
@@ -212,10 +220,10 @@ class StoreRelay implements Relay {
   }
 
   /** @returns whether there is work to do now */
-  #wakeFor(look: Look): boolean {
+  #wakeFor({ due }: PollReport): boolean {
     void this.#wakeUps.begin() // never rejects; needed where the store was away at start
-    this.#wakeOwners(look.due)
-    return look.due.length > 0 && !this.#destinations.areAllAway
+    this.#wakeOwners(due)
+    return due.length > 0 && !this.#destinations.areAllAway
   }
 
   #wakeOwners(partitions?: readonly number[]): void {
@@ -280,7 +288,7 @@ class StoreRelay implements Relay {
     try {
       await this.#leases.leave()
     } catch (error) {
-      this.#context.events.defect(error, 'giving the leases back')
+      this.#context.events.reportDefect(error, 'giving the leases back')
     }
   }
 

@@ -30,6 +30,16 @@ export function retryHorizonMs(retry: Required<RetryOptions>): number {
   return Math.min(total + (retry.maxAttempts - attempt) * retry.maxDelayMs, Number.MAX_SAFE_INTEGER)
 }
 
+/** Retries that are due this close to each other, in milliseconds, share a wake-up. */
+const wakeGrainMs = 10
+
+/** When to wake for a retry: up to 10 ms after it is due, after waits above a second up to a fiftieth of the wait. */
+export function wakeAt(now: number, retryInMs: number): number {
+  // in powers of two, so that however many wait, they share few wake-ups
+  const grainMs = wakeGrainMs * 2 ** Math.max(0, Math.ceil(Math.log2(retryInMs / 1_000)))
+  return Math.ceil((now + retryInMs) / grainMs) * grainMs
+}
+
 function ceilingMs(attempt: number, range: { readonly minDelayMs: number; readonly maxDelayMs: number }): number {
   return Math.min(range.maxDelayMs, range.minDelayMs * 2 ** Math.min(attempt - 1, 52))
 }

@@ -1,5 +1,5 @@
-import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
-import { callbackFailed, called, invalidOption, knownOptions } from '@outbox/core/adapter'
+import { type DueEntry, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
+import { callbackFailed, called, invalidOption, knownOptions, refusal } from '@outbox/core/adapter'
 import type { RoutedPublisher } from './destinations.ts'
 import { outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
@@ -67,6 +67,6 @@ async function outcomeOf(
   try {
     return await outcomesOf(destinationOf(entry), [entry], signal)
   } catch (error) {
-    return [{ status: OutboxError.is(error, 'rejected') ? 'reject' : 'retry', error }]
+    return [refusal(error)]
   }
 }

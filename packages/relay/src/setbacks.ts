@@ -24,7 +24,7 @@ export class Setbacks {
   after(error: unknown): number {
     const { settings, events } = this.#context
     this.#inARow += 1
-    events.defect(error, this.#during)
+    events.reportDefect(error, this.#during)
     if (this.#inARow % failuresPerWarning === 0 && OutboxError.is(error, 'busy')) {
       const message = `The store is busy at ${this.#during}: ${this.#inARow} failures in a row. Who holds a lock?`
       events.emit('warning', { message })
@@ -39,7 +39,7 @@ export class Setbacks {
 
   /** It went well: what was before does not count. */
   end(): void {
-    if (this.#inARow > 0) this.#context.events.mended(this.#during)
+    if (this.#inARow > 0) this.#context.events.forgetReports(this.#during)
     this.#inARow = 0
   }
 }

@@ -5,8 +5,8 @@ import type { Leases } from './leases.ts'
 import { keptForMs } from './options.ts'
 import { pause } from './pause.ts'
 
-/** After so many looks that find work due and get none of it, a tick ends. */
-const maxIdleLooks = 2
+/** After so many polls that find work due and get none of it, a tick ends. */
+const maxIdlePolls = 2
 
 export interface TickContext extends RelayContext {
   readonly leases: Leases
@@ -23,14 +23,14 @@ export interface TickContext extends RelayContext {
  */
 export async function drainAll(context: TickContext, signal: AbortSignal): Promise<boolean> {
   const { clock, pollIntervalMs } = context.settings
-  let idleLooks = 0
+  let idlePolls = 0
   while (!signal.aborted && context.mayGoOn()) {
-    const { due, dueElsewhere, isContested, isMember } = await context.leases.look()
+    const { due, dueElsewhere, isContested, isMember } = await context.leases.poll()
     if (isMember && due.length === 0 && !isContested) return dueElsewhere.length === 0
     const isDoing = due.length > 0 && (await drainLanes(context, signal))
     if (isDoing || !isMember) continue
-    // Due and not to be had: the holder may be dead, which further looks tell, or the store needs another moment.
-    if (!isContested && ++idleLooks > maxIdleLooks) return false
+    // Due and not to be had: the holder may be dead, which further polls tell, or the store needs another moment.
+    if (!isContested && ++idlePolls > maxIdlePolls) return false
     await pause(clock, pollIntervalMs, signal)
   }
   return false

@@ -11,7 +11,7 @@ import { aggregateKey } from '@outbox/core/adapter'
 import type { RelayContext } from './context.ts'
 import type { RelayStore } from './store-calls.ts'
 
-/** How many entries are read at once, at most, as of a batch, to find one that is due behind those that are not. */
+/** The most entries read at once in search of one that is due. */
 const maxWindow = 10_000
 
 /** What is known of an entry that could not be published; in memory, for as long as this relay lives. */

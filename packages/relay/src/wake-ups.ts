@@ -50,8 +50,8 @@ export class WakeUps {
       })
     } catch (error) {
       isTooLate = true
-      this.#isGivenUp ||= !isRetryable(error) // otherwise the next look begins again
-      events.defect(error, 'subscribing to wake-ups (polling goes on without them)')
+      this.#isGivenUp ||= !isRetryable(error) // otherwise the next poll begins again
+      events.reportDefect(error, 'subscribing to wake-ups (polling goes on without them)')
     }
   }
 
@@ -59,7 +59,7 @@ export class WakeUps {
     try {
       await subscription?.[Symbol.asyncDispose]()
     } catch (error) {
-      this.#context.events.defect(error, 'ending the wake-up subscription')
+      this.#context.events.reportDefect(error, 'ending the wake-up subscription')
     }
   }
 }

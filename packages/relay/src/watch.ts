@@ -1,25 +1,25 @@
 import type { RelayContext } from './context.ts'
 import type { Destinations } from './destinations.ts'
-import type { Leases, Look } from './leases.ts'
+import type { Leases, PollReport } from './leases.ts'
 import { Setbacks } from './setbacks.ts'
 import type { StoreCalls } from './store-calls.ts'
 import { Bell } from './time.ts'
 
-/** While there is work, looks come up to this many times as often as at rest. */
+/** While there is work, polls come up to this many times as often as at rest. */
 const speedUp = 8
 
 export interface WatchContext extends RelayContext {
   readonly calls: StoreCalls
   readonly leases: Leases
   readonly destinations: Destinations
-  /** puts a look to use; returns whether there is work to do now */
-  readonly onLook: (look: Look) => boolean
+  /** puts to use what a poll has told; returns whether there is work to do now */
+  readonly onPoll: (report: PollReport) => boolean
 }
 
 /**
- * Looks at the leases again and again, at a pace that follows the work: at rest once per `pollIntervalMs`, with a
- * jitter, faster while looks find something, slower while they fail, and once more when a silent relay's time is over.
- * Looks never overlap.
+ * Polls the store again and again, at a pace that follows the work: at rest once per `pollIntervalMs`, with a jitter,
+ * faster while polls find something, slower while they fail, and once more when a silent relay's time is over. Polls
+ * never overlap.
  */
 export class Watch {
   readonly #context: WatchContext
@@ -32,17 +32,17 @@ export class Watch {
     this.#context = context
     this.#bell = new Bell(context.settings.clock)
     this.#delayMs = context.settings.pollIntervalMs
-    this.#setbacks = new Setbacks(context, 'a look at the leases')
+    this.#setbacks = new Setbacks(context, 'a poll of the store')
   }
 
-  lookSoon(): void {
+  pollSoon(): void {
     this.#bell.ring()
   }
 
-  /** Resolves after `stop`, when the look in hand has ended. */
+  /** Resolves after `stop`, when the poll in hand has ended. */
   async run(): Promise<void> {
     this.#bell.ring()
-    await this.#bell.answer(() => this.#look())
+    await this.#bell.answer(() => this.#poll())
     await this.#checking
   }
 
@@ -50,29 +50,29 @@ export class Watch {
     this.#bell.end()
   }
 
-  async #look(): Promise<void> {
-    const { calls, leases, settings, onLook } = this.#context
+  async #poll(): Promise<void> {
+    const { calls, leases, settings, onPoll } = this.#context
     const { pollIntervalMs, random } = settings
     try {
       await calls.check()
-      const look = await leases.look()
+      const report = await leases.poll()
       this.#setbacks.end()
       this.#checkDestinations()
-      const isLively = onLook(look) || !look.isMember
+      const isLively = onPoll(report) || !report.isMember
       this.#delayMs = isLively ? pollIntervalMs / speedUp : Math.min(pollIntervalMs, this.#delayMs * 2)
-      // in time for a verdict: who died is replaced a lease after its last beat was seen, not at the look after that
-      this.#bell.ringIn(Math.min(this.#delayMs * (0.9 + 0.2 * random()), leases.graceMs))
+      // in time for a verdict: who died is replaced a lease after its last beat was seen, not at the poll after that
+      this.#bell.ringIn(Math.min(this.#delayMs * (0.9 + 0.2 * random()), leases.nextEvictionInMs))
     } catch (error) {
       this.#bell.ringIn(this.#setbacks.after(error))
     }
   }
 
-  /** Beside the looks: a destination that cannot be used, or is slow to say so, keeps the others from nothing. */
+  /** Beside the polls: a destination that cannot be used, or is slow to say so, keeps the others from nothing. */
   #checkDestinations(): void {
     const { destinations, events } = this.#context
     this.#checking ??= destinations
       .check()
-      .catch((error: unknown) => events.defect(error, 'the check of a destination'))
+      .catch((error: unknown) => events.reportDefect(error, 'the check of a destination'))
       .finally(() => {
         this.#checking = undefined
       })

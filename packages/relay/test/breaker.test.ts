@@ -52,7 +52,7 @@ describe('a breaker before a destination that can be probed', () => {
   test('stays closed when the probe answers: the failure was not the destination', async () => {
     const destination = new Destination(true)
     destination.answer = 'yes'
-    expect(await destination.breaker.isAway(error, true)).toBe(false)
+    expect(await destination.breaker.openIfAway(error, true)).toBe(false)
     expect(destination.breaker.isOpen).toBe(false)
     expect(destination.journal.names).toEqual([])
     expect(destination.clock.pending).toBe(0)
@@ -61,7 +61,7 @@ describe('a breaker before a destination that can be probed', () => {
   test('opens when it does not, and closes when it does: each is told once, by several lanes too', async () => {
     const destination = new Destination(true)
     const { breaker, clock, journal } = destination
-    const answers = await Promise.all([1, 2, 3].map(() => breaker.isAway(error, false)))
+    const answers = await Promise.all([1, 2, 3].map(() => breaker.openIfAway(error, false)))
     expect(answers).toEqual([true, true, true])
     expect(clock.pending).toBe(1)
     await clock.advance(60_000)
@@ -76,7 +76,7 @@ describe('a breaker before a destination that can be probed', () => {
 
   test('probes once in a short lease at least: the end of an outage is noticed as soon as a death', async () => {
     const destination = new Destination(true, { leaseMs: 3_000, pollIntervalMs: 750, publishTimeoutMs: 1_000 })
-    await destination.breaker.isAway(error, false)
+    await destination.breaker.openIfAway(error, false)
     await destination.clock.advance(30_000)
     const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
     expect(gaps.slice(0, 8)).toEqual([50, 100, 200, 400, 800, 1_000, 1_000, 1_000])
@@ -90,7 +90,7 @@ describe('a breaker before a destination that can be probed', () => {
       random: () => 1,
     })
     destination.answer = 'never'
-    void destination.breaker.isAway(error, false)
+    void destination.breaker.openIfAway(error, false)
     await destination.clock.advance(30_000)
     const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
     expect(gaps.slice(0, 8)).toEqual([1_100, 1_200, 1_400, 1_800, 2_600, 3_000, 3_000, 3_000])
@@ -98,7 +98,7 @@ describe('a breaker before a destination that can be probed', () => {
 
   test('nor more often than twice a second or so, where a publish may take nearly the whole lease', async () => {
     const destination = new Destination(true, { leaseMs: 10_000, pollIntervalMs: 50, publishTimeoutMs: 9_900 })
-    await destination.breaker.isAway(error, false)
+    await destination.breaker.openIfAway(error, false)
     await destination.clock.advance(30_000)
     const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
     expect(gaps.slice(0, 6)).toEqual([50, 100, 200, 250, 250, 250])
@@ -106,7 +106,7 @@ describe('a breaker before a destination that can be probed', () => {
 
   test('probes ever less often, every 5 seconds at least', async () => {
     const destination = new Destination(true)
-    await destination.breaker.isAway(error, false)
+    await destination.breaker.openIfAway(error, false)
     await destination.clock.advance(60_000)
     const gaps = destination.probedAt.slice(1).map((at, i) => at - (destination.probedAt[i] ?? 0))
     expect(gaps.slice(0, 8)).toEqual([50, 100, 200, 400, 800, 1_600, 2_500, 2_500])
@@ -116,7 +116,7 @@ describe('a breaker before a destination that can be probed', () => {
     const destination = new Destination(true)
     const { breaker, clock } = destination
     destination.answer = 'never'
-    expect(await clock.advanceUntilSettled(breaker.isAway(error, false))).toBe(true)
+    expect(await clock.advanceUntilSettled(breaker.openIfAway(error, false))).toBe(true)
     expect(clock.monotonic()).toBe(5_000)
     expect(breaker.nextProbeInMs).toBe(50)
     await clock.advance(50)
@@ -128,7 +128,7 @@ describe('a breaker before a destination that can be probed', () => {
   test('waits for no probe once the relay ends', async () => {
     const destination = new Destination(true)
     destination.answer = 'never'
-    const answer = destination.breaker.isAway(error, false)
+    const answer = destination.breaker.openIfAway(error, false)
     destination.abort.abort()
     expect(await answer).toBe(true)
     destination.breaker.stop()
@@ -138,7 +138,7 @@ describe('a breaker before a destination that can be probed', () => {
   test('is not woken by a probe that answers after it was stopped', async () => {
     const destination = new Destination(true)
     const { breaker, clock } = destination
-    await breaker.isAway(error, false)
+    await breaker.openIfAway(error, false)
     destination.answer = 'never'
     await clock.advance(50)
     breaker.stop()
@@ -152,35 +152,35 @@ describe('a breaker before a destination that can be probed', () => {
 describe('a breaker before a destination without a probe', () => {
   test('believes an outage, and not a missing answer', async () => {
     const destination = new Destination(false)
-    expect(await destination.breaker.isAway(error, false)).toBe(false)
-    expect(await destination.breaker.isAway(error, true)).toBe(true)
+    expect(await destination.breaker.openIfAway(error, false)).toBe(false)
+    expect(await destination.breaker.openIfAway(error, true)).toBe(true)
   })
 
   test('lets the next batch try, and tells the end of the outage only when something was taken', async () => {
     const { breaker, clock, journal, ...destination } = spread(new Destination(false))
     for (const waitMs of [50, 100, 200]) {
-      await breaker.isAway(error, true)
+      await breaker.openIfAway(error, true)
       expect(breaker.isOpen).toBe(true)
       await clock.advance(waitMs)
       expect(breaker.isOpen).toBe(false)
     }
     expect(destination.closed()).toBe(3)
     expect(journal.names).toEqual(['destinationDown'])
-    breaker.succeeded()
-    breaker.succeeded()
+    breaker.noteSuccess()
+    breaker.noteSuccess()
     expect(journal.names).toEqual(['destinationDown', 'destinationUp'])
   })
 })
 
 test('a stopped breaker stays open until the relay works again', async () => {
   const { breaker, clock } = new Destination(false)
-  await breaker.isAway(error, true)
+  await breaker.openIfAway(error, true)
   breaker.stop()
   await clock.advance(60_000)
   expect(breaker.isOpen).toBe(true)
   breaker.resume()
   expect(breaker.isOpen).toBe(false)
-  await breaker.isAway(error, true)
+  await breaker.openIfAway(error, true)
   breaker.resume()
   expect(breaker.isOpen, 'a probe is on its way').toBe(true)
   breaker.stop()

@@ -19,7 +19,7 @@ async function withBusy(method: StoreMethod, times: number): Promise<TestRelay &
 
 describe('a store that answers busy', () => {
   test.each([
-    ['poll', 'a look at the leases'],
+    ['poll', 'a poll of the store'],
     ['fetch', 'a batch'],
     ['settle', 'a settle'],
   ] as const)('to %s for ever is told as a warning, again and again', async (method, during) => {

@@ -23,13 +23,13 @@ const bundles: readonly Bundle[] = [
   { what: '@outbox/relay/route', limitBytes: 1_000, source: `export * from '@outbox/relay/route'`, external: core },
   {
     what: 'createRelay, with core as it needs it',
-    limitBytes: 11_100,
+    limitBytes: 11_150,
     source: `export { createRelay } from '@outbox/relay'`,
     external: [],
   },
   {
     what: '@outbox/core + @outbox/relay',
-    limitBytes: 14_900,
+    limitBytes: 15_000,
     source: `export * from '@outbox/core'; export * from '@outbox/relay'`,
     external: [],
   },

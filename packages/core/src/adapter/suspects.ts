@@ -1,5 +1,5 @@
 /**
- * An entry that a relay died with so often may be what killed it, and is lent alone.
+ * From this many crashes on, an entry may be what killed the relay: it is lent alone.
  *
  * One death says little: a relay that is killed from outside has a whole batch in hand.
  */

@@ -1,4 +1,7 @@
-/** For stores whose driver takes one statement at a time: work in one place takes turns: what is given meanwhile begins when all before it has ended, in one way or the other. */
+/**
+ * For stores whose driver takes one statement at a time: the work given for one place runs in the order given, one after
+ * the other. Work that fails keeps nothing from running.
+ */
 export class Turns<Place extends object> {
   readonly #last = new WeakMap<Place, Promise<unknown>>()
 

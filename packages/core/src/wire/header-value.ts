@@ -5,10 +5,10 @@
  */
 export function encodeHeaderValue(text: string): string {
   // asked first: hardly any value has something to encode
-  return isPlain.test(text) ? text : text.replace(/[^\x21\x23\x24\x26-\x7e]+/gu, encodeURIComponent)
+  return plainText.test(text) ? text : text.replace(/[^\x21\x23\x24\x26-\x7e]+/gu, encodeURIComponent)
 }
 
-const isPlain = /^[\x21\x23\x24\x26-\x7e]*$/
+const plainText = /^[\x21\x23\x24\x26-\x7e]*$/
 
 /** Reads such a value back; text that is not well encoded is returned as it is. */
 export function decodeHeaderValue(text: string): string {

@@ -48,7 +48,7 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'publishes after its own lease has run out',
     file: 'relay/src/leases.ts',
-    code: 'this.#context.settings.publishTimeoutMs <= this.leftMs',
+    code: 'this.#context.settings.publishTimeoutMs <= this.remainingMs',
     instead: 'true',
     by: ['attempts-are-owned'],
     within: 1_000,
@@ -88,8 +88,8 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'evicts a relay that was silent for a quarter of the lease',
     file: 'relay/src/leases.ts',
-    code: 'diesAt: this.#now + keptMs,',
-    instead: 'diesAt: this.#now + keptMs / 4,',
+    code: 'evictableAt: this.#now + keptMs,',
+    instead: 'evictableAt: this.#now + keptMs / 4,',
     by: ['the-living-keep-leases'],
     within: 1_000,
   },
@@ -155,7 +155,7 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'looks at new partitions beside other batches',
     file: 'relay/src/caution.ts',
-    code: ' || this.#suspicionsSeen !== this.#leases.suspicions',
+    code: ' || this.#grantsWithSuspectsSeen !== this.#leases.grantsWithSuspects',
     instead: '',
     by: ['deaths-have-reasons'],
     within: 20,
@@ -164,7 +164,7 @@ export const relayMutants: readonly Mutant[] = [
   {
     name: 'never gives up an entry that kills it',
     file: 'relay/src/lane.ts',
-    code: 'if (crashed) return [crashedTooOften(crashed)] // it is lent alone',
+    code: 'if (crashed) return [rejectedForCrashes(crashed)] // it is lent alone',
     instead: '',
     by: ['all-comes-to-rest'],
     within: 400,
