@@ -205,7 +205,7 @@ async function begun(db: Database, options: Omit<PgOutboxOptions, 'db'> = {}) {
 /** How often each statement was called that is prepared on the connection, but for the driver's own. */
 async function prepared(own: OneConnection) {
   const rows = await own.query(`
-    select case when statement like '%payload::text%' then 'fetch' when statement like '%beaten%' then 'poll'
+    select case when statement like '%payload::text%' then 'fetch' when statement like '%renewed%' then 'poll'
         when statement like '%is_done%' then 'pass' else 'settle' end as statement,
       (generic_plans + custom_plans)::int as calls
     from pg_prepared_statements

@@ -46,14 +46,14 @@ export async function join(context: Context, request: Request<'join'>): Promise<
 /** `LeasedSource.poll`: one write, and a look at the fronts of the same indexes as `fetch`. */
 export async function poll(context: Context, request: Request<'poll'>): Promise<Poll> {
   const { database } = context
-  const beaten = await database.findOneAndUpdate('relays', { _id: request.holder }, { $inc: { beat: 1 } })
+  const renewed = await database.findOneAndUpdate('relays', { _id: request.holder }, { $inc: { beat: 1 } })
   const [relays, leases, due] = await Promise.all([
     database.find('relays', {}),
     database.find('leases', {}, { projection: { holder: 1, epoch: 1 }, sort: { _id: 1 } }),
     database.now().then((now) => duePartitions(context, now)),
   ])
   return {
-    isMember: beaten !== undefined,
+    isMember: renewed !== undefined,
     relays: relays.map((relay) => ({ holder: textIn(relay, '_id'), beat: numberIn(relay, 'beat') })),
     leases: leases.map((lease) => ({
       partition: numberIn(lease, '_id'),

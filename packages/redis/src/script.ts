@@ -1,11 +1,22 @@
 /**
  * Writes one batch to one stream, atomically as seen by everybody else; or asks whether it could.
  *
- * KEYS: the stream · the fence hash · one key per entry, which says that its id was seen.
- * ARGV: the dedupe window in milliseconds · the length to trim to, or '' · '1' to leave a mark for WAIT, or '' · how many
- * leases there are, and of each partition · epoch · holder · how many sets of fields there are, and of each how many names
- * it has · those · then per entry: the numbers of its aggregate, its lease and its set of fields · the values of its
- * fields. What entries have in common is there once, as every argument costs both sides time.
+ * | KEYS                       |                                                                                |
+ * | -------------------------- | ------------------------------------------------------------------------------ |
+ * | the stream                 |                                                                                |
+ * | the fence hash             |                                                                                |
+ * | one key per entry          | says that its id was seen                                                      |
+ *
+ * | ARGV                       |                                                                                |
+ * | -------------------------- | ------------------------------------------------------------------------------ |
+ * | the dedupe window          | milliseconds, or `probe`                                                       |
+ * | the length to trim to      | or ''                                                                          |
+ * | '1' to leave a mark        | for WAIT; or ''                                                                |
+ * | how many leases there are  | then of each: partition, epoch, holder                                         |
+ * | how many sets of fields    | then of each: how many names it has, and these                                 |
+ * | per entry                  | the numbers of its aggregate, its lease and its set of fields; then the values |
+ *
+ * What entries have in common is there once, as every argument costs both sides time.
  *
  * Returns one text per entry: `added`, `duplicate`, `skipped` (an earlier entry of its aggregate failed),
  * `fenced EPOCH`, `failed ERROR`; and one more for the mark.

@@ -9,7 +9,7 @@ import {
 import { invalidOption, knownOptions, requireMs } from '@outbox/core/adapter'
 import { pause, requireTimer } from './pause.ts'
 import { nameOf } from './reason.ts'
-import type { Relay } from './relay.ts'
+import type { Relay, RelayStats } from './relay.ts'
 import { type Stillness, stillnessOf } from './stillness.ts'
 import { within } from './time.ts'
 
@@ -133,33 +133,12 @@ export function relayHealth(options: HealthOptions): HealthCheck {
     const stats = relay.stats()
     const trouble = backlog.trouble ?? (stats.isStoreDown ? databaseAway : undefined)
     if (stats.mayPublish || (trouble && !backlog.isBug)) wellAt = now
-    const isStuck = now - wellAt >= stuckAfterMs
+    const stuckForMs = now - wellAt >= stuckAfterMs ? now - wellAt : undefined
     unread = backlog.trouble === databaseAway ? undefined : backlog.trouble
-    const { stalled, isNews, ...ages } = unread ? unseen : stillnessIn(backlog.partitions ?? [], stats.heldElsewhere)
-    const partitions = stalled.map(({ partition }) => partition)
-    const blocked = stalled.filter(({ dead }) => dead > 0).map(({ partition }) => partition)
-    const outages = [
-      ...(stats.state !== 'running' ? [`The relay is ${stats.state}.`] : []),
-      ...(trouble ? [trouble] : []),
-      ...stats.destinationsDown.map((name) => `'${name}' is away.`),
-      ...(isStuck ? [`The relay has held no lease for ${seconds(now - wellAt)}, though the database answers.`] : []),
-    ]
-    const reasons = [
-      ...outages,
-      ...(partitions.length > 0
-        ? [
-            `Nothing has left partition ${partitions} for ${seconds(ages.stillForMs)}; the oldest entry is ${seconds(ages.oldestPendingAgeMs)} old.`,
-          ]
-        : []),
-      ...(blocked.length > 0 ? [`Dead letters may hold up partition ${blocked}.`] : []),
-    ]
-    if (isNews) void tell({ partitions, ...ages, reasons })
-    return {
-      isLive: stats.state !== 'stopped' && !isStuck,
-      isReady: outages.length === 0 && blocked.length === partitions.length,
-      isStalled: partitions.length > 0,
-      reasons: partitions.length > 0 ? [...reasons, ...complaints] : reasons,
-    }
+    const stillness = unread ? unseen : stillnessIn(backlog.partitions ?? [], stats.heldElsewhere)
+    const { health, stall } = judged({ stats, trouble, stuckForMs, stillness })
+    if (stillness.isNews) void tell(stall)
+    return health.isStalled ? { ...health, reasons: [...health.reasons, ...complaints] } : health
   }
 
   return {
@@ -177,6 +156,51 @@ export function relayHealth(options: HealthOptions): HealthCheck {
         await pause(clock, everyMs, signal)
       }
     },
+  }
+}
+
+/** What a check has found. */
+interface Findings {
+  readonly stats: RelayStats
+  /** with the database, or in reading the backlog */
+  readonly trouble: string | undefined
+  /** for how long it has had no lease though the database answers; undefined while that is not too long */
+  readonly stuckForMs: number | undefined
+  readonly stillness: Stillness
+}
+
+function judged({ stats, trouble, stuckForMs, stillness }: Findings): {
+  readonly health: RelayHealth
+  readonly stall: Stall
+} {
+  const { stalled, stillForMs, oldestPendingAgeMs } = stillness
+  const partitions = stalled.map(({ partition }) => partition)
+  const blocked = stalled.filter(({ dead }) => dead > 0).map(({ partition }) => partition)
+  const outages = [
+    ...(stats.state !== 'running' ? [`The relay is ${stats.state}.`] : []),
+    ...(trouble ? [trouble] : []),
+    ...stats.destinationsDown.map((name) => `'${name}' is away.`),
+    ...(stuckForMs !== undefined
+      ? [`The relay has held no lease for ${seconds(stuckForMs)}, though the database answers.`]
+      : []),
+  ]
+  const reasons = [
+    ...outages,
+    ...(partitions.length > 0
+      ? [
+          `Nothing has left partition ${partitions} for ${seconds(stillForMs)}; the oldest entry is ${seconds(oldestPendingAgeMs)} old.`,
+        ]
+      : []),
+    ...(blocked.length > 0 ? [`Dead letters may hold up partition ${blocked}.`] : []),
+  ]
+  return {
+    health: {
+      isLive: stats.state !== 'stopped' && stuckForMs === undefined,
+      isReady: outages.length === 0 && blocked.length === partitions.length,
+      isStalled: partitions.length > 0,
+      reasons,
+    },
+    stall: { partitions, stillForMs, oldestPendingAgeMs, reasons },
   }
 }
 

@@ -13,7 +13,7 @@ export function commitsOf(session: Session, names: Names): Commits {
   return new Commits({
     patienceMs,
     tellsOthers: false,
-    async look(expected) {
+    async ask(expected) {
       const rows = await session.read(
         `select hex(id) as id, state from ${names.entries} ${by(names, 'entries_id')}
         where ${isOneOf(

@@ -76,7 +76,7 @@ const pollWindow = 128
  */
 export async function poll(session: Session, names: Names, request: Request<'poll'>): Promise<Poll> {
   const { entries, aggregates, relays, leases } = names
-  const beaten = await session.write(
+  const renewed = await session.write(
     `update ${relays} set beat = beat + 1 where holder = ${textLiteral(request.holder)}`,
     request,
   )
@@ -113,7 +113,7 @@ order by l.\`partition\``,
     request,
   )
   return {
-    isMember: beaten.affectedRows > 0,
+    isMember: renewed.affectedRows > 0,
     relays: members.map((row) => ({ holder: textIn(row, 'holder'), beat: numberIn(row, 'beat') })),
     leases: states.map((row) => ({
       partition: numberIn(row, 'partition'),

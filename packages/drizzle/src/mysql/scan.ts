@@ -29,10 +29,10 @@ export interface Scanned {
 }
 
 /**
- * How far a scan looks. A window is the front of a partition's range; where a few aggregates fill it, another, deeper
- * look is taken, at a few partitions each time, and what fills it is parked so that it never fills it again.
+ * How deep a scan reads. A window is the front of a partition's range; where a few aggregates fill it, another, deeper
+ * one is read, of a few partitions each time, and what fills it is parked so that it never fills it again.
  */
-const looks = Object.freeze({
+const depths = Object.freeze({
   smallestWindow: 16,
   /** fewer aggregates than that in a full window mean that others may stand behind them */
   crowdedBelow: 4,
@@ -41,7 +41,7 @@ const looks = Object.freeze({
 })
 
 function windowFor(request: FetchRequest, leases: readonly Lease[]): number {
-  return Math.max(looks.smallestWindow, Math.ceil(request.limit / leases.length))
+  return Math.max(depths.smallestWindow, Math.ceil(request.limit / leases.length))
 }
 
 /**
@@ -98,10 +98,10 @@ async function behind(
 ): Promise<Scanned> {
   // in another order each time, so that each of many has its turn
   const crowded = full
-    .filter(({ open }) => open < looks.crowdedBelow)
+    .filter(({ open }) => open < depths.crowdedBelow)
     .map((one) => ({ ...one, turn: Math.random() }))
     .sort((a, b) => a.turn - b.turn)
-    .slice(0, looks.crowdedPartitions)
+    .slice(0, depths.crowdedPartitions)
   const deep = crowded.length === 0 ? [] : await lookDeep(session, names, request, crowded)
   return { met: [...seen, ...deep], seen, crowded: new Set(crowded.map(({ partition }) => partition)) }
 }
@@ -121,7 +121,7 @@ async function lookDeep(
       partition,
     ) => `select \`partition\`, position, aggregate_type, aggregate_id from ${entries} ${by(names, 'entries_scan')}
       where \`partition\` = ${partition} and state = 'pending' and place = 'scanned' and position > ${after.get(partition)}
-      order by position limit ${looks.deepWindow}`,
+      order by position limit ${depths.deepWindow}`,
   )
   const rows = await session.read(
     `select met.*, ${rowOf('a')} as represented

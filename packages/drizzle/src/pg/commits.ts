@@ -28,7 +28,7 @@ from ended`
   return new Commits({
     patienceMs,
     tellsOthers: channel !== undefined,
-    async look(expected) {
+    async ask(expected) {
       const names = expected.map(({ name }) => name)
       // of those that are still open too: to leave them out is not worth a longer statement
       const told = signal(

@@ -5,9 +5,9 @@ import { hasAggregates } from './aside.ts'
 import { boundsOf, frontOf, mostAtOnce } from './bounds.ts'
 import { columnsOf, lentColumns, lentContent, lentSource } from './content.ts'
 import { commitsAtOnce, leaseValues, standingLeases } from './fence.ts'
+import { depths } from './fetch-depths.ts'
 import { around, checkOutside, isInside, isOutside } from './inside.ts'
 import type { Beside } from './log/beside.ts'
-import { looks } from './looks.ts'
 import type { Names } from './names.ts'
 import { parking } from './parking.ts'
 import { beginning } from './plans.ts'
@@ -52,7 +52,10 @@ export function lentIn(row: Row, leases: LeasesByPartition): readonly DueEntry[]
 /** @param beside - a log that owes entries too */
 export function fetchStatement(names: Names, request: FetchRequest, beside?: Beside): Statement {
   const { entries, aggregates, leases, meta } = names
-  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, frontOf(request, looks.smallestFront))
+  const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(
+    request,
+    frontOf(request, depths.smallestFront),
+  )
   // As a rule no aggregate waits: then none is looked up. A join would look into the empty table for each entry.
   const waitingUntil = `case when (select is_any from waiting) then (
     select a.waiting_until
@@ -86,11 +89,11 @@ front as materialized (
 deeper as materialized (
   select partition, last_position, is_crowded,
     greatest(2 * ${limit} - 2 * (select count(*) from front where waiting_until is null), 0) / count(*) over ()
-      + case when is_crowded then ${looks.deepWindow} else 0 end as depth
+      + case when is_crowded then ${depths.deepWindow} else 0 end as depth
   from (
-    select *, open_aggregates < ${looks.crowdedBelow}
-      and row_number() over (order by open_aggregates < ${looks.crowdedBelow} desc, random())
-        <= ${looks.crowdedPartitions} as is_crowded
+    select *, open_aggregates < ${depths.crowdedBelow}
+      and row_number() over (order by open_aggregates < ${depths.crowdedBelow} desc, random())
+        <= ${depths.crowdedPartitions} as is_crowded
     from (
       select partition, max(last_position) as last_position, count(*) filter (where is_open) as open_aggregates
       from (

@@ -76,13 +76,13 @@ export async function poll(session: Session, names: Names, request: Request<'pol
     limit: pollWindow,
   })
   const text = `
-with beaten as (
+with renewed as (
   update ${relays} set beat = beat + 1 where holder = $1::text returning beat
 )
 select
-  exists (select from beaten) as is_member,
+  exists (select from renewed) as is_member,
   (select coalesce(json_agg(json_build_object('holder', r.holder, 'beat', coalesce(b.beat, r.beat))), '[]')::text
-    from ${relays} r left join beaten b on r.holder = $1::text) as relays,
+    from ${relays} r left join renewed b on r.holder = $1::text) as relays,
   (select coalesce(json_agg(json_build_object('partition', partition, 'epoch', epoch, 'holder', holder)
     order by partition), '[]')::text from ${leases}) as leases,
   (select coalesce(json_agg(p.partition order by p.partition), '[]')::text

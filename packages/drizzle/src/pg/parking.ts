@@ -1,6 +1,6 @@
 import { hasEntries } from './aside.ts'
 import { type Bounds, mostAtOnce } from './bounds.ts'
-import { looks } from './looks.ts'
+import { depths } from './fetch-depths.ts'
 import type { Names } from './names.ts'
 import { beginning, isAmong } from './plans.ts'
 import { pendingStates } from './states.ts'
@@ -22,14 +22,14 @@ export function parking(
   from met
   where is_crowded and waiting_until is null
   group by partition, aggregate_type, aggregate_id
-  having count(*) > ${looks.hotAbove}
+  having count(*) > ${depths.hotAbove}
 ),
 to_park as materialized (
   (select id, aggregate_type, aggregate_id, true as has_row, true as is_waiting
     from met
     where waiting_until > now()
     order by partition, position
-    limit ${looks.parkedAtOnce})
+    limit ${depths.parkedAtOnce})
   union all
   -- those that are due cost a publisher's time: no more of them than are lent
   (select met.id, aggregate_type, aggregate_id, met.waiting_until is not null, false

@@ -91,7 +91,7 @@ export function isAmong(of: string, aggregates: string): string {
   return `((${of}.aggregate_type, ${of}.aggregate_id) in (${aggregates})) is true`
 }
 
-/** SQL for a table of all partitions. What is done for each of them the planner counts so often as it expects of them. */
+/** SQL for a table of all partitions, of which the planner expects few: so work that is done for each is not counted dear. */
 export const everyPartition: string = `(${fewer(
   fewer(`select partition from generate_series(0, ${partitionCount - 1}) as every (partition)`),
 )})`

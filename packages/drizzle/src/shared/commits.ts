@@ -1,10 +1,10 @@
 import type { Wake } from '@outbox/core'
 
-const firstLookMs = 3
-const longestLookMs = 250
+const firstAskMs = 3
+const longestAskMs = 250
 
-/** How a database tells what became of transactions. */
-export interface Look {
+/** What became of transactions, as the database tells. */
+export interface Ended {
   /** what of it has ended, or need not be asked about again */
   readonly settled: readonly string[]
   /** what of it has committed */
@@ -22,29 +22,29 @@ export interface Expected {
 /** What differs from database to database. */
 export interface CommitsOptions {
   /** asks what became of these transactions, outside every transaction */
-  readonly look: (expected: readonly Expected[]) => Promise<Look>
+  readonly ask: (expected: readonly Expected[]) => Promise<Ended>
   /** milliseconds; a transaction that is open longer than that is left to polling */
   readonly patienceMs: number
-  /** looks even while nobody in this process waits: the look tells others */
+  /** asks even while nobody in this process waits: the question tells others */
   readonly tellsOthers: boolean
 }
 
 /**
  * Notices when transactions of this process that enqueued have committed, and says so to those who wait in it.
  *
- * It looks at most once in a few milliseconds, ever less often while nothing has ended. A rolled back transaction wakes
+ * It asks at most once in a few milliseconds, ever less often while nothing has ended. A rolled back transaction wakes
  * nobody.
  *
  * It is a hint. What cannot be said, because the database does not answer or the process ends first, is found by
- * polling; so a failed look is dropped. Its timer does not keep the process alive.
+ * polling; so a question that fails is dropped. Its timer does not keep the process alive.
  */
 export class Commits {
   readonly #options: CommitsOptions
   readonly #wakes = new Set<Wake>()
   readonly #expected = new Map<string, Expected & { readonly since: number }>()
   #timer: ReturnType<typeof setTimeout> | undefined
-  #delayMs = firstLookMs
-  #isLooking = false
+  #delayMs = firstAskMs
+  #isAsking = false
 
   constructor(options: CommitsOptions) {
     this.#options = options
@@ -67,36 +67,36 @@ export class Commits {
       partitions: [...new Set([...(before?.partitions ?? []), ...partitions])],
       since: before?.since ?? performance.now(),
     })
-    this.#delayMs = firstLookMs
-    this.#lookLater()
+    this.#delayMs = firstAskMs
+    this.#askLater()
   }
 
-  #lookLater(): void {
-    if (this.#isLooking || this.#timer !== undefined) return
-    this.#timer = setTimeout(() => void this.#look(), this.#delayMs)
+  #askLater(): void {
+    if (this.#isAsking || this.#timer !== undefined) return
+    this.#timer = setTimeout(() => void this.#ask(), this.#delayMs)
     this.#timer.unref()
   }
 
-  async #look(): Promise<void> {
+  async #ask(): Promise<void> {
     this.#timer = undefined
-    this.#isLooking = true
+    this.#isAsking = true
     this.#forgetTheOld()
     const expected = [...this.#expected.values()]
-    this.#delayMs = Math.min(this.#delayMs * 2, longestLookMs)
+    this.#delayMs = Math.min(this.#delayMs * 2, longestAskMs)
     try {
       const { settled, committed } =
-        expected.length === 0 ? { settled: [], committed: [] } : await this.#options.look(expected)
+        expected.length === 0 ? { settled: [], committed: [] } : await this.#options.ask(expected)
       for (const one of expected) if (settled.includes(one.name)) this.#forget(one)
       this.#wakeFor(expected.filter(({ name }) => committed.includes(name)))
     } catch {
       for (const one of expected) this.#forget(one)
     } finally {
-      this.#isLooking = false
+      this.#isAsking = false
     }
-    if (this.#expected.size > 0) this.#lookLater()
+    if (this.#expected.size > 0) this.#askLater()
   }
 
-  /** Not if it has enqueued more since: then it is looked at, and told, once more. */
+  /** Not if it has enqueued more since: then it is asked about, and told, once more. */
   #forget(one: Expected): void {
     if (this.#expected.get(one.name) === one) this.#expected.delete(one.name)
   }

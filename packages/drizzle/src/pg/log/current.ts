@@ -4,25 +4,25 @@ import type { Session } from '../session.ts'
 import type { Statement } from '../statement.ts'
 
 /** Each time it has lost to one more statement. */
-const mostLooks = 20
+const mostAttempts = 20
 
 /**
  * Runs a statement, and again where a cursor that it read moved before it could write it: its column `is_stale` says so.
  * Under a lease that stands, only a fetch that its caller gave up comes in between. Again as well where a row that it
  * moved aside met one that was committed meanwhile: now it is seen.
  *
- * @param statement - or what makes it for the first look, the second, and so on
+ * @param statement - or what makes it for the first attempt, the second, and so on
  *
  * @throws {OutboxError} `busy` if that does not end
  */
 export async function runUntilCurrent(
   session: Session,
-  statement: Statement | ((look: number) => Statement),
+  statement: Statement | ((attempt: number) => Statement),
   options: CallOptions,
 ): Promise<readonly Row[]> {
-  for (let look = 1; look <= mostLooks; look++) {
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     try {
-      const rows = await session.run(typeof statement === 'function' ? statement(look) : statement, options)
+      const rows = await session.run(typeof statement === 'function' ? statement(attempt) : statement, options)
       if (!rows.some((row) => booleanIn(row, 'is_stale'))) return rows
     } catch (error) {
       if (!isUniqueViolation(error)) throw error

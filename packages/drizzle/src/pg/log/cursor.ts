@@ -166,10 +166,10 @@ const unseenAtFirst = 4_000
  * of the window would read over all that came since. So what is seen now is written down first, and the statement is
  * run again.
  *
- * @param look - which run of the statement it is; each is content with more, so that no writer keeps it from its end
+ * @param attempt - which run of the statement it is; each is content with more, so that no writer keeps it from its end
  */
-export function isBehind(c: string, look: number): string {
-  return `top.position - ${c}.seen > ${unseenAtFirst * 2 ** (look - 1)}`
+export function isBehind(c: string, attempt: number): string {
+  return `top.position - ${c}.seen > ${unseenAtFirst * 2 ** (attempt - 1)}`
 }
 
 /** SQL: whether a cursor of the table `wanted` moved while the statement waited for it, so that nothing was lent from it. */

@@ -58,7 +58,7 @@ export async function fetch(
     let rows: readonly Row[]
     do {
       const front = frontFor(request, mood)
-      const smooth = (look: number) => smoothStatement(names, request, { watchesCrowds, front }, look)
+      const smooth = (attempt: number) => smoothStatement(names, request, { watchesCrowds, front }, attempt)
       rows = await runUntilCurrent(session, smooth, request)
       checkOutside(rows)
       if (!rows[0]) return []
@@ -68,7 +68,7 @@ export async function fetch(
     if (booleanIn(rows[0], 'is_only_crowded')) mood.crowdedFor = crowdedFetches
     else mood.roughFor = roughFetches
   }
-  const page = (look: number) => pageStatement(names, request, look)
+  const page = (attempt: number) => pageStatement(names, request, attempt)
   const began = performance.now()
   for (let round = 1; ; round++) {
     const rows = await runUntilCurrent(session, page, request)

@@ -3,8 +3,8 @@ import { hasAggregates, hasEntries, hasPending, hasRow } from '../aside.ts'
 import { boundsOf, frontOf, mostAtOnce } from '../bounds.ts'
 import { columnsOf, contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
+import { depths } from '../fetch-depths.ts'
 import { isInside } from '../inside.ts'
-import { looks } from '../looks.ts'
 import type { Names } from '../names.ts'
 import { beginning } from '../plans.ts'
 import type { Statement } from '../statement.ts'
@@ -20,7 +20,7 @@ const narrow = 'slot, xid, position, id, aggregate_type, aggregate_id, sequence,
  *
  * @param look - see `isBehind`
  */
-export function pageStatement(names: Names, request: FetchRequest, look: number): Statement {
+export function pageStatement(names: Names, request: FetchRequest, attempt: number): Statement {
   const { entries, aggregates, leases, meta, log, log_cursors } = names
   const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, frontOf(request, smallestFront))
   const late = lateness(names, 'b')
@@ -41,7 +41,7 @@ cursor as materialized (
   cross join top
   cross join lateral (select exists (${windowRows(names, 'c', 'position', 1)}) as is_open offset 0) w
   cross join lateral (
-    select not w.is_open and not ${isBehind('c', look)} as opens, not w.is_open and ${isBehind('c', look)} as is_behind
+    select not w.is_open and not ${isBehind('c', attempt)} as opens, not w.is_open and ${isBehind('c', attempt)} as is_behind
   ) r
 ),
 front as materialized (
@@ -54,11 +54,11 @@ front as materialized (
 deeper as materialized (
   select partition, position,
     (greatest(2 * ${limit} - 2 * (select count(*) from front), 0) / count(*) over ())::bigint
-      + case when is_crowded and row_number() over (order by is_crowded desc, random()) <= ${looks.crowdedPartitions}
-        then ${looks.deepWindow} else 0 end as depth
+      + case when is_crowded and row_number() over (order by is_crowded desc, random()) <= ${depths.crowdedPartitions}
+        then ${depths.deepWindow} else 0 end as depth
   from (
     select partition, max(position) as position,
-      count(distinct aggregate_id) < ${looks.crowdedBelow} as is_crowded
+      count(distinct aggregate_id) < ${depths.crowdedBelow} as is_crowded
     from front
     group by partition
     having count(*) = ${front}
@@ -105,7 +105,7 @@ placed as materialized (
     -- more of one aggregate than is lent at once, and others behind it
     m.nth_of_aggregate > ${limitPerAggregate} as is_too_much,
     -- so much that those who come after this window would wait for very long
-    m.rows_of_aggregate > ${looks.hotAbove} as is_hot,
+    m.rows_of_aggregate > ${depths.hotAbove} as is_hot,
     max(m.position) filter (where e.aggregate_id is null and m.nth_of_aggregate <= ${limitPerAggregate})
       over (partition by m.partition) as last_good
   from (
@@ -133,7 +133,7 @@ side as materialized (
       })})
       union all
       (${beginning({
-        from: `${aggregates} a cross join generate_series(1, ${looks.crowdedBelow})`,
+        from: `${aggregates} a cross join generate_series(1, ${depths.crowdedBelow})`,
         where: 'a.partition = fence.partition and a.waiting_until <= now()',
         orderBy: 'a.waiting_until',
         limit: `greatest(1, ${limit} / 2)`,
@@ -222,6 +222,6 @@ left join lent on true
 left join ${log} l on l.slot = lent.slot and l.partition = lent.partition and l.position = lent.position
 where ${commitsAtOnce}
 order by lent.place`
-  const name = look === 1 ? 'fetch_page' : undefined
+  const name = attempt === 1 ? 'fetch_page' : undefined
   return { name, text, values: [...leaseValues(request.leases), ...values] }
 }

@@ -3,8 +3,8 @@ import { hasAggregates, hasPending } from '../aside.ts'
 import { boundsOf, mostAtOnce } from '../bounds.ts'
 import { contentColumns } from '../content.ts'
 import { commitsAtOnce, leaseValues } from '../fence.ts'
+import { depths } from '../fetch-depths.ts'
 import { isInside } from '../inside.ts'
-import { looks } from '../looks.ts'
 import type { Names } from '../names.ts'
 import type { Statement } from '../statement.ts'
 import { isBehind, isStale, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
@@ -28,7 +28,7 @@ export function smoothStatement(
   names: Names,
   request: FetchRequest,
   { watchesCrowds, front: depth }: Readonly<{ watchesCrowds: boolean; front: number }>,
-  look: number,
+  attempt: number,
 ): Statement {
   const { leases, meta, log_cursors } = names
   const { limit, front, limitPerAggregate, maxBytes, values } = boundsOf(request, depth)
@@ -51,7 +51,7 @@ opened as materialized (
   select c.partition, c.until as since, pg_current_snapshot() as until, 0::bigint as position,
     c.next_low as low, c.seen as next_low, top.position as high
   from cursor c cross join top
-  where c.partition <> all (array(select of_partition from going_on)) and not ${isBehind('c', look)}
+  where c.partition <> all (array(select of_partition from going_on)) and not ${isBehind('c', attempt)}
 ),
 met as materialized (
   select *, ${standsAside(names, 'p')} as stands_aside,
@@ -65,7 +65,7 @@ met as materialized (
   ) p
 ),
 front_of as materialized (
-  select count(*) = ${front} as is_full, count(distinct aggregate_id) < ${looks.crowdedBelow} as is_crowded
+  select count(*) = ${front} as is_full, count(distinct aggregate_id) < ${depths.crowdedBelow} as is_crowded
   from met
   group by partition
 ),
@@ -114,7 +114,7 @@ noted as materialized (
   cross join top
   where c.partition = cursor.partition and c.version = cursor.version
     and not (select is_rough from rough)
-    and (kept_of.partition is not null or cursor.in_flight <> '{}' or ${isBehind('cursor', look)})
+    and (kept_of.partition is not null or cursor.in_flight <> '{}' or ${isBehind('cursor', attempt)})
   returning c.partition
 ),
 cleared as (
@@ -128,7 +128,7 @@ select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   (select is_only_crowded from rough) as is_only_crowded, (select is_only_poor from rough) as is_only_poor,
   (select count(*) from met)::int as met, (select count(*) from front_of where is_full)::int as cut,
   ${isStale('kept_of')} or (
-    not (select is_rough from rough) and exists (select from cursor cross join top where ${isBehind('cursor', look)})
+    not (select is_rough from rough) and exists (select from cursor cross join top where ${isBehind('cursor', attempt)})
   ) as is_stale
 from (select) once
 left join (
@@ -137,6 +137,6 @@ left join (
 ${late.joins}
 where ${commitsAtOnce}
 order by l.place`
-  const name = look === 1 ? `fetch_smooth${watchesCrowds ? '' : '_crowded'}` : undefined
+  const name = attempt === 1 ? `fetch_smooth${watchesCrowds ? '' : '_crowded'}` : undefined
   return { name, text, values: [...leaseValues(request.leases), ...values] }
 }

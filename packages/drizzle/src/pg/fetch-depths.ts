@@ -1,12 +1,12 @@
-type Looks = Readonly<
+type FetchDepths = Readonly<
   Record<'smallestFront' | 'crowdedBelow' | 'crowdedPartitions' | 'deepWindow' | 'hotAbove' | 'parkedAtOnce', number>
 >
 
 /**
- * How far a fetch looks. A window is the front of a partition's scan; where a few aggregates fill it, another, deeper
- * look is taken, at a few partitions each time, and what fills it is parked so that it never fills it again.
+ * How deep a fetch reads. A window is the front of a partition's scan; where a few aggregates fill it, another, deeper
+ * one is read, of a few partitions each time, and what fills it is parked so that it never fills it again.
  */
-export const looks: Looks = Object.freeze({
+export const depths: FetchDepths = Object.freeze({
   smallestFront: 16,
   /** fewer aggregates than that in a full window mean that others may stand behind them */
   crowdedBelow: 4,
