@@ -22,25 +22,20 @@ export async function enqueue(
 ): Promise<readonly Receipt[]> {
   const transaction = transactions.of(handle)
   const entries = entriesFrom(events, options)
-  for (const name of locksToTake(state, transactions, transaction, entries)) {
-    const turn = transactions.locks.take(transaction, name)
-    if (!turn) continue
-    await turn
-    transactions.of(handle) // it may have ended while it waited
+  /** Nothing where the lock is free, so that a batch that need not wait is staged at once. */
+  const turnFor = (name: string): Promise<void> | undefined =>
+    transactions.locks.take(transaction, name)?.then(() => void transactions.of(handle)) // it may have ended meanwhile
+  for (const name of lockNames(entries)) {
+    const turn = turnFor(name)
+    if (turn) await turn
+  }
+  // who wrote what is in the way holds its id until it ends; then something else may be in the way
+  const inTheWay = (): Row | undefined => firstInTheWay(state, transactions, transaction, entries)
+  for (let row = inTheWay(); row; row = inTheWay()) {
+    const turn = turnFor(idLock(row.entry))
+    if (turn) await turn
   }
   return stage(state, transaction, entries)
-}
-
-/** The last ones come one by one: what is in the way is looked up when what was in the way before has ended. */
-function* locksToTake(
-  state: State,
-  transactions: Transactions,
-  own: OpenTransaction,
-  entries: readonly NewEntry[],
-): Generator<string> {
-  yield* lockNames(entries)
-  const inTheWay = (): Row | undefined => firstInTheWay(state, transactions, own, entries)
-  for (let row = inTheWay(); row; row = inTheWay()) yield idLock(row.entry) // who wrote it holds it until it ends
 }
 
 /** What two transactions must not write at once: the same id, the same number, the next number of an aggregate. */

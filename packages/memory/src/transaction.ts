@@ -1,4 +1,4 @@
-import { OutboxError } from '@outbox/core'
+import { type Awaitable, OutboxError } from '@outbox/core'
 import type { LockTable } from './locks.ts'
 import { markKey } from './marks.ts'
 import { addRow } from './rows.ts'
@@ -12,7 +12,7 @@ export interface MemoryTransaction {
    *
    * Rejects with what `work` threw.
    */
-  transaction<T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T>
+  transaction<T>(work: (tx: MemoryTransaction) => Awaitable<T>): Promise<T>
 }
 
 /** What a transaction has written and nobody else sees. Savepoints write to the same lists. */
@@ -23,7 +23,7 @@ export interface OpenTransaction {
 
 export interface Transactions {
   /** Commits when `work` resolves, rolls back and rejects with the same error when it throws. */
-  run<T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T>
+  run<T>(work: (tx: MemoryTransaction) => Awaitable<T>): Promise<T>
   /** @throws {OutboxError} `not-a-transaction` */
   of(handle: MemoryTransaction): OpenTransaction
   isOpen(handle: MemoryTransaction): boolean
@@ -40,7 +40,7 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
   /** Runs `work` with a handle that is refused from the moment that `work` ends. */
   const withHandle = async <T>(
     transaction: OpenTransaction,
-    work: (tx: MemoryTransaction) => T | PromiseLike<T>,
+    work: (tx: MemoryTransaction) => Awaitable<T>,
   ): Promise<T> => {
     const handle: MemoryTransaction = {
       kind: 'memory-transaction',
@@ -67,10 +67,7 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
     return known.transaction
   }
 
-  const savepoint = async <T>(
-    handle: MemoryTransaction,
-    work: (tx: MemoryTransaction) => T | PromiseLike<T>,
-  ): Promise<T> => {
+  const savepoint = async <T>(handle: MemoryTransaction, work: (tx: MemoryTransaction) => Awaitable<T>): Promise<T> => {
     const transaction = of(handle)
     const kept = transaction.staged.length
     const keptMarks = transaction.marks.length
@@ -83,7 +80,7 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
     }
   }
 
-  const run = async <T>(work: (tx: MemoryTransaction) => T | PromiseLike<T>): Promise<T> => {
+  const run = async <T>(work: (tx: MemoryTransaction) => Awaitable<T>): Promise<T> => {
     const transaction: OpenTransaction = { staged: [], marks: [] }
     open.add(transaction)
     try {

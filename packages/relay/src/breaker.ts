@@ -1,7 +1,7 @@
 import type { Publisher } from '@outbox/core'
 import type { RelayContext } from './context.ts'
 import { backoffMs } from './retry.ts'
-import { within } from './time.ts'
+import { within } from './within.ts'
 
 export interface BreakerContext extends RelayContext {
   /** the destination may be published to again */

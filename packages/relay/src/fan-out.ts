@@ -21,7 +21,7 @@ export function fanOutPublisher(options: {
   readonly name?: string
 }): Publisher {
   const of = 'fanOutPublisher'
-  const { destinations = [], name = 'fan-out' } = knownOptions(of, options, { destinations: 0, name: 0 })
+  const { destinations = [], name = 'fan-out' } = knownOptions(of, options, { destinations: true, name: true })
   requireSome(of, destinations)
   const memory = new DeliveryMemory()
   // A destination without a probe would pass for one that answers: then the whole is tried again instead.

@@ -11,7 +11,7 @@ import { pause, requireTimer } from './pause.ts'
 import { nameOf } from './reason.ts'
 import type { Relay, RelayStats } from './relay.ts'
 import { type Stillness, stillnessOf } from './stillness.ts'
-import { within } from './time.ts'
+import { within } from './within.ts'
 
 /** How a relay does: for a platform's probes, and for people. */
 export interface RelayHealth {
@@ -100,7 +100,7 @@ const defaults = {
  * @throws {OutboxError} `invalid-option`, naming the option
  */
 export function relayHealth(options: HealthOptions): HealthCheck {
-  const given = knownOptions(of, options, { ...defaults, relay: 0, store: 0 })
+  const given = knownOptions(of, options, { ...defaults, relay: true, store: true })
   const settings = { ...defaults, ...given }
   const { relay, stalledAfterMs, stuckAfterMs, onStalled, clock } = settings
   if (!relay) throw invalidOption(of, 'relay', 'is missing')
@@ -144,7 +144,7 @@ export function relayHealth(options: HealthOptions): HealthCheck {
   return {
     check,
     async watch(given) {
-      const { everyMs = 10_000, signal } = knownOptions('watch', given, { everyMs: 0, signal: 0 })
+      const { everyMs = 10_000, signal } = knownOptions('watch', given, { everyMs: true, signal: true })
       requireTimer('watch', 'everyMs', everyMs)
       let told: string | undefined
       while (!signal.aborted) {

@@ -1,5 +1,6 @@
 import { type DueEntry, type Lease, OutboxError, type Settlement } from '@outbox/core'
 import { whoIsAway } from './away.ts'
+import { Bell } from './bell.ts'
 import { Caution, type Turn } from './caution.ts'
 import type { RelayContext } from './context.ts'
 import type { Counters } from './counters.ts'
@@ -12,7 +13,6 @@ import { type Attempt, Publishing, rejectedForCrashes } from './publishing.ts'
 import { type RetryOptions, wakeAt } from './retry.ts'
 import { Setbacks } from './setbacks.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
-import { Bell } from './time.ts'
 import type { Turns } from './turns.ts'
 
 /** A lane that waits for longer leases asks this many times per poll interval. */

@@ -111,7 +111,7 @@ const of = 'createRelay'
  * @throws {OutboxError} `invalid-option`, saying what to write instead
  */
 export function settingsFrom(options: RelayOptions): RelaySettings {
-  const known = { ...defaults, store: 0, publisher: 0, on: 0 }
+  const known = { ...defaults, store: true, publisher: true, on: true }
   const { store, publisher, on: _, retry, ...rest } = knownOptions(of, options, known)
   requireMembers('store', store, 'pass an outbox store, such as memoryOutbox()', 'fetchUnpublished')
   requireMembers(

@@ -4,7 +4,7 @@ import type { Breaker } from './breaker.ts'
 import type { RelayContext } from './context.ts'
 import type { Destinations } from './destinations.ts'
 import { notSent, outcomesOf } from './outcomes.ts'
-import { within } from './time.ts'
+import { within } from './within.ts'
 
 /** How long a publisher may take to come back once it was told to stop; then its answer is not waited for. */
 const abortGraceMs = 1_000

@@ -2,6 +2,7 @@ import { OutboxError } from '@outbox/core'
 import { knownOptions } from '@outbox/core/adapter'
 import type { RelayContext } from './context.ts'
 import { type Counters, newCounters } from './counters.ts'
+import { deferred } from './deferred.ts'
 import { Destinations } from './destinations.ts'
 import { Emitter, type RelayEventName, type RelayListener } from './events.ts'
 import { Lane } from './lane.ts'
@@ -10,7 +11,6 @@ import { type RelayOptions, settingsFrom } from './options.ts'
 import { maxTimerMs } from './pause.ts'
 import { isLeased, isRetryable, relayStopped, StoreCalls } from './store-calls.ts'
 import { drainAll } from './tick.ts'
-import { deferred } from './time.ts'
 import { Turns } from './turns.ts'
 import { WakeUps } from './wake-ups.ts'
 import { Watch } from './watch.ts'
@@ -167,7 +167,7 @@ class StoreRelay implements Relay {
   }
 
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { signal } = knownOptions('run', options, { signal: 0 })
+    const { signal } = knownOptions('run', options, { signal: true })
     if (signal?.aborted) return
     const stop = (): void => void this.stop()
     signal?.addEventListener('abort', stop, { once: true })
@@ -190,7 +190,7 @@ class StoreRelay implements Relay {
   }
 
   async tick(options: { readonly signal?: AbortSignal } = {}): Promise<TickReport> {
-    const { signal } = knownOptions('tick', options, { signal: 0 })
+    const { signal } = knownOptions('tick', options, { signal: true })
     const before = { ...this.#counters }
     const abort = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal
     const isIdle = await this.#begin('ticking', 'tick', () => this.#tick(abort))

@@ -31,7 +31,11 @@ export function routePublisher<const Destinations extends Readonly<Record<string
   readonly name?: string
 }): RoutedPublisher {
   const of = 'routePublisher'
-  const { route, destinations, name = 'route' } = knownOptions(of, options, { route: 0, destinations: 0, name: 0 })
+  const {
+    route,
+    destinations,
+    name = 'route',
+  } = knownOptions(of, options, { route: true, destinations: true, name: true })
   if (typeof route !== 'function') throw invalidOption(of, 'route', 'must be a function')
   const publishers = [...new Set(Object.values(destinations ?? {}))]
   requireSome(of, publishers)

@@ -1,6 +1,6 @@
 import { type LeasedSource, OutboxError, type OutboxSource, unavailable } from '@outbox/core'
 import type { RelayContext } from './context.ts'
-import { within } from './time.ts'
+import { within } from './within.ts'
 
 /** What the relay uses of a store. */
 export type RelayStore = Pick<

@@ -1,4 +1,4 @@
-import { deferred } from './time.ts'
+import { deferred } from './deferred.ts'
 
 /**
  * Lets lanes work side by side, or one of them alone: that one waits for the others to end, and keeps them out.

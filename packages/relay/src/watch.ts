@@ -1,9 +1,9 @@
+import { Bell } from './bell.ts'
 import type { RelayContext } from './context.ts'
 import type { Destinations } from './destinations.ts'
 import type { Leases, PollReport } from './leases.ts'
 import { Setbacks } from './setbacks.ts'
 import type { StoreCalls } from './store-calls.ts'
-import { Bell } from './time.ts'
 
 /** While there is work, polls come up to this many times as often as at rest. */
 const speedUp = 8

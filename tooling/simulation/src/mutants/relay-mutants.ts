@@ -127,7 +127,7 @@ export const relayMutants: readonly Mutant[] = [
   },
   {
     name: 'loses a wake-up that comes while nobody waits',
-    file: 'relay/src/time.ts',
+    file: 'relay/src/bell.ts',
     code: '    this.#isRung = true\n',
     instead: '',
     by: ['fair-share'],
