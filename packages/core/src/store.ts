@@ -214,10 +214,10 @@ export interface LeasedSource extends OutboxSource {
    * Writes down what became of lent entries, and clears the in-flight notes of the leases given.
    *
    * `published` and `dead` end an entry; `retry` makes its aggregate wait; all three reset `crashes`. An entry of the
-   * batch without a settlement stays as it was. Saying the same thing twice changes nothing the second time: a
-   * settlement counts only for an entry that is pending and still has the `attempt` and the `deduplicationId` it was lent
-   * with, so a requeue is not undone by what was said before it. A retry that is no refusal, said again, begins its
-   * waiting anew. Without settlements it clears the notes alone.
+   * batch without a settlement stays as it was. Of what one call says twice of an entry, the first counts. Saying the same
+   * thing twice changes nothing the second time: a settlement counts only for an entry that is pending and still has the
+   * `attempt` and the `deduplicationId` it was lent with, so a requeue is not undone by what was said before it. A retry
+   * that is no refusal, said again, begins its waiting anew. Without settlements it clears the notes alone.
    *
    * @returns the leases that no longer stand: what was said under them changed nothing
    */

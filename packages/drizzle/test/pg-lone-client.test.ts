@@ -53,4 +53,24 @@ describeWith('postgres', 'a single client, which the application and a relay sha
       ])
     },
   )
+
+  test.each(['mark', 'log'] as const)(
+    'engine %s: a fetch within a transaction that has only read leaves the commit of that as safe as it was',
+    async (engine) => {
+      const db = drizzle({ client })
+      await setup(db, { engine })
+      const outbox = pgOutbox({ db, engine })
+      const holder = 'h'
+      await outbox.join({ holder })
+      const { leases: claims } = await outbox.poll({ holder })
+      const leases = await outbox.acquire({ holder, claims, evict: [] })
+      await db.transaction((tx) => outbox.enqueue(tx, event('order.placed', { aggregateId: '1', payload: {} })))
+      await db.transaction(async () => {
+        await client.query('select 1')
+        const due = await outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
+        expect(due).toHaveLength(1)
+        expect((await client.query('show synchronous_commit')).rows).toEqual([{ synchronous_commit: 'on' }])
+      })
+    },
+  )
 })

@@ -171,6 +171,17 @@ test('check names every table, column and index that is missing, and says what t
   })
 })
 
+test('what is missing under a prefix is made by the call that check names', async () => {
+  const db = file.connect()
+  const outbox = sqliteOutbox({ db, prefix: 'mail_' })
+  const inbox = sqliteInbox({ db, prefix: 'mail_' })
+  await expect(outbox.check()).rejects.toThrow("Call setup(db, { prefix: 'mail_' }) from")
+  await expect(inbox.check()).rejects.toThrow("Call setupInbox(db, { prefix: 'mail_' }) from")
+  expect(() => db.transaction((tx) => outbox.enqueue(tx, placed))).toThrow("Call setup(db, { prefix: 'mail_' }) from")
+  const once = () => db.transaction((tx) => inbox.once(tx, 'consumer', 'message', () => undefined))
+  expect(once).toThrow("Call setupInbox(db, { prefix: 'mail_' }) from")
+})
+
 test('check refuses tables of another version, and says which side is behind', async () => {
   const db = file.connect()
   setup(db)

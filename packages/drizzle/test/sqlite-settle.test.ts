@@ -24,16 +24,27 @@ test('an entry is settled under the lease of its own partition only', async () =
   expect(await outbox.stats()).toMatchObject({ pending: 1, dead: 0 })
 })
 
-test('an entry that is settled several times in one call is settled once: it is published if one of them says so', async () => {
+test('an entry that is settled several times in one call is settled once, as it is said first', async () => {
   commit('a', 2)
   const leases = await startRelay('relay', [])
   const [published, dead] = await fetch(leases)
   if (!published || !dead) throw new Error('two entries were due')
   const bury = (entry: DueEntry) => ({ entry, outcome: 'dead', reason: 'poison', blocksAggregate: false }) as const
   const publish = { entry: { ...published, lease: { ...published.lease } }, outcome: 'published' } as const
-  await outbox.settle({ leases, settlements: [bury(published), publish, publish, bury(dead), bury(dead)] })
+  await outbox.settle({ leases, settlements: [publish, bury(published), publish, bury(dead), bury(dead)] })
   expect(await outbox.stats()).toMatchObject({ pending: 0, dead: 1 })
   expect(await outbox.deadLetters.list({ limit: 10 })).toMatchObject([{ entry: { id: dead.id, attempt: 1 } }])
+})
+
+test('what is to wait for ever waits for as long as a number holds', async () => {
+  commit('a', 1)
+  const leases = await startRelay('relay', [])
+  const [entry] = await fetch(leases)
+  if (!entry) throw new Error('an entry was due')
+  const retry = { entry, outcome: 'retry', retryInMs: Infinity, isRefusal: true, reason: 'away' } as const
+  await outbox.settle({ leases, settlements: [retry] })
+  expect(await fetch(leases)).toEqual([])
+  expect(await outbox.stats()).toMatchObject({ pending: 1 })
 })
 
 test('an entry that a relay may have died of stays where it is while its aggregate is blocked', async () => {

@@ -38,7 +38,7 @@ const stores = [
 const inboxes = [...inboxSaboteurs, ...inboxConflictSaboteurs]
 const publishers = [...deliverySaboteurs, ...failureSaboteurs]
 
-/** How long a check may run that is expected to hang. */
+/** For so long a check that is expected to hang must have run. */
 const patienceMs = 2000
 const hangs = new Error('the check does not end')
 
@@ -57,10 +57,15 @@ function expectCaught<Each extends { readonly id: string }, Sabotage>(
         const check = checks.find((each) => each.id === id)
         if (!check) throw new Error(`There is no check ${id}`)
         const running = run(check, saboteur.sabotage)
-        const fault = await (saboteur.hangs
+        const mustHang = saboteur.hangs?.includes(id)
+        const fault = await (mustHang
           ? Promise.race([running, setTimeout(patienceMs, hangs, { ref: false })])
           : running)
+        if (mustHang) expect(fault, id).toBe(hangs)
         expect(fault, `${id} did not notice`).toBeDefined()
+        // the mistake that was made on purpose, and none in the sabotage itself
+        expect(fault, id).not.toBeInstanceOf(TypeError)
+        expect(fault, id).not.toBeInstanceOf(ReferenceError)
         by.push(id)
       }
       noticed.set(saboteur, by)

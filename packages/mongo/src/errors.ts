@@ -3,7 +3,13 @@ import { OutboxError } from '@outbox/core'
 /** What an error of MongoDB or of its driver means to a caller. */
 type Meaning = 'busy' | 'unavailable' | 'standalone' | Refusal
 
-type Refusal = 'refused-role' | 'refused-connection' | 'refused-by-atlas' | 'refused-concern' | 'refused-api'
+type Refusal =
+  | 'taken-index'
+  | 'refused-role'
+  | 'refused-connection'
+  | 'refused-by-atlas'
+  | 'refused-concern'
+  | 'refused-api'
 
 export const duplicateKey = 11000
 
@@ -41,6 +47,8 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [13435, 'unavailable'], // NotPrimaryNoSecondaryOk
   [13436, 'unavailable'], // NotPrimaryOrSecondary
   [14031, 'unavailable'], // OutOfDiskSpace
+  [85, 'taken-index'], // IndexOptionsConflict
+  [86, 'taken-index'], // IndexKeySpecsConflict
   [13, 'refused-role'], // Unauthorized
   [79, 'refused-concern'], // UnknownReplWriteConcern, which asks for tags that are not defined
   [323, 'refused-api'], // APIStrictError
@@ -134,6 +142,10 @@ function explained(meaning: Meaning, cause: unknown): OutboxError {
 }
 
 const refusals: Readonly<Record<Refusal, { readonly what: string; readonly remedy: string }>> = Object.freeze({
+  'taken-index': {
+    what: 'an index, as another of its name or its keys is there',
+    remedy: 'Drop the one that is there, and call setup again.',
+  },
   'refused-role': {
     what: 'this to the user of the connection',
     remedy: 'The README of @outbox/mongo has the privileges for each kind of process.',

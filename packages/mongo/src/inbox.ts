@@ -4,7 +4,7 @@ import { check, type Subject } from './check.ts'
 import { databaseOf } from './database.ts'
 import type { MongoClient, MongoDatabase, MongoSession } from './driver.ts'
 import { inboxVersion } from './layout.ts'
-import { type Names, namesIn, type Place } from './names.ts'
+import { callOf, type Names, namesIn, type Place } from './names.ts'
 import { checkConnection } from './options.ts'
 import { purge } from './purge.ts'
 import { transactionOn } from './transaction.ts'
@@ -81,6 +81,6 @@ function subject(names: Names): Subject {
     kinds: ['inbox', 'meta'],
     versionKey: 'inbox-version',
     version: inboxVersion,
-    remedy: 'Call setupInbox(db), once, with a user who may create collections and indexes.',
+    remedy: `Call ${callOf('setupInbox', names)}, once, with a user who may create collections and indexes.`,
   }
 }

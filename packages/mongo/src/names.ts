@@ -37,3 +37,9 @@ export function namesIn({ prefix = defaultPrefix }: Place = {}): Names {
     inbox: `${prefix}inbox`,
   })
 }
+
+/** The call that makes the collections of a place, as people write it. */
+export function callOf(name: 'setup' | 'setupInbox', { meta }: Names): string {
+  const prefix = meta.slice(0, -'meta'.length)
+  return prefix === defaultPrefix ? `${name}(db)` : `${name}(db, { prefix: '${prefix}' })`
+}

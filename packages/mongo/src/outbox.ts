@@ -16,7 +16,7 @@ import { enqueue } from './enqueue.ts'
 import { fetch } from './fetch.ts'
 import { layoutVersion } from './layout.ts'
 import { acquire, join, poll, release } from './leases.ts'
-import { type Names, namesIn, outboxKinds, type Place } from './names.ts'
+import { callOf, type Names, namesIn, outboxKinds, type Place } from './names.ts'
 import { checkConnection, checkMaxPayloadBytes, refused } from './options.ts'
 import { newPositions } from './positions.ts'
 import { purge } from './purge.ts'
@@ -128,8 +128,7 @@ function subject(names: Names): Subject {
     kinds: outboxKinds,
     versionKey: 'version',
     version: layoutVersion,
-    remedy:
-      'Call setup(db), once, with a user who may create collections and indexes. Drop an index that is different first.',
+    remedy: `Call ${callOf('setup', names)}, once, with a user who may create collections and indexes. Drop an index that is different first.`,
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Lease, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
-import { groupedBy } from '@outbox/core/adapter'
+import { firstWords, groupedBy } from '@outbox/core/adapter'
 import type { Context } from './context.ts'
 import { among, complete, leaseDocuments, standingAndDone, stands } from './lease-documents.ts'
 import { newestPosition } from './lent.ts'
@@ -30,12 +30,7 @@ async function partsOf(
   { database, toUuid, newLeaseWriteId }: Context,
   request: SettleRequest,
 ): Promise<readonly Part[]> {
-  // what is said first about an entry under a lease counts, as in two calls
-  const settlements = [
-    ...new Map(
-      request.settlements.toReversed().map((one) => [`${one.entry.id} ${keyOf(one.entry.lease)}`, one]),
-    ).values(),
-  ]
+  const settlements = firstWords(request.settlements)
   const now = settlements.some(({ outcome }) => outcome === 'retry') ? await database.now() : new Date(0)
   const newest = newestPosition(settlements)
   // a lease that only a settlement names is one of the batch as well

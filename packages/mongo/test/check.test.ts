@@ -41,6 +41,10 @@ describeWith('mongo', 'check', () => {
       'index scan on outbox_entries',
       'index order on outbox_entries as setup makes it: the one that is there is different',
     ])
+    await expect(setup(own.db)).rejects.toMatchObject({
+      code: 'setup-required',
+      message: expect.stringContaining('Drop the one that is there, and call setup again.'),
+    })
   })
 
   it('says the same to a client with options of its own, and asks the primary', async () => {

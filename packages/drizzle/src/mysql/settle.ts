@@ -1,5 +1,5 @@
 import { isUuid, type Lease, OutboxError, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
-import { aggregateKey, groupedBy, requeuesOf } from '@outbox/core/adapter'
+import { aggregateKey, firstWords, groupedBy, requeuesOf } from '@outbox/core/adapter'
 import { later, now } from './content.ts'
 import { distinctLeases, fenceOf, leaseKey, standingCondition } from './fence.ts'
 import { by, byKey } from './indexes.ts'
@@ -41,11 +41,9 @@ export async function settle(
  * statement changes a row once. There is hardly ever more than one round.
  */
 function rounds(settlements: readonly Settlement[]): readonly (readonly Settlement[])[] {
-  // what is said first about an entry counts, as in two calls
-  const said = new Map(settlements.toReversed().map((settlement) => [settlement.entry.id, settlement]))
   const found: Settlement[][] = [[]]
   const failures = new Map<string, number>()
-  for (const settlement of [...said.values()].reverse()) {
+  for (const settlement of firstWords(settlements)) {
     const key = stopsAggregate(settlement) ? aggregateKey(settlement.entry) : undefined
     const round = key === undefined ? 0 : (failures.get(key) ?? 0)
     if (key !== undefined) failures.set(key, round + 1)
@@ -99,7 +97,8 @@ async function settleAll(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     await makeRows(session, names, stopping, request)
     const { affectedRows } = await session.write(settleStatement(names, leases, said), request)
-    if (affectedRows === 0) return false
+    // once they stood, and what was said then counts: what they are by now is no matter
+    if (affectedRows === 0) return attempt > 1
     said = await withoutRow(session, names, stopping, request)
     if (said.length === 0) return true
   }
@@ -114,7 +113,9 @@ async function settlePublished(
   published: readonly Settlement[],
   request: SettleRequest,
 ): Promise<boolean> {
-  const known = published.filter(({ entry }) => isUuid(entry.id))
+  const known = published.filter(
+    ({ entry }) => isUuid(entry.id) && partitionOf(entry.aggregateType, entry.aggregateId) === entry.lease.partition,
+  )
   const settled =
     known.length === 0 ? 0 : (await session.write(publishedStatement(names, leases, known), request)).affectedRows
   if (settled === published.length + leases.length) return true

@@ -56,6 +56,11 @@ export function isPgClient(client: unknown): client is PgClient {
   return hasMethods(client, 'connect', 'query', 'on', 'off', 'escapeLiteral')
 }
 
+/** One connection, on which a transaction of the application's may be open around what the outbox sends. */
+export function isLoneClient(client: unknown): boolean {
+  return isPgClient(client) && !isPgPool(client)
+}
+
 /** postgres-js renames what all statements answer, if it was told to. */
 export function renamesColumns(client: unknown): boolean {
   return isPostgresJs(client) && typeof client.options?.transform?.column?.from === 'function'

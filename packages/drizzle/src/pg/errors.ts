@@ -82,7 +82,7 @@ export function translated(error: unknown, purpose: Purpose): unknown {
 
 function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxError {
   const said = messageOf(cause)
-  const { calls } = setUpOf(purpose.names)
+  const { calls } = setUpOf(purpose.names, purpose.use.startsWith('log') ? { engine: 'log' } : {})
   switch (meaning) {
     case 'busy':
       return new OutboxError(

@@ -1,5 +1,5 @@
 import type { Lease } from '@outbox/core'
-import { arrayOf, type Value } from './statement.ts'
+import { arrayOf, type Statement, type Value } from './statement.ts'
 
 /**
  * SQL for those of the given leases that stand, locked: the fence of every write under a lease. In `nth` stands which
@@ -29,6 +29,11 @@ export function standingLeases(leases: string, first: number, condition: string 
  * by others, as safely as they wanted it.
  */
 export const commitsAtOnce = "(select set_config('synchronous_commit', 'off', true)) is not null"
+
+/** The same, where it may stand in a transaction of the application's, whose commit is not ours to hurry. */
+export function withDurableCommit(statement: Statement): Statement {
+  return { ...statement, text: statement.text.replace(commitsAtOnce, 'true') }
+}
 
 export function leaseValues(leases: readonly Lease[]): readonly [Value, Value, Value] {
   return [

@@ -13,7 +13,9 @@ import { checkMaxPayloadBytes } from '../shared/options.ts'
 import { check, outboxSubject } from './check.ts'
 import { commitsOf } from './commits.ts'
 import { deadLettersIn } from './dead-letters.ts'
+import { isLoneClient } from './drivers.ts'
 import { enqueue } from './enqueue.ts'
+import { withDurableCommit } from './fence.ts'
 import { fetch } from './fetch.ts'
 import { checkDatabase, type PgDatabase, type PgTransaction } from './handles.ts'
 import { acquire, join, poll, release } from './leases.ts'
@@ -92,7 +94,11 @@ export function pgOutbox(options: PgOutboxOptions): PgOutbox {
   checkOptions(given)
   const names = namesIn(given)
   const prepared = prepare ? preparedThrough(db.$client) : undefined
-  const session = (use: Use): Session => sessionOf(db, { names, use }, prepared)
+  const session = (use: Use): Session => {
+    const own = sessionOf(db, { names, use }, prepared)
+    if (!isLoneClient(db.$client)) return own
+    return { ...own, run: (statement, call) => own.run(withDurableCommit(statement), call) }
+  }
   const origin = newOrigin()
   const commits = commitsOf(session('relay'), origin, notify === 'debounced' ? names.channel : undefined)
   const entryOptions = { newId: ids, now: Date.now, maxPayloadBytes: checkMaxPayloadBytes(given.maxPayloadBytes) }

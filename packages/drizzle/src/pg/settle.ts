@@ -1,5 +1,5 @@
 import type { DueEntry, Lease, Settlement, SettleRequest } from '@outbox/core'
-import { requeuesOf } from '@outbox/core/adapter'
+import { firstWords, requeuesOf } from '@outbox/core/adapter'
 import { leaseValues, standingLeases } from './fence.ts'
 import type { Names } from './names.ts'
 import { numberIn, type Row } from './rows.ts'
@@ -89,8 +89,7 @@ export function settleStatement(
   settlements: readonly Settlement[],
   log?: LogParts,
 ): Statement {
-  // what is said first about an entry counts, as in two calls
-  const said = [...new Map(settlements.toReversed().map((settlement) => [settlement.entry.id, settlement])).values()]
+  const said = firstWords(settlements)
   const text = `
 with fence as materialized (
   ${standingLeases(leases, 1)}

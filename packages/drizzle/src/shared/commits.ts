@@ -67,6 +67,11 @@ export class Commits {
       partitions: [...new Set([...(before?.partitions ?? []), ...partitions])],
       since: before?.since ?? performance.now(),
     })
+    // not as late as for those that have been open for long
+    if (this.#timer !== undefined && this.#delayMs > firstAskMs) {
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+    }
     this.#delayMs = firstAskMs
     this.#askLater()
   }

@@ -23,7 +23,7 @@ export async function check(
   options?: { signal?: AbortSignal },
 ): Promise<void> {
   const missing = await transact('read', () => missingParts(subject), options)
-  if (missing.length > 0) throw setupRequired(subject.title, missing)
+  if (missing.length > 0) throw setupRequired({ title: subject.title, prefix: subject.names.prefix }, missing)
   try {
     await transact('write', () => run(lock), options)
   } catch (error) {

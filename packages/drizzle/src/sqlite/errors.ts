@@ -1,4 +1,5 @@
 import { type ErrorCode, OutboxError } from '@outbox/core'
+import { defaultPrefix, setUpOf } from '../shared/set-up.ts'
 import { finishedAsync } from './handles.ts'
 
 const system = 'sqlite'
@@ -65,8 +66,15 @@ export function outboxErrorFrom(error: unknown): unknown {
   if (!missing) return error
   // all that is known is the name: a missing column of the inbox is told as one of it where the statement names its table
   const title = /inbox\b/.test(message) ? 'inbox' : 'outbox'
-  return setupRequired(title, [`${missing[1]} ${missing[2]}`], { cause: error })
+  return setupRequired({ title, prefix: prefixOf(missing[2]) }, [`${missing[1]} ${missing[2]}`], { cause: error })
 }
+
+/** Of a table or an index; a column has none, and is taken for one of the tables of everybody's. */
+function prefixOf(name = ''): string {
+  return tables.exec(name)?.[1] ?? defaultPrefix
+}
+
+const tables = /^(.*_|)(?:entries|pending|settled|sequences|aggregates|relays|leases|meta|inbox)(?:_|$)/
 
 /** Runs `work`; what it throws comes out as an outbox error where it is one. */
 export function translated<Result>(work: () => Result): Result {
@@ -100,11 +108,12 @@ function iterating(options: ErrorOptions): OutboxError<'invalid-option'> {
 
 /** The error for tables, columns or indexes that are not there, with what to do. */
 export function setupRequired(
-  title: 'outbox' | 'inbox',
+  { title, prefix }: { readonly title: 'outbox' | 'inbox'; readonly prefix: string },
   missing: readonly string[],
   options?: ErrorOptions,
 ): OutboxError<'setup-required'> {
-  const setup = title === 'outbox' ? 'setup(db)' : 'setupInbox(db)'
+  const { calls } = setUpOf({ prefix })
+  const setup = title === 'outbox' ? calls.setup : calls.setupInbox
   return refusedSetup(
     `The ${title} is not set up in this SQLite database.`,
     missing,

@@ -1,5 +1,5 @@
 import type { DueEntry, Lease, Settlement, SettleRequest } from '@outbox/core'
-import { requeuesOf } from '@outbox/core/adapter'
+import { firstWords, requeuesOf } from '@outbox/core/adapter'
 import { dropIdleAggregates } from './aggregates.ts'
 import { standing } from './leases.ts'
 import type { TableNames } from './names.ts'
@@ -19,7 +19,7 @@ type Dead = Extract<Settlement, { readonly outcome: 'dead' }>
 export function* settle(names: TableNames, request: SettleRequest): Steps<{ readonly lost: readonly Lease[] }> {
   const given = new Set([...request.leases, ...request.settlements.map(({ entry }) => entry.lease)])
   const stands = new Set(yield* standing(names, [...given]))
-  const settlements = request.settlements.filter(({ entry }) => stands.has(entry.lease))
+  const settlements = firstWords(request.settlements).filter(({ entry }) => stands.has(entry.lease))
   yield* markPublished(names, settlements.filter(isPublished))
   for (const settlement of settlements) {
     if (settlement.outcome === 'retry') yield* retry(names, settlement)
@@ -71,6 +71,9 @@ function stillAsLent({ entries }: TableNames): string {
   return `position = (SELECT position FROM ${entries} WHERE id = ?) AND partition = ? AND refused = ? AND requeues = ?`
 }
 
+/** Longer than anybody means to wait, shorter than what a number can hold. */
+const longestWaitMs = 1e14
+
 /** The aggregate waits, and stands in the scan no more; the entry, at least, is parked. */
 function* retry(names: TableNames, { entry, retryInMs, isRefusal, reason }: Retry): Steps<void> {
   const [changed] = yield* query(
@@ -90,7 +93,7 @@ function* retry(names: TableNames, { entry, retryInMs, isRefusal, reason }: Retr
     entry.aggregateType,
     entry.aggregateId,
     integerOf(changed, 'partition'),
-    Math.ceil(retryInMs),
+    Math.ceil(Math.min(Math.max(0, retryInMs), longestWaitMs)),
   )
 }
 

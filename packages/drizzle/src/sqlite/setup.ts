@@ -1,6 +1,6 @@
 import { Connections } from './better-sqlite3.ts'
 import { missingParts } from './check.ts'
-import { setupRequired } from './errors.ts'
+import { refusedSetup } from './errors.ts'
 import { driverOf, type LibsqlDatabase, type SqliteDatabase } from './handles.ts'
 import { makeInOneGo, runAlone, untilFree } from './libsql.ts'
 import { type Place, prefixFor, tableNames } from './names.ts'
@@ -80,7 +80,12 @@ function* made(statements: readonly string[], subject: Subject): Steps<void> {
 /** `IF NOT EXISTS` is content with a table of the right name. */
 function* nothingMissing(subject: Subject): Steps<void> {
   const missing = yield* missingParts(subject)
-  if (missing.length > 0) throw setupRequired(subject.title, missing)
+  if (missing.length > 0)
+    throw refusedSetup(
+      `The tables of the ${subject.title} are there, and not as this version of @outbox/drizzle needs them.`,
+      missing,
+      'Setting up makes tables and indexes, and alters none: migrate with drizzle-kit, or add by hand what is missing.',
+    )
 }
 
 function textOf(statements: readonly string[]): string {

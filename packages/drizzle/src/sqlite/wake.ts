@@ -12,24 +12,35 @@ export interface Waker {
 
 export function createWaker(): Waker {
   const subscribers = new Set<{ readonly wake: () => void }>()
+  /** transactions whose end is waited for, and how many pauses each has left */
+  const open = new Map<() => boolean, number>()
   let isScheduled = false
 
-  function wakeAll(): void {
+  function look(): void {
     isScheduled = false
-    for (const { wake } of subscribers) wake()
+    let isAnyOver = false
+    for (const [isOpen, pausesLeft] of open) {
+      if (isOpen() && pausesLeft > 0) open.set(isOpen, pausesLeft - 1)
+      else {
+        open.delete(isOpen)
+        isAnyOver = true
+      }
+    }
+    if (isAnyOver) for (const { wake } of subscribers) wake()
+    if (open.size > 0) schedule(() => setTimeout(look, pauseMs))
   }
 
-  function wakeWhenOver(isOpen: () => boolean, pausesLeft: number): void {
-    if (isOpen() && pausesLeft > 0) {
-      setTimeout(() => wakeWhenOver(isOpen, pausesLeft - 1), pauseMs).unref()
-    } else wakeAll()
+  /** Unref'd: a wake-up is a hint, and must not keep a process alive that is done. */
+  function schedule(later: () => { unref(): unknown }): void {
+    if (isScheduled) return
+    isScheduled = true
+    later().unref()
   }
 
   function wakeAfter(isOpen: () => boolean): void {
-    if (subscribers.size === 0 || isScheduled) return
-    isScheduled = true
-    // Unref'd: a wake-up is a hint, and must not keep a process alive that is done.
-    setImmediate(() => wakeWhenOver(isOpen, maxPauses)).unref()
+    if (subscribers.size === 0) return
+    open.set(isOpen, maxPauses)
+    schedule(() => setImmediate(look))
   }
 
   return {

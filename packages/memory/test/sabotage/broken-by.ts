@@ -5,6 +5,6 @@ export interface BrokenBy<Sabotage> {
   readonly sabotage: Sabotage
   /** ids of the checks that must notice */
   readonly caughtBy: readonly string[]
-  /** a call never ends: the check does not end either, and that is how it is noticed */
-  readonly hangs?: true
+  /** of those, the checks that wait for a call which never ends: that they do not end is how they notice */
+  readonly hangs?: readonly string[]
 }

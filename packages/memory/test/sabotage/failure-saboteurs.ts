@@ -116,7 +116,7 @@ export const failureSaboteurs: readonly PublisherSaboteur[] = [
   },
   {
     breaks: 'signals are ignored',
-    hangs: true,
+    hangs: ['interruptions.silent-broker', 'interruptions.silent-then-back'],
     sabotage: (publisher) => ({
       publish: (entries) => publisher.publish(entries, { signal: new AbortController().signal }),
     }),

@@ -30,7 +30,7 @@ export const inboxConflictSaboteurs: readonly InboxSaboteur[] = [
   },
   {
     breaks: 'one delivery waits for any other',
-    hangs: true,
+    hangs: ['concurrent-deliveries.others-do-not-wait'],
     sabotage: (inbox, outbox) => {
       const { locks, of } = outbox[internals].transactions
       return {
@@ -196,7 +196,7 @@ export const inboxConflictSaboteurs: readonly InboxSaboteur[] = [
   },
   {
     breaks: 'purge waits for deliveries under way',
-    hangs: true,
+    hangs: ['inbox-upkeep.purge-under-load'],
     sabotage: (inbox, outbox) => ({
       purge: (request) =>
         outbox[internals].transactions.open.size > 0 ? new Promise(() => undefined) : inbox.purge(request),

@@ -145,7 +145,7 @@ export const numberingSaboteurs: readonly Saboteur[] = [
   },
   {
     breaks: 'one transaction waits for any other',
-    hangs: true,
+    hangs: ['numbering.others-do-not-wait'],
     sabotage: (store) => {
       let last: Promise<unknown> = Promise.resolve()
       return {

@@ -26,11 +26,11 @@ export const settleSaboteurs: readonly Saboteur[] = [
   {
     breaks: 'nobody ever waits',
     sabotage: (store) => settlingWith(store, (each) => (each.outcome === 'retry' ? { ...each, retryInMs: 0 } : each)),
-    caughtBy: ['waiting.persisted', 'waiting.ends-by-itself', 'waiting.long', 'order.head-waits'],
+    caughtBy: ['waiting.persisted', 'waiting.long', 'order.head-waits'],
   },
   {
     breaks: 'who waits, waits for ever',
-    hangs: true,
+    hangs: ['waiting.ends-by-itself'],
     sabotage: (store) =>
       settlingWith(store, (each) => (each.outcome === 'retry' ? { ...each, retryInMs: 1e12 } : each)),
     caughtBy: ['waiting.at-once', 'waiting.ends-by-itself', 'waiting.over-when-published', 'settling.refusals-counted'],
@@ -95,6 +95,17 @@ export const settleSaboteurs: readonly Saboteur[] = [
       }
     },
     caughtBy: ['settling.before-a-requeue'],
+  },
+  {
+    breaks: 'what is published goes before what was said first',
+    sabotage: (store) => ({
+      settle: (request) => {
+        const isPublished = ({ outcome }: Settlement): boolean => outcome === 'published'
+        const settlements = request.settlements.toSorted((a, b) => Number(isPublished(b)) - Number(isPublished(a)))
+        return store.settle({ ...request, settlements })
+      },
+    }),
+    caughtBy: ['settling.first-word'],
   },
   {
     breaks: 'settle changes nothing',

@@ -206,7 +206,7 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
   },
   {
     breaks: 'purge waits for open transactions',
-    hangs: true,
+    hangs: ['upkeep.purge-under-load'],
     sabotage: (store) => {
       let open = 0
       return {
@@ -221,13 +221,11 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
   },
   {
     breaks: 'nobody is ever woken',
-    hangs: true,
     sabotage: () => ({ subscribe: async () => ({ [Symbol.asyncDispose]: async () => undefined }) }),
     caughtBy: ['upkeep.wakes'],
   },
   {
     breaks: 'who waits is woken before the commit, and not after it',
-    hangs: true,
     sabotage: (store) => {
       let wake = (): void => undefined
       return {

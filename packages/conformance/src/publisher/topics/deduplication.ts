@@ -12,7 +12,7 @@ export const deduplication: PublisherTopic = {
       promise: 'the publisher says for how long repeats are dropped',
       needs: ['deduplicates'],
       async run({ publisher }) {
-        expect(publisher.capabilities.dedupeWindowMs).toBeGreaterThan(0)
+        expect(publisher.capabilities.dedupeWindowMs ?? 0, 'dedupeWindowMs').toBeGreaterThan(0)
       },
     },
     {

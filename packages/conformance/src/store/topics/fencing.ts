@@ -141,6 +141,7 @@ export const fencing: StoreTopic = {
         if (!entry || !lease) throw new Error('both partitions were free, and had an entry each')
         for (const settlement of allOutcomes({ ...entry, lease })) {
           await expectUnchanged(store, leases, settlement, [])
+          await expectUnchanged(store, relay.leases, settlement, [])
         }
       },
     },

@@ -66,6 +66,21 @@ export const settling: StoreTopic = {
       },
     },
     {
+      id: 'settling.first-word',
+      promise: 'of two things that one settle says of an entry, the first counts',
+      async run({ store, commit }) {
+        await commit([order('refused'), order('published')])
+        const relay = await startRelay(store)
+        const said = (await relay.fetch()).map((entry) => [refused(entry, farFuture), published(entry)])
+        await relay.settle(
+          said.flatMap((both) => (both[0]?.entry.aggregateId === 'refused' ? both : both.toReversed())),
+        )
+        expect(await store.stats()).toMatchObject({ pending: 1 })
+        expect(places(await store.fetchUnpublished(10))).toEqual(['refused#1'])
+        expect(await relay.fetch()).toEqual([])
+      },
+    },
+    {
       id: 'settling.old-attempt',
       promise: 'what is said of an earlier attempt changes nothing',
       async run({ store, commit }) {
