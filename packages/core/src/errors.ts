@@ -49,10 +49,17 @@ export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly '@outbox/core/error' = true
 
   constructor(code: Code, message: string, details: ErrorDetails[Code], options?: ErrorOptions) {
-    super(message, options)
+    // an error in the place of options is meant as the cause: its own cause would be taken for it
+    super(message, options instanceof Error ? { cause: options } : options)
     this.code = code
     this.details = details
     this.isRetryable = retryable.has(code)
+  }
+
+  /** As `is`, for the class itself: `instanceof` narrows by code, too, and holds across two copies of this package. */
+  static override [Symbol.hasInstance](value: unknown): value is AnyOutboxError {
+    // biome-ignore lint/complexity/noThisInStatic: a subclass inherits it, and is asked for itself
+    return this === OutboxError ? OutboxError.is(value) : super[Symbol.hasInstance](value)
   }
 
   /**

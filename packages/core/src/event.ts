@@ -7,25 +7,27 @@ export interface DomainEvent<Type extends string = string, Payload = unknown> {
   readonly type: Type
   readonly aggregateId: string
   /** default: the type's text before its first dot, `order` */
-  readonly aggregateType?: string
+  readonly aggregateType?: string | undefined
   readonly payload: Payload
   /**
    * The aggregate's version that this event made. Left out, the store numbers the aggregate's events in commit
    * order. One aggregate type is numbered in one way only.
    */
-  readonly sequence?: number | bigint
+  readonly sequence?: number | bigint | undefined
   /** UUID; default a fresh UUIDv7 at each `enqueue`. Give it where the same event may be enqueued twice. */
-  readonly id?: string
+  readonly id?: string | undefined
   /** default: the time of `enqueue` */
-  readonly occurredAt?: Date
-  readonly headers?: Headers
+  readonly occurredAt?: Date | undefined
+  readonly headers?: Headers | undefined
 }
 
 type DottedType<Type extends string> = string extends Type
   ? Type
-  : Type extends `${string}.${string}`
-    ? Type
-    : Invalid<"an event type is dotted, aggregate first: 'order.placed'">
+  : Type extends `.${string}` | `${string}.` | `${string}..${string}` | `${string}${' ' | '\t' | '\n'}${string}`
+    ? Invalid<"an event type is dotted, without white space or empty parts: 'order.placed'">
+    : Type extends `${string}.${string}`
+      ? Type
+      : Invalid<"an event type is dotted, aggregate first: 'order.placed'">
 
 /**
  * What `event()` asks for as a payload of type `Payload`. A generic function gives its own parameter this type and
@@ -33,9 +35,12 @@ type DottedType<Type extends string> = string extends Type
  */
 export type PayloadOf<Payload> = Payload extends undefined
   ? Invalid<'an event needs a payload: {} will do'>
-  : Payload extends Jsonable<Payload>
-    ? Payload
-    : Jsonable<Payload>
+  : // biome-ignore lint/suspicious/noConfusingVoidType: what a function without a result gives is what is looked for
+    [Payload] extends [void]
+    ? Invalid<'what gives nothing back: an event needs a payload'>
+    : Payload extends Jsonable<Payload>
+      ? Payload
+      : Jsonable<Payload>
 
 /**
  * Makes an event. The payload's type is checked: what JSON would lose does not compile.

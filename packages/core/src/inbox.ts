@@ -12,7 +12,8 @@ export interface Inbox<in Tx> {
    *
    * Await it before the transaction ends, and let errors of the database end the transaction: a handler that catches one
    * must not go on. Where the transaction ended before the handler did, `once` throws `not-a-transaction`, and what the
-   * handler wrote later may stand outside of it.
+   * handler wrote later may stand outside of it. The handler does its work itself: one that gives back a function, a
+   * generator or a list of promises is refused, and the transaction is to be rolled back.
    *
    * Synchronous where the driver is (better-sqlite3): then the handler must be synchronous too.
    *
@@ -35,7 +36,7 @@ export interface InboxStore<in Tx> extends Inbox<Tx> {
   /**
    * Forgets messages that were handled at least `olderThanMs` ago, at most `limit`, oldest first: they would be handled
    * again if they came again. Holds up no delivery. `olderThanMs` is a number from 0 on, `limit` a whole one from 1 on;
-   * both may be endless. Anything else is `invalid-option`.
+   * both may be `Infinity`. Anything else is `invalid-option`.
    *
    * @returns how many it forgot: fewer than `limit` means that none is left
    */

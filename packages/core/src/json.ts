@@ -71,8 +71,8 @@ export const maxJsonDepth = 256
  *
  * Refused: undefined at the top or in an array, BigInt, NaN and infinities, functions, symbols, promises, invalid
  * dates, cycles, Map, Set, RegExp, Error, binary data without a `toJSON` (Node's Buffer has one), boxed primitives,
- * properties of an array beside its elements. As in JSON, an undefined property is absent, `toJSON` speaks for its
- * object, only own enumerable properties count, -0 is 0, and a lone surrogate travels as its escape. Getters and
+ * properties of an array beside its elements, getters of a class. As in JSON, an undefined property is absent, `toJSON` speaks for its
+ * object, only own enumerable properties count (methods of a class do not), -0 is 0, and a lone surrogate travels as its escape. Getters and
  * `toJSON` are called here and once more by `JSON.stringify`: they must say the same twice.
  */
 export function findJsonFault(value: unknown): JsonFault | undefined {
@@ -139,6 +139,8 @@ function faultInArray(array: readonly unknown[], ancestors: object[]): JsonFault
 
 function faultInRecord(record: object, ancestors: object[]): JsonFault | undefined {
   if (isLossy(record)) return fault(`JSON cannot hold ${describe(record)}: pass an array or a plain object`)
+  const getter = getterOf(Object.getPrototypeOf(record))
+  if (getter) return fault(`a getter ('${getter}') is lost in JSON: write a toJSON()`)
   for (const key of Object.keys(record)) {
     const property = (record as Record<string, unknown>)[key]
     if (property === undefined) continue
@@ -157,6 +159,15 @@ function isLossy(value: object): boolean {
   if (prototype === Object.prototype || prototype === null) return false
   const kind = kindOf(value)
   return kind !== 'Object' && (lossyKinds.test(kind) || Object.keys(value).length === 0)
+}
+
+/** A property that a class computes: its type says that it is there, and JSON leaves it out. */
+function getterOf(prototype: object | null): string | undefined {
+  if (!prototype || prototype === Object.prototype) return undefined
+  for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    if (get && name !== '__proto__') return name
+  }
+  return getterOf(Object.getPrototypeOf(prototype))
 }
 
 interface WithToJson {

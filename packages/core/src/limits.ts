@@ -103,7 +103,7 @@ function checkHeader(name: string, text: unknown, refuse: Refuse): number {
       limits.headerNameBytes,
     )
   }
-  if (reservedHeader.test(name)) throw refuse(path, 'begins with a reserved prefix: outbox-, ce- and nats- are taken')
+  if (reservedHeader.test(name)) throw refuse(path, 'begins with outbox-, ce- or nats-, which are reserved')
   if (typeof text !== 'string') throw refuse(path, `is ${describe(text)}, not a string`)
   if (controls.test(text)) throw refuse(path, 'contains a control character')
   if (!text.isWellFormed()) throw refuse(path, 'contains a lone surrogate, which is not Unicode text')

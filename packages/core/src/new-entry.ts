@@ -72,6 +72,7 @@ function entryFromEntry(given: Partial<OutboxEntry>, options: EntryOptions, refu
   if (typeof payload !== 'string') throw refuse('payload', `is ${describe(payload)}, not JSON text`)
   if (!isJsonText(payload)) throw refuse('payload', 'is not JSON text: an entry carries serialised JSON')
   if (sequence === undefined) throw refuse('sequence', 'is missing')
+  if (given.published) throw refuse('published', 'is true: it was published')
   return checkedEntry(given, { eventType, aggregateType, payload }, options, refuse)
 }
 

@@ -6,6 +6,9 @@ export function invalidOption(of: string, option: string, problem: string): Outb
   return new OutboxError('invalid-option', `${of}: ${option} ${problem}.`, { option })
 }
 
+/** The options that were given: none is there and undefined. */
+type Given<Options> = { readonly [Name in keyof Options]: Exclude<Options[Name], undefined> }
+
 /**
  * The given options, without those that are undefined; nothing given means no options.
  *
@@ -22,7 +25,7 @@ export function knownOptions<Options extends object>(
   options: Options,
   known: Readonly<Record<keyof NoInfer<Options>, unknown>>,
   within: string = '',
-): Options {
+): Given<Options> {
   const names = Object.keys(known)
   const given: object = Object(options ?? {})
   const refuse = (option: string, problem: string): Error =>
@@ -30,7 +33,7 @@ export function knownOptions<Options extends object>(
   if (kindOf(given) !== 'Object') throw refuse(within.slice(0, -1) || 'argument', 'must be an object of options')
   for (const name of Object.keys(given)) if (!names.includes(name)) throw refuse(within + name, 'is unknown')
   const members = names.map((name) => [name, memberOf(given, name)] as const)
-  return Object.fromEntries(members.filter(([, value]) => value !== undefined)) as Options
+  return Object.fromEntries(members.filter(([, value]) => value !== undefined)) as Given<Options>
 }
 
 /** A method stays with its instance; what an object has itself is handed on as it is. */

@@ -14,7 +14,7 @@ export interface Receipt {
 
 export interface CallOptions {
   /** Aborting rejects the call with the signal's reason; what reached the database may still take effect. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /**

@@ -17,17 +17,16 @@ export async function publishInOrder(
   const outcomes = new Array<PublishOutcome>(entries.length).fill({ status: 'notSent' })
   const aggregates = groupByAggregate(entries)
   const waiting = aggregates.values() // one iterator: each aggregate is taken once, by whoever is free
-  const sendInOrder = async (indexes: readonly number[]): Promise<void> => {
-    for (const index of indexes) {
-      const entry = entries[index]
-      if (signal.aborted || !entry) return
-      const outcome = await sendOne(entry)
-      outcomes[index] = outcome
-      if (outcome.status !== 'published') return
-    }
-  }
   const sendAggregates = async (): Promise<void> => {
-    for (const indexes of waiting) await sendInOrder(indexes)
+    for (const indexes of waiting) {
+      for (const index of indexes) {
+        const entry = entries[index]
+        if (signal.aborted || !entry) break
+        const outcome = await sendOne(entry)
+        outcomes[index] = outcome
+        if (outcome.status !== 'published') break
+      }
+    }
   }
   await Promise.all(Array.from({ length: Math.min(width, aggregates.length) }, sendAggregates))
   return outcomes

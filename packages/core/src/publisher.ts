@@ -113,7 +113,7 @@ export interface SendPublisherOptions<Result = Awaitable<void>> {
 export function publisher<Result>(options: SendPublisherOptions<Result>): Publisher {
   const given = knownOptions('publisher', options, known)
   const { name, maxPayloadBytes, dedupeWindowMs, concurrency = 16, send, probe } = given
-  if (typeof name !== 'string') throw invalidOption('publisher', 'name', 'must be a string')
+  if (typeof name !== 'string' || !name) throw invalidOption('publisher', 'name', 'must be a text')
   requireFunction('send', send)
   if (probe !== undefined) requireFunction('probe', probe)
   requireCount('publisher', 'concurrency', concurrency)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkDelivery } from '../src/adapter/index.ts'
+import { checkDelivery, checkHandled } from '../src/adapter/index.ts'
 import { limits, OutboxError } from '../src/index.ts'
 
 const handler = (): void => undefined
@@ -48,5 +48,20 @@ describe('checkDelivery', () => {
 
   it('shows no name in its message', () => {
     expect(refusal('billing', `secret-${'x'.repeat(300)}`, handler).message).not.toContain('secret')
+  })
+})
+
+describe('checkHandled', () => {
+  it.each<[string, unknown, string]>([
+    ['a function that nobody called', () => undefined, 'a function'],
+    ['queries that nobody awaited', [1, Promise.resolve()], 'a list of promises or queries'],
+    ['a generator', (function* () {})(), 'a generator'],
+    ['an asynchronous generator', (async function* () {})(), 'a generator'],
+  ])('refuses %s: the message would count as handled', (_, result, what) => {
+    expect(() => checkHandled(result)).toThrow(`handler gave back ${what}, and nobody does that work`)
+  })
+
+  it.each([undefined, null, 0, 'text', true, {}, [], [1, null], { rows: [] }, new Map()])('takes %j', (result) => {
+    checkHandled(result)
   })
 })

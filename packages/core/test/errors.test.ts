@@ -81,10 +81,26 @@ test('OutboxError.is survives two copies of the package, both ways', async () =>
   expect(copy.OutboxError).not.toBe(OutboxError)
   const theirs: unknown = new copy.OutboxError('busy', 'text', { system: 'database' })
   const ours: unknown = new OutboxError('busy', 'text', { system: 'database' })
-  expect(theirs instanceof OutboxError).toBe(false)
+  expect(theirs instanceof OutboxError).toBe(true)
   expect(OutboxError.is(theirs, 'busy')).toBe(true)
   expect(copy.OutboxError.is(ours, 'busy')).toBe(true)
   expect(OutboxError.is(theirs, 'unavailable')).toBe(false)
+})
+
+test('instanceof narrows by code, and asks a subclass for itself', () => {
+  class Special extends OutboxError<'busy'> {}
+  const special: unknown = new Special('busy', 'text', { system: 'database' })
+  const error: unknown = new OutboxError('invalid-option', 'text', { option: 'x' })
+  expect([special instanceof Special, special instanceof OutboxError]).toEqual([true, true])
+  expect([error instanceof Special, new Error('no') instanceof OutboxError]).toEqual([false, false])
+  if (!(error instanceof OutboxError) || error.code !== 'invalid-option') return expect.unreachable()
+  expectTypeOf(error.details).toEqualTypeOf<{ readonly option: string }>()
+})
+
+test('an error in the place of options is the cause', () => {
+  const cause = new Error('ECONNREFUSED', { cause: new Error('of the cause') })
+  expect(unavailable('kafka is away', cause).cause).toBe(cause)
+  expect(new OutboxError('busy', 'text', { system: 'x' }, cause).cause).toBe(cause)
 })
 
 test('permanent, unavailable and unanswered say what a send function found, of the system that it names', () => {

@@ -23,7 +23,22 @@ class Counter {
   }
 }
 
+class Money {
+  readonly currency = 'EUR'
+  get cents(): number {
+    return 3
+  }
+}
+class Price extends Money {}
+
 test.each<[string, unknown, string, string]>([
+  [
+    'a getter of a class',
+    { total: new Money() },
+    'payload.total',
+    "a getter ('cents') is lost in JSON: write a toJSON()",
+  ],
+  ['a getter of the class above', new Price(), 'payload', "a getter ('cents') is lost in JSON: write a toJSON()"],
   ['undefined at the top', undefined, 'payload', 'undefined is not JSON: {} or null will do'],
   ['undefined in an array', { a: [1, undefined] }, 'payload.a[1]', 'turns into null'],
   // biome-ignore lint/suspicious/noSparseArray: the hole is the case

@@ -258,8 +258,9 @@ test('an instance of a class may be the options: its methods are called on it', 
 })
 
 test.each<[string, object | undefined, option: string, RegExp]>([
-  ['nothing', undefined, 'name', /must be a string/],
-  ['no name', { send: () => {} }, 'name', /must be a string/],
+  ['nothing', undefined, 'name', /must be a text/],
+  ['no name', { send: () => {} }, 'name', /must be a text/],
+  ['an empty name', { name: '', send: () => {} }, 'name', /must be a text/],
   ['no send', { name: 'test' }, 'send', /must be a function/],
   ['a send that is a client', { name: 'test', send: {} }, 'send', /must be a function/],
   ['a probe that is none', { name: 'test', send: () => {}, probe: true }, 'probe', /must be a function/],

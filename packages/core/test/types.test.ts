@@ -55,6 +55,21 @@ const wrongPayloads: readonly Wrong[] = [
 
 const wrongEvents: readonly Wrong[] = [
   {
+    mistake: 'an event type with an empty part',
+    code: "event('order.', { aggregateId: '1', payload: {} })",
+    says: "an event type is dotted, without white space or empty parts: 'order.placed'",
+  },
+  {
+    mistake: 'an event type with white space',
+    code: "event('order. placed', { aggregateId: '1', payload: {} })",
+    says: 'without white space or empty parts',
+  },
+  {
+    mistake: 'what a function without a result gives back',
+    code: "event('order.placed', { aggregateId: '1', payload: given<void>() })",
+    says: 'what gives nothing back: an event needs a payload',
+  },
+  {
     mistake: 'an event type without a dot',
     code: "event('placed', { aggregateId: '1', payload: {} })",
     says: "an event type is dotted, aggregate first: 'order.placed'",
@@ -230,6 +245,9 @@ const validPrograms: Readonly<Record<string, string>> = {
     event('order.placed', {
       aggregateId: '1', aggregateType: 'order', payload: {}, sequence: 1n, id: 'x', occurredAt: new Date(), headers: { a: 'b' },
     })`,
+  'options that may be undefined': `
+    const loose = given<{ id: string | undefined; at: Date | undefined; headers: Record<string, string> | undefined }>()
+    event('order.placed', { aggregateId: '1', payload: {}, id: loose.id, occurredAt: loose.at, headers: loose.headers })`,
   'one event, several, plain objects, and a list that is read-only': `
     outbox.enqueue(null, event('a.b', { aggregateId: '1', payload: { total: 3 } }))
     outbox.enqueue(null, [event('a.b', { aggregateId: '1', payload: {} }), { type: 'a.c', aggregateId: '1', payload: [] }])
@@ -272,9 +290,12 @@ const validPrograms: Readonly<Record<string, string>> = {
   'an error narrows by its code': `
     const error: unknown = given<unknown>()
     if (OutboxError.is(error, 'sequence-conflict')) { const sequence: number = error.details.sequence }
+    if (error instanceof OutboxError && error.code === 'busy') { const system: string = error.details.system }
     if (OutboxError.is(error) && error.code === 'invalid-event') { const index: number = error.details.index }
     // @ts-expect-error not every code has it
     if (OutboxError.is(error)) { const index: number = error.details.index }
+    // @ts-expect-error no such code
+    if (error instanceof OutboxError && error.code === 'sequence_conflict') {}
     // @ts-expect-error no such code
     OutboxError.is(error, 'sequence-conflct')`,
 }

@@ -1,5 +1,12 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery, checkedPurge, endedUnderHandler, invalidOption, knownOptions } from '@outbox/core/adapter'
+import {
+  checkDelivery,
+  checkedPurge,
+  checkHandled,
+  endedUnderHandler,
+  invalidOption,
+  knownOptions,
+} from '@outbox/core/adapter'
 import { markKey, purgeMarks } from './marks.ts'
 import { internals, type MemoryOutbox } from './memory-outbox.ts'
 import type { MemoryTransaction } from './transaction.ts'
@@ -52,7 +59,7 @@ export function memoryInbox(options: MemoryInboxOptions): MemoryInbox {
       if (state.marks.has(key) || transaction.marks.some((mark) => markKey(mark) === key)) return false
       const mark = { consumer, messageId, handledAt: state.clock.monotonic() }
       transaction.marks.push(mark)
-      await handler()
+      checkHandled(await handler())
       if (!transactions.isOpen(tx) || !transaction.marks.includes(mark)) throw endedUnderHandler()
       return true
     },

@@ -8,20 +8,20 @@ import { aggregateKey, invalidOption, knownOptions, requireCount } from '@outbox
  */
 export type ScriptedOutcome =
   | PublishOutcome
-  | { readonly status: 'unknown'; readonly error: unknown; readonly arrived: true }
+  | { readonly status: 'unknown'; readonly error: unknown; readonly arrived: boolean }
   | undefined
 
 export type PublisherScript = (entry: DueEntry, options: { readonly signal: AbortSignal }) => Awaitable<ScriptedOutcome>
 
 export interface RecordingPublisherOptions {
   /** default `recording` */
-  readonly name?: string
+  readonly name?: string | undefined
   /** default true: an entry whose `deduplicationId` was published is answered as a duplicate and not kept again */
-  readonly deduplicates?: boolean
+  readonly deduplicates?: boolean | undefined
   /** default false; true: an entry under a lease older than the newest seen of its partition is `fenced` */
-  readonly fences?: boolean
+  readonly fences?: boolean | undefined
   /** larger payloads are rejected; default no limit */
-  readonly maxPayloadBytes?: number
+  readonly maxPayloadBytes?: number | undefined
 }
 
 export interface RecordingPublisher extends Publisher {
@@ -80,7 +80,7 @@ export function recordingPublisher(
     const scripted = script && (await answerOrAborted(script(entry, { signal }), signal))
     if (scripted === aborted) return { status: 'unknown', error: signal.reason }
     if (scripted && scripted.status !== 'published') {
-      if ('arrived' in scripted) arrive(entry)
+      if (scripted.status === 'unknown' && 'arrived' in scripted && scripted.arrived) arrive(entry)
       return scripted
     }
     const refused = refusal(entry)

@@ -58,9 +58,11 @@ describe('recordingPublisher', () => {
   })
 
   it('keeps nothing of an unknown that the script does not let arrive', async () => {
-    const publisher = recordingPublisher(() => ({ status: 'unknown', error: new Error('no answer') }))
-    await publisher.publish(await lent('a'), { signal })
-    expect(publisher.published).toEqual([])
+    for (const arrived of [{}, { arrived: false }]) {
+      const publisher = recordingPublisher(() => ({ status: 'unknown', error: new Error('no answer'), ...arrived }))
+      await publisher.publish(await lent('a'), { signal })
+      expect(publisher.published).toEqual([])
+    }
   })
 
   it('rejects as a whole when the script throws, keeping what was published before', async () => {

@@ -1,4 +1,6 @@
-/**
+import type { Invalid } from '@outbox/core'
+
+/*
  * What the outbox uses of the driver, by structure: the clients, databases and sessions of drivers 6 and 7, and of
  * mongoose's own copy, all fit. Nothing of the driver is imported at run time, so no two copies can meet.
  *
@@ -8,6 +10,8 @@
 /** A client of the driver: `new MongoClient(…)`, or `mongoose.connection.getClient()`. The outbox never closes it. */
 export interface MongoClient {
   startSession(options?: never): MongoSession & { endSession(): PromiseLike<void> }
+  /** a connection of mongoose has it */
+  readonly getClient?: Invalid<'a connection of mongoose: pass connection.getClient()'>
 }
 
 /** A database of that client: `client.db('shop')`, or `mongoose.connection.db`. */

@@ -1,5 +1,5 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery, checkedPurge, endedUnderHandler, knownOptions } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, checkHandled, endedUnderHandler, knownOptions } from '@outbox/core/adapter'
 import { check, type Subject } from './check.ts'
 import { databaseOf } from './database.ts'
 import type { MongoClient, MongoDatabase, MongoSession } from './driver.ts'
@@ -63,7 +63,7 @@ export function mongoInbox(options: MongoInboxOptions): MongoInbox {
       const mark = { q: { _id }, u: update, upsert: true }
       const inserted = await transaction.inTurn(() => transaction.update(names.inbox, [mark]))
       if (inserted.length === 0) return false
-      await handler()
+      checkHandled(await handler())
       if (!transaction.isOpen()) throw endedUnderHandler()
       // the driver does not tell that the server has ended it, after an error that the handler caught: the server does
       await transaction.inTurn(() => transaction.find(names.inbox, { _id }, { projection: { _id: 1 } }))

@@ -3,7 +3,7 @@ import { OutboxError } from '@outbox/core'
 /** Where the collections of an outbox are, within a database. */
 export interface Place {
   /** in front of every collection's name; default `outbox_` */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
 }
 
 /** Collections of an outbox, and of an inbox, by what they hold. */

@@ -10,39 +10,39 @@ export interface NatsPublisherOptions {
   /** such as `events.{aggregateType}.{aggregateId}.{eventType}`, or a function that gives the subject of an entry; one that throws makes its entry wait, and no attempt is counted */
   readonly subject: SubjectOption
   /** the stream that must take the messages; otherwise whichever covers the subject */
-  readonly stream?: string
+  readonly stream?: string | undefined
   /** default `headers` */
-  readonly format?: NatsFormat
+  readonly format?: NatsFormat | undefined
   /**
    * stands behind each `Nats-Msg-Id`, after a colon: 1 to 64 letters, digits, `-`, `_`, `.`; default none. A stream
    * drops the second message with an id, whatever its subject: of several publishers that write the same entries to one
    * stream, each needs a suffix of its own. Entries keep their id, and consumers see no difference
    */
-  readonly messageIdSuffix?: string
+  readonly messageIdSuffix?: string | undefined
   /** `subject`: a late write of a relay that lost its lease is refused. Needs one subject per aggregate. Default `none` */
-  readonly fence?: 'none' | 'subject'
+  readonly fence?: 'none' | 'subject' | undefined
   /**
    * `atomic`: what one `publish` call has goes to the stream as one batch. Needs `stream`, nats-server 2.12 and a stream
    * with `allow_atomic`; not with `fence: 'subject'`. Default `none`: one message per aggregate at a time
    */
-  readonly batch?: 'none' | 'atomic'
+  readonly batch?: 'none' | 'atomic' | undefined
   /** messages of one `publish` call that wait for their acknowledgement at once, default 512; one per aggregate */
-  readonly maxInFlight?: number
+  readonly maxInFlight?: number | undefined
   /**
    * milliseconds to wait for an acknowledgement before the message is sent once more, under the same id, and as many
    * again before the outcome is `unknown`; default 2,000. Twice this should fit in the relay's `publishTimeoutMs`.
    */
-  readonly ackTimeoutMs?: number
+  readonly ackTimeoutMs?: number | undefined
   /** where replies come in, default `_INBOX` */
-  readonly inboxPrefix?: string
+  readonly inboxPrefix?: string | undefined
   /** where JetStream's API is, default `$JS.API`; `$JS.hub.API` for the domain `hub` */
-  readonly apiPrefix?: string
+  readonly apiPrefix?: string | undefined
   /** aggregates whose last message is remembered with `fence: 'subject'`, default 10,000 */
-  readonly fenceCacheSize?: number
+  readonly fenceCacheSize?: number | undefined
   /** names the destination in events and errors, default `nats` */
-  readonly name?: string
+  readonly name?: string | undefined
   /** for tests */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 export interface NatsSettings {

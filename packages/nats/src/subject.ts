@@ -46,6 +46,7 @@ export function escapeSubjectToken(text: string): string {
  * @throws {OutboxError} `invalid-option` for an unknown placeholder, and for what is no subject to publish to
  */
 export function subjectTemplate(template: string): SubjectTemplate {
+  if (template.includes('${')) throw invalidSubject(`'${template}' contains \${: placeholders stand without $`)
   const parts = template.split(/\{([^{}]*)\}/)
   const names = parts.filter((_, index) => index % 2 === 1)
   for (const name of names) {

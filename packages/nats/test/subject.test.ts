@@ -70,6 +70,7 @@ describe('a subject template', () => {
       'my events': /white space/,
       '': /is empty/,
       '$JS.events': /begins with \$/,
+      'events.${aggregateType}': /contains \$\{/,
     }
     for (const [template, message] of Object.entries(faults)) {
       expect(() => subjectTemplate(template), template).toThrow(message)

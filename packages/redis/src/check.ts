@@ -1,4 +1,4 @@
-import { OutboxError } from '@outbox/core'
+import { type CallOptions, OutboxError } from '@outbox/core'
 import { untilAborted } from '@outbox/core/adapter'
 import { connectionOptions, type RedisArgument } from './client.ts'
 import { errorFromCommand, isReply } from './errors.ts'
@@ -30,7 +30,7 @@ interface Check {
 export async function checkSetup(
   settings: RedisSettings,
   streams: readonly StreamKeys[],
-  { retryHorizonMs, signal }: { readonly retryHorizonMs: number; readonly signal?: AbortSignal },
+  { retryHorizonMs, signal }: { readonly retryHorizonMs: number } & CallOptions,
 ): Promise<readonly string[]> {
   const { client, name, dedupeWindowMs } = settings
   const warnings: string[] = []

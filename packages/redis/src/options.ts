@@ -1,5 +1,5 @@
 import type { DueEntry, OutboxError } from '@outbox/core'
-import { invalidOption, knownOptions, shown } from '@outbox/core/adapter'
+import { invalidOption, knownOptions, requireName, shown } from '@outbox/core/adapter'
 import { connectionOptions, type RedisClient } from './client.ts'
 import { streamKeys } from './keys.ts'
 
@@ -22,20 +22,20 @@ export interface RedisPublisherOptions {
   /** the stream's key, or a function that names it; one that throws makes its entry wait, and no attempt is counted */
   readonly stream: string | ((entry: DueEntry) => string)
   /** names the destination in events and errors, default `redis:` and the stream, or `redis` */
-  readonly name?: string
+  readonly name?: string | undefined
   /** default 'fields' */
-  readonly format?: RedisFormat
+  readonly format?: RedisFormat | undefined
   /** how long a repeat of an id is dropped, default 3,600,000 ms (an hour); costs some 160 bytes an entry meanwhile */
-  readonly dedupeWindowMs?: number
+  readonly dedupeWindowMs?: number | undefined
   /**
    * Trims the stream to about this many entries, the oldest first, default never.
    *
    * **It deletes what no consumer has read yet**, without a word: a consumer group that is away for longer than this
    * many entries loses events.
    */
-  readonly maxLength?: number
+  readonly maxLength?: number | undefined
   /** default: what the server's reply promises, which is memory */
-  readonly acknowledge?: Acknowledge
+  readonly acknowledge?: Acknowledge | undefined
 }
 
 /** The options, checked, with every default filled in. */
@@ -63,19 +63,28 @@ const formats: readonly string[] = ['fields', 'cloudevents', 'cloudevents-struct
 
 const of = 'redisPublisher'
 
+/** Of a template literal in plain quotes, and of a subject of NATS. */
+const placeholder = /\$\{|\{(?:aggregateType|aggregateId|eventType)\}/
+
 /** @throws {OutboxError} `invalid-option`, saying what to write instead */
 export function settingsFrom(options: RedisPublisherOptions): RedisSettings {
   const given = knownOptions(of, options, known)
   const { client, stream, acknowledge, maxLength } = given
   const { format = defaults.format, dedupeWindowMs = defaults.dedupeWindowMs } = given
   requireClient(client)
-  if (typeof stream === 'string') streamKeys(stream, client.options.keyPrefix)
-  else if (typeof stream !== 'function')
+  if (typeof stream === 'string') {
+    streamKeys(stream, client.options.keyPrefix)
+    if (placeholder.test(stream)) {
+      throw invalid('stream', "has a placeholder, and a stream's name has none: write a function of the entry")
+    }
+  } else if (typeof stream !== 'function') {
     throw invalid('stream', "is missing: write a name like 'orders', or a function")
+  }
   if (!formats.includes(format)) throw invalid('format', `is none of ${formats.join(', ')}`)
   requireCount('dedupeWindowMs', dedupeWindowMs, 'milliseconds')
   if (maxLength !== undefined) requireCount('maxLength', maxLength, 'entries')
   if (acknowledge !== undefined) requireAcknowledge(acknowledge, client)
+  if (given.name !== undefined) requireName(of, given.name)
   const name = given.name ?? (typeof stream === 'string' ? `redis:${stream}` : 'redis')
   return Object.freeze({ client, stream, name, format, dedupeWindowMs, maxLength, acknowledge })
 }

@@ -17,6 +17,14 @@ describe('a mistake in the options is refused with what to write instead', () =>
     ['a connection string', { client: 'redis://127.0.0.1', stream: 'orders' }, /client is no ioredis client/],
     ['no stream', { client }, /write a name like 'orders', or a function/],
     ['an empty stream', { client, stream: '' }, /it is empty/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the mistake is the case
+    ['a template in plain quotes', { client, stream: 'events:${type}' }, /a stream's name has none: write a function/],
+    [
+      'a placeholder of NATS',
+      { client, stream: 'events:{aggregateType}' },
+      /a stream's name has none: write a function/,
+    ],
+    ['an empty name', { client, stream: 'orders', name: '' }, /name must be a string, and not empty/],
     ['a misspelt option', { client, stream: 'orders', maxLen: 10 }, /maxLen is unknown; there are: client, stream/],
     [
       'a misspelt option of the acknowledgement',

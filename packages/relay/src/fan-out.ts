@@ -1,5 +1,5 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
-import { knownOptions } from '@outbox/core/adapter'
+import { knownOptions, requireName } from '@outbox/core/adapter'
 import { notSent, outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
 
@@ -21,8 +21,10 @@ export function fanOutPublisher(options: {
   readonly name?: string
 }): Publisher {
   const of = 'fanOutPublisher'
-  const { destinations = [], name = 'fan-out' } = knownOptions(of, options, { destinations: true, name: true })
-  requireSome(of, destinations)
+  const { destinations: given = [], name = 'fan-out' } = knownOptions(of, options, { destinations: true, name: true })
+  requireSome(of, given)
+  requireName(of, name)
+  const destinations = [...new Set(given)] // one that stands there twice has each entry once
   const memory = new DeliveryMemory()
   // A destination without a probe would pass for one that answers: then the whole is tried again instead.
   const probes = destinations.every(({ probe }) => probe)

@@ -42,23 +42,23 @@ export interface HealthOptions {
   /** asked for its backlog at each check; without it nothing is ever called stalled */
   readonly store?: { stats(options?: CallOptions): Promise<Pick<StoreStats, 'partitions'>> }
   /** how old a partition's oldest pending entry may be while nothing leaves the partition, default 60,000 ms */
-  readonly stalledAfterMs?: number
+  readonly stalledAfterMs?: number | undefined
   /**
    * Called by the check that finds a stall, once until no partition stands still, however many join it meanwhile. A
    * partition with dead letters is told apart, once until it has caught up. It may be asynchronous: nothing waits for
    * it. What it throws or rejects with is a process warning, and checks say so among their reasons, from the next one
    * on if it was asynchronous, while anything stands still.
    */
-  readonly onStalled?: (stall: Stall) => unknown
+  readonly onStalled?: ((stall: Stall) => unknown) | undefined
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
-  readonly stuckAfterMs?: number
+  readonly stuckAfterMs?: number | undefined
   /**
    * A store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe. From
    * 1 to 2,147,483,647, as a timer takes no more.
    */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /** for tests and simulations */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 export interface HealthCheck {

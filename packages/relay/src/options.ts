@@ -11,53 +11,54 @@ import { invalidOption, knownOptions, requireCount, shown, suspectAt } from '@ou
 import type { RelayListeners } from './events.ts'
 import { requireTimer } from './pause.ts'
 import type { RetryOptions } from './retry.ts'
+import { isLeased } from './store-calls.ts'
 
 export interface RelayOptions {
   /** any outbox store; one with only the three methods of the trait is relayed by one relay at a time */
   readonly store: LeasedSource | OutboxSource
   readonly publisher: Publisher
-  readonly on?: RelayListeners
+  readonly on?: RelayListeners | undefined
 
   /** entries per batch, default 500, at most 10,000 */
-  readonly batchSize?: number
+  readonly batchSize?: number | undefined
   /** entries of one aggregate per batch, default 100: one busy aggregate does not fill the batch */
-  readonly batchSizePerAggregate?: number
+  readonly batchSizePerAggregate?: number | undefined
   /** payload bytes per batch, default 4 MiB, at most 256 MiB; with `lanes`, what bounds the relay's memory */
-  readonly batchBytes?: number
+  readonly batchBytes?: number | undefined
   /** batches at work side by side, default 4; each uses one database connection at a time */
-  readonly lanes?: number
+  readonly lanes?: number | undefined
 
   /** at rest, milliseconds between two polls of the store, default 1,000; shorter while there is work */
-  readonly pollIntervalMs?: number
+  readonly pollIntervalMs?: number | undefined
   /** within which a relay that died is replaced, counted from its last poll; default 10,000 ms, at least four polls */
-  readonly leaseMs?: number
+  readonly leaseMs?: number | undefined
   /** after which a publish without an answer is `unknown`, default 5,000 ms; must end within the lease */
-  readonly publishTimeoutMs?: number
+  readonly publishTimeoutMs?: number | undefined
   /** after which a store's call without an answer has failed, default 5,000 ms */
-  readonly storeTimeoutMs?: number
+  readonly storeTimeoutMs?: number | undefined
   /** how long `stop` waits for what is in flight, default 10,000 ms */
-  readonly drainMs?: number
+  readonly drainMs?: number | undefined
 
-  readonly retry?: RetryOptions
+  readonly retry?: RetryOptions | undefined
   /**
    * Other rules for some entries, by their type for instance: what it gives takes the place of the same option of
    * `retry`. Asked at each refusal. One that throws, or gives what cannot be, is an `error` event, and `retry` counts.
    */
   readonly retryFor?: ((entry: DueEntry) => RetryOptions | undefined) | undefined
   /** how often a relay may die with one entry in its hands before it is a dead letter, default 5 */
-  readonly maxCrashes?: number
+  readonly maxCrashes?: number | undefined
   /**
    * What a dead letter does to its aggregate, default 'skip': the next entry goes on. 'block': the aggregate stands
    * still, in order, until somebody requeues or discards the dead letter.
    */
-  readonly onDead?: 'skip' | 'block'
+  readonly onDead?: 'skip' | 'block' | undefined
 
   /** for tests and simulations */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
   /** 0 ≤ x < 1, for tests and simulations */
-  readonly random?: () => number
+  readonly random?: (() => number) | undefined
   /** a fresh random token per call, for tests and simulations */
-  readonly newHolder?: () => string
+  readonly newHolder?: (() => string) | undefined
 }
 
 /** The options with every default filled in. */
@@ -105,6 +106,8 @@ const largestBatchBytes = 256 * 1024 * 1024
 
 const of = 'createRelay'
 
+const leasedCalls = ['check', 'join', 'poll', 'acquire', 'release', 'fetch', 'settle'] as const
+
 /**
  * Fills in the defaults and refuses what cannot work.
  *
@@ -114,6 +117,7 @@ export function settingsFrom(options: RelayOptions): RelaySettings {
   const known = { ...defaults, store: true, publisher: true, on: true }
   const { store, publisher, on: _, retry, ...rest } = knownOptions(of, options, known)
   requireMembers('store', store, 'pass an outbox store, such as memoryOutbox()', 'fetchUnpublished')
+  if (isLeased(store)) requireMembers('store', store, 'a store with leases has all of their calls', ...leasedCalls)
   requireMembers(
     'publisher',
     publisher,

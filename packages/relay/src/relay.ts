@@ -55,12 +55,12 @@ export interface Relay extends AsyncDisposable {
    */
   start(): Promise<void>
   /** Starts, and resolves when it has stopped: by `signal`, with a drain, or by `stop`. @throws as `start` does */
-  run(options?: { readonly signal?: AbortSignal }): Promise<void>
+  run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /**
    * Finishes what is in flight and hands the partitions over. Ends within `deadlineMs` (default `drainMs`) whatever
    * happens; what is not settled then is published again by whoever takes over.
    */
-  stop(options?: { readonly deadlineMs?: number }): Promise<void>
+  stop(options?: { readonly deadlineMs?: number | undefined }): Promise<void>
   /**
    * For tests and serverless functions, on a relay that is not started: publishes what is due until nothing is or
    * `signal` aborts, and gives its partitions back.
@@ -68,7 +68,7 @@ export interface Relay extends AsyncDisposable {
    * @throws {OutboxError} `setup-required`; `unavailable` when the store is away; `invalid-option` while it works, or once
    *   it was started or stopped
    */
-  tick(options?: { readonly signal?: AbortSignal }): Promise<TickReport>
+  tick(options?: { readonly signal?: AbortSignal | undefined }): Promise<TickReport>
   /** Looks for work now, for instance after a commit in this process. A hint: nothing depends on it. */
   wake(): void
   /**
@@ -95,6 +95,7 @@ export function createRelay(options: RelayOptions): Relay {
   return new StoreRelay(options)
 }
 
+/** Its methods are bound: each may be handed on alone, as in `process.on('SIGTERM', relay.stop)`. */
 class StoreRelay implements Relay {
   readonly #context: RelayContext
   readonly #calls: StoreCalls
@@ -142,31 +143,24 @@ class StoreRelay implements Relay {
     this.#lanes = Array.from({ length: settings.lanes }, (_, index) => new Lane(index, forLanes))
   }
 
-  on<Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable {
-    return this.#context.events.on(name, listener)
-  }
+  readonly on = <Name extends RelayEventName>(name: Name, listener: RelayListener<Name>): Disposable =>
+    this.#context.events.on(name, listener)
 
-  stats(): RelayStats {
-    return {
-      ...this.#counters,
-      state: this.#state,
-      partitions: this.#leases.held.length,
-      heldElsewhere: this.#leases.heldElsewhere,
-      mayPublish: this.#leases.mayPublish(),
-      isStoreDown: this.#calls.isDown,
-      destinationsDown: this.#destinations.all.flatMap(({ isOpen, publisher }) => (isOpen ? publisher.name : [])),
-    }
-  }
+  readonly stats = (): RelayStats => ({
+    ...this.#counters,
+    state: this.#state,
+    partitions: this.#leases.held.length,
+    heldElsewhere: this.#leases.heldElsewhere,
+    mayPublish: this.#leases.mayPublish(),
+    isStoreDown: this.#calls.isDown,
+    destinationsDown: this.#destinations.all.flatMap(({ isOpen, publisher }) => (isOpen ? publisher.name : [])),
+  })
 
-  wake(): void {
-    this.#wakeOwners()
-  }
+  readonly wake = (): void => this.#wakeOwners()
 
-  start(): Promise<void> {
-    return this.#begin('running', 'start', () => this.#start())
-  }
+  readonly start = (): Promise<void> => this.#begin('running', 'start', () => this.#start())
 
-  async run(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  readonly run = async (options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> => {
     const { signal } = knownOptions('run', options, { signal: true })
     if (signal?.aborted) return
     const stop = (): void => void this.stop()
@@ -179,17 +173,16 @@ class StoreRelay implements Relay {
     }
   }
 
-  stop({ deadlineMs = this.#context.settings.drainMs }: { readonly deadlineMs?: number } = {}): Promise<void> {
+  readonly stop = (options: { readonly deadlineMs?: number | undefined } = {}): Promise<void> => {
+    const { deadlineMs = this.#context.settings.drainMs } = options
     // NaN and what is below 1 count as 1 ms; a timer takes no more than `maxTimerMs`
     this.#stopping ??= this.#stop(deadlineMs > 0 ? Math.min(deadlineMs, maxTimerMs) : 1)
     return this.#stopping
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop()
-  }
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.stop()
 
-  async tick(options: { readonly signal?: AbortSignal } = {}): Promise<TickReport> {
+  readonly tick = async (options: { readonly signal?: AbortSignal | undefined } = {}): Promise<TickReport> => {
     const { signal } = knownOptions('tick', options, { signal: true })
     const before = { ...this.#counters }
     const abort = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal

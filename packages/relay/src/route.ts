@@ -1,5 +1,5 @@
 import { type DueEntry, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
-import { callbackFailed, called, invalidOption, knownOptions, refusal } from '@outbox/core/adapter'
+import { callbackFailed, called, invalidOption, knownOptions, refusal, requireName } from '@outbox/core/adapter'
 import type { RoutedPublisher } from './destinations.ts'
 import { outcomesOf } from './outcomes.ts'
 import { checkAll, requireSome } from './several.ts'
@@ -36,6 +36,7 @@ export function routePublisher<const Destinations extends Readonly<Record<string
     destinations,
     name = 'route',
   } = knownOptions(of, options, { route: true, destinations: true, name: true })
+  requireName(of, name)
   if (typeof route !== 'function') throw invalidOption(of, 'route', 'must be a function')
   const publishers = [...new Set(Object.values(destinations ?? {}))]
   requireSome(of, publishers)

@@ -21,6 +21,17 @@ describe('fan-out', () => {
     await relay.stop()
   })
 
+  test('brings an entry once to a destination that is named twice', async () => {
+    const world = new World()
+    const broker = recordingPublisher()
+    const { relay } = world.relay(fanOutPublisher({ destinations: [broker, broker] }))
+    await world.enqueue('a', 'a')
+    await relay.start()
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(broker.sent.map(named)).toEqual(['a 1', 'a 2'])
+    await relay.stop()
+  })
+
   test('passes over a destination that has the entry while another is tried again; each sees its order', async () => {
     const world = new World()
     const first = recordingPublisher(undefined, { deduplicates: false })

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
@@ -146,6 +147,28 @@ describe('start', () => {
     await expect(relay.tick()).rejects.toThrow(/running already/)
     await relay.stop()
   })
+})
+
+test('methods may be handed on alone, as the listener of a signal', async () => {
+  const world = new World()
+  const broker = recordingPublisher()
+  const { relay } = world.relay(broker)
+  const { start, wake, stats, tick } = relay
+  await start()
+  await world.enqueue('a')
+  wake()
+  await world.clock.advanceUntil(() => broker.published.length === 1)
+  expect(stats()).toMatchObject({ state: 'running', published: 1 })
+  await expect(tick()).rejects.toMatchObject({ code: 'invalid-option' })
+  const signals = new EventEmitter()
+  let stopped: Promise<void> | undefined
+  const { stop } = relay
+  signals.on('SIGTERM', (...given: unknown[]) => {
+    stopped = Reflect.apply(stop, undefined, given)
+  })
+  signals.emit('SIGTERM', 'SIGTERM', 15)
+  await world.clock.advanceUntilSettled(stopped ?? Promise.reject(new Error('it was not called')))
+  expect(stats().state).toBe('stopped')
 })
 
 test('run with a signal that is aborted already does nothing', async () => {

@@ -1,4 +1,5 @@
 import { OutboxError } from '../errors.ts'
+import { kindOf } from '../kind.ts'
 import { checkName, limits } from '../limits.ts'
 
 /**
@@ -14,6 +15,33 @@ export function checkDelivery(consumer: unknown, messageId: unknown, handler: un
   checkName('consumer', consumer, limits.consumerBytes, refuseName)
   checkName('messageId', messageId, limits.messageIdBytes, refuseName)
   if (typeof handler !== 'function') throw refuse('handler', 'is no function')
+}
+
+/**
+ * For inboxes: refuses what a handler gave back that is work which nobody does: the message would count as handled
+ * without it. To be given what the handler's promise resolved to.
+ *
+ * @throws {OutboxError} `invalid-option`: the transaction is to be rolled back
+ */
+export function checkHandled(result: unknown): void {
+  const left = workIn(result)
+  if (left === undefined) return
+  throw new OutboxError(
+    'invalid-option',
+    `once(): handler gave back ${left}, and nobody does that work. Roll this transaction back, and let the handler do it: call the function, or await Promise.all(…).`,
+    { option: 'handler' },
+  )
+}
+
+function workIn(result: unknown): string | undefined {
+  if (typeof result === 'function') return 'a function'
+  if (Array.isArray(result)) return result.some(isThenable) ? 'a list of promises or queries' : undefined
+  const kind = kindOf(Object(result))
+  return kind === 'Generator' || kind === 'AsyncGenerator' ? 'a generator' : undefined
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof Object(value).then === 'function'
 }
 
 /**

@@ -1,4 +1,4 @@
-import { OutboxError } from '@outbox/core'
+import { type Invalid, OutboxError } from '@outbox/core'
 import { notATransaction, refusedDatabase, rollbackElsewhere } from '../shared/handles.ts'
 
 /**
@@ -11,19 +11,19 @@ export interface MysqlTransaction {
   /** only a transaction has it: pass the `tx` of db.transaction(async (tx) => …), not `db` */
   rollback(): never
   /** PostgreSQL's has it: MySQL's does not */
-  readonly selectDistinctOn?: never
+  readonly selectDistinctOn?: Invalid<'of PostgreSQL: use @outbox/drizzle/pg'>
   /** a connection of mysql2 itself has it */
-  readonly escape?: never
+  readonly escape?: Invalid<'of mysql2 itself: pass what drizzle() makes of it'>
 }
 
 /** A drizzle database on MySQL or MariaDB. */
 export interface MysqlDatabase {
   execute(query: never): PromiseLike<unknown>
   /** a transaction has it: the outbox needs the database, which outlives every transaction */
-  readonly rollback?: never
-  readonly selectDistinctOn?: never
+  readonly rollback?: Invalid<'a transaction: pass the database, which outlives it'>
+  readonly selectDistinctOn?: Invalid<'of PostgreSQL: use @outbox/drizzle/pg'>
   /** a pool or a connection of mysql2 itself has it: the outbox needs what drizzle makes of that */
-  readonly escape?: never
+  readonly escape?: Invalid<'of mysql2 itself: pass what drizzle() makes of it'>
   readonly $client?: unknown
 }
 
@@ -35,7 +35,7 @@ export interface MysqlDatabase {
  *
  * @throws {OutboxError} `not-a-transaction` for a database over a pool: each statement may take another connection
  */
-export function asTransaction(handle: MysqlDatabase): MysqlTransaction {
+export function asTransaction(handle: MysqlDatabase | MysqlTransaction): MysqlTransaction {
   if (!isMysqlHandle(handle)) throw wrongHandle()
   if (isPool(handle.$client)) {
     throw new OutboxError(

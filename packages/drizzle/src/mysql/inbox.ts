@@ -1,5 +1,5 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery, checkedPurge, knownOptions } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, checkHandled, knownOptions } from '@outbox/core/adapter'
 import { check, inboxSubject } from './check.ts'
 import { translated } from './errors.ts'
 import { checkDatabase, checkTransaction, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
@@ -67,7 +67,7 @@ export function mysqlInbox(options: MysqlInboxOptions): MysqlInbox {
         if (marked.status === 'rejected') throw marked.reason
         if (begun.status === 'rejected') throw translated(begun.reason, purpose)
         if (!marked.value) return false
-        await handler()
+        checkHandled(await handler())
         await watched.check()
         return true
       } finally {

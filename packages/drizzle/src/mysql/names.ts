@@ -5,9 +5,9 @@ import { defaultPrefix } from '../shared/set-up.ts'
 /** Where the tables of an outbox are. */
 export interface Place {
   /** the database (MySQL's word: schema) of the tables; default: the one that the connection is in */
-  readonly schema?: string
+  readonly schema?: string | undefined
   /** in front of every table's and index's name; default `outbox_` */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
 }
 
 /** Every option of a place, for those that it is among. */

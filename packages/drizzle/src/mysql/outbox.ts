@@ -29,9 +29,9 @@ export interface MysqlOutboxOptions extends Place {
   /** a drizzle database over a pool of mysql2; the outbox never closes it */
   readonly db: MysqlDatabase
   /** largest payload, in bytes of JSON; default 1 MiB */
-  readonly maxPayloadBytes?: number
+  readonly maxPayloadBytes?: number | undefined
   /** mints the ids of events that bring none; default UUIDv7, ascending in this process */
-  readonly ids?: () => string
+  readonly ids?: (() => string) | undefined
 }
 
 /** An outbox in MySQL or MariaDB. */

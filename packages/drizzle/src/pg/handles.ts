@@ -1,4 +1,4 @@
-import { OutboxError } from '@outbox/core'
+import { type Invalid, OutboxError } from '@outbox/core'
 import { notATransaction, refusedDatabase, rollbackElsewhere } from '../shared/handles.ts'
 import { renamesColumns } from './drivers.ts'
 
@@ -19,7 +19,7 @@ export interface PgTransaction {
 export interface PgDatabase {
   execute(query: never): PromiseLike<unknown>
   /** a transaction has it: the outbox needs the database, which outlives every transaction */
-  readonly rollback?: never
+  readonly rollback?: Invalid<'a transaction: pass the database, which outlives it'>
   readonly selectDistinctOn: unknown
   readonly $client?: unknown
 }
@@ -30,7 +30,7 @@ export interface PgDatabase {
  *
  * It is checked when it is used: without an open transaction `enqueue` and `once` write nothing and throw.
  */
-export function asTransaction(handle: PgDatabase): PgTransaction {
+export function asTransaction(handle: PgDatabase | PgTransaction): PgTransaction {
   if (!isPgHandle(handle)) throw wrongHandle()
   return Object.freeze({
     execute: (query: never) => handle.execute(query),

@@ -1,5 +1,5 @@
 import type { Awaitable, InboxStore } from '@outbox/core'
-import { checkDelivery, checkedPurge, knownOptions } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, checkHandled, knownOptions } from '@outbox/core/adapter'
 import { check, inboxSubject } from './check.ts'
 import { checkDatabase, checkTransaction, type PgDatabase, type PgTransaction } from './handles.ts'
 import { sendsSimpleQueries } from './listen.ts'
@@ -64,7 +64,7 @@ export function pgInbox(options: PgInboxOptions): PgInbox {
       const [row] = await runWhileOpen(session, openCheck, statementWhere, wasOpen)
       const markedIn = row ? textOrNullIn(row, 'marked_in') : null
       if (markedIn === null) return false
-      await handler()
+      checkHandled(await handler())
       await checkSameTransaction(session, markedIn)
       return true
     },

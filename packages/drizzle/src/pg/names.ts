@@ -5,9 +5,9 @@ import { defaultPrefix } from '../shared/set-up.ts'
 /** Where the tables of an outbox are. */
 export interface Place {
   /** default: wherever the connection's `search_path` finds the tables, usually `public` */
-  readonly schema?: string
+  readonly schema?: string | undefined
   /** in front of every table's and index's name; default `outbox_` */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
 }
 
 /** Every option of a place, for those that it is among. */

@@ -50,20 +50,20 @@ export interface PgOutboxOptions extends Place {
   /** a drizzle database over a pool of node-postgres, postgres-js or PGlite; the outbox never closes it */
   readonly db: PgDatabase
   /** default `mark`; all relays of an outbox have the same, producers may differ */
-  readonly engine?: Engine
+  readonly engine?: Engine | undefined
   /** largest payload, in bytes of JSON; default 1 MiB */
-  readonly maxPayloadBytes?: number
+  readonly maxPayloadBytes?: number | undefined
   /** mints the ids of events that bring none; default UUIDv7, ascending in this process */
-  readonly ids?: () => string
+  readonly ids?: (() => string) | undefined
   /** default `debounced` */
-  readonly notify?: NotifyMode
+  readonly notify?: NotifyMode | undefined
   /** false: no connection is kept for LISTEN, as behind a transaction pooler; relays poll. Default true */
-  readonly listen?: boolean
+  readonly listen?: boolean | undefined
   /**
    * false: none of the relay's statements is prepared through node-postgres. Where a pooler loses prepared statements, the outbox finds out
    * by itself; this is for one that keeps a connection to a client which has prepared any. Default true
    */
-  readonly prepare?: boolean
+  readonly prepare?: boolean | undefined
 }
 
 /** An outbox in PostgreSQL. */

@@ -1,4 +1,4 @@
-import { OutboxError } from '@outbox/core'
+import { type CallOptions, OutboxError } from '@outbox/core'
 import { getTableConfig } from 'drizzle-orm/sqlite-core'
 import { takenBy } from '../shared/set-up.ts'
 import { refusedSetup, setupRequired } from './errors.ts'
@@ -16,12 +16,7 @@ const oldestVersion: readonly [major: number, minor: number] = [3, 42]
  * @param lock - a statement that only who may write can run
  * @throws {OutboxError} `setup-required`, naming everything that is missing
  */
-export async function check(
-  transact: Transact,
-  subject: Subject,
-  lock: Query,
-  options?: { signal?: AbortSignal },
-): Promise<void> {
+export async function check(transact: Transact, subject: Subject, lock: Query, options?: CallOptions): Promise<void> {
   const missing = await transact('read', () => missingParts(subject), options)
   if (missing.length > 0) throw setupRequired({ title: subject.title, prefix: subject.names.prefix }, missing)
   try {

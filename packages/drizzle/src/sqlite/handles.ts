@@ -151,10 +151,10 @@ export function openTransaction(handle: unknown): LibsqlTransaction {
  *
  * @throws {OutboxError} `not-a-transaction` when none is open
  */
-export function asTransaction(handle: SqliteDatabase): SqliteSyncTransaction
+export function asTransaction(handle: SqliteDatabase | SqliteSyncTransaction): SqliteSyncTransaction
 export function asTransaction(handle: Pick<LibsqlDatabase, 'run'>): SqliteAsyncTransaction
 export function asTransaction(
-  handle: SqliteDatabase | Pick<LibsqlDatabase, 'run'>,
+  handle: SqliteDatabase | SqliteSyncTransaction | Pick<LibsqlDatabase, 'run'>,
 ): SqliteSyncTransaction | SqliteAsyncTransaction {
   if (isLibsql(handle)) {
     const tx = openTransaction(handle)
@@ -166,7 +166,7 @@ export function asTransaction(
   return transaction
 }
 
-function isLibsql(handle: SqliteDatabase | Pick<LibsqlDatabase, 'run'>): handle is Pick<LibsqlDatabase, 'run'> {
+function isLibsql(handle: object): handle is Pick<LibsqlDatabase, 'run'> {
   return libsqlBeneath(handle) !== undefined
 }
 

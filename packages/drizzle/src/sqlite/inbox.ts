@@ -1,5 +1,5 @@
 import { type Awaitable, type InboxStore, type Invalid, OutboxError } from '@outbox/core'
-import { checkDelivery, checkedPurge, endedUnderHandler, knownOptions } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, checkHandled, endedUnderHandler, knownOptions } from '@outbox/core/adapter'
 import { Connections, transactOn } from './better-sqlite3.ts'
 import { check } from './check.ts'
 import {
@@ -104,6 +104,7 @@ function betterSqlite3Inbox(client: SqliteClient, names: TableNames): SqliteInbo
       const run = (): void => {
         const result: unknown = handler()
         if (isThenable(result)) throw asynchronousHandler()
+        checkHandled(result)
       }
       connections.runWatched(inTransaction, run, endedUnderHandler)
       return true
@@ -118,7 +119,7 @@ function libsqlInbox(client: LibsqlClient, names: TableNames): LibsqlInbox {
       checkDelivery(consumer, messageId, handler)
       const transaction = openTransaction(tx)
       if (!(await runInside(transaction, mark(names, consumer, messageId)))) return false
-      await handler()
+      checkHandled(await handler())
       if (transaction.closed) throw endedUnderHandler()
       return true
     },

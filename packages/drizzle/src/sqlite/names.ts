@@ -36,7 +36,7 @@ export const defaultPrefix: string = 'outbox_'
 /** Where the tables are. */
 export interface Place {
   /** what the names of the tables begin with, default `outbox_` */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
 }
 
 /** The prefix in a place that is all that `of` was given. @throws {OutboxError} `invalid-option` for another option */

@@ -178,6 +178,14 @@ export const inboxSaboteurs: readonly InboxSaboteur[] = [
     caughtBy: ['refusals.handler'],
   },
   {
+    breaks: 'takes whatever a handler gives back',
+    sabotage: (inbox) => ({
+      once: (tx, consumer, messageId, handler) =>
+        inbox.once(tx, consumer, messageId, async () => void (await handler())),
+    }),
+    caughtBy: ['refusals.work-left-undone'],
+  },
+  {
     breaks: 'ends the transaction when it refuses a name',
     sabotage: (inbox) => {
       const over = new WeakSet<object>()

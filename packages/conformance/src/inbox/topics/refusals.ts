@@ -52,6 +52,19 @@ export const refusals: InboxTopic = {
       },
     },
     {
+      id: 'refusals.work-left-undone',
+      promise:
+        'a handler that gives back work which nobody does is refused: the message is handled when it comes again',
+      async run({ transaction, deliver }) {
+        const handlers = [() => () => undefined, () => [1, Promise.resolve()], () => (function* () {})()]
+        for (const handler of handlers) {
+          const attempt = transaction((tx) => tx.onceWith('billing', 'm-1', handler))
+          expect((await failure('invalid-option', attempt)).details).toEqual({ option: 'handler' })
+        }
+        expect(await deliver('billing', 'm-1')).toBe(true)
+      },
+    },
+    {
       id: 'refusals.transaction-goes-on',
       promise: 'a refused delivery leaves the transaction as it was: it may go on without it',
       async run({ transaction, isHandled }) {
