@@ -15,6 +15,8 @@ describeWith(
   () => {
     it.each(Object.entries(scenarios))('%s', { timeout: 900_000 }, async (_name, scenario) => {
       const heats = await scenario.run({ ...smoke, note })
+      expect(heats).not.toEqual([])
+      for (const { entrants } of heats) expect(entrants.map(({ samples }) => samples.length)).toContain(1)
       expect(heats.flatMap(({ entrants }) => entrants).every(({ samples }) => samples.length === 1)).toBe(true)
       for (const goal of scenario.goals(heats)) expect(goal.goal).not.toBe('')
     })

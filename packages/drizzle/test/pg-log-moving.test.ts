@@ -152,7 +152,6 @@ describeWith('postgres', 'a log on a server that counts other transactions', () 
   describe.each(['rotated before', 'never rotated'])('%s', (when) => {
     test.each(['with its sequences, as in a dump', 'without them, as in a logical replication'])(
       '%s: what is enqueued there before emptyLog is kept, and nothing comes again',
-      { timeout: 60_000 },
       async (how) => {
         database = await ownDatabase()
         await using log = await openLog(database.url)

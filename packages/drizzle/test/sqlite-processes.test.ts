@@ -102,8 +102,8 @@ test.each(['better-sqlite3', 'libsql'])(
     file.disconnect()
     const patient =
       driver === 'libsql'
-        ? sqliteOutbox({ db: file.connectLibsql({ timeout: 5_000 }), maxWaitMs: 20_000 })
-        : sqliteOutbox({ db: drizzle({ client: new Database(file.path) }), maxWaitMs: 20_000 })
+        ? sqliteOutbox({ db: file.connectLibsql({ timeout: 60_000 }), maxWaitMs: 120_000 })
+        : sqliteOutbox({ db: drizzle({ client: new Database(file.path, { timeout: 60_000 }) }), maxWaitMs: 120_000 })
     const readers = ['a', 'b', 'c'].map(() => run('sqlite-reader.ts', file.path))
     await Promise.all(readers.map((reader) => once(outputOf(reader), 'data')))
     for (const holder of ['a', 'b', 'c', 'd', 'e']) await patient.join({ holder })

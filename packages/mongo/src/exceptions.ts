@@ -18,7 +18,7 @@ export interface Exceptions {
   readonly scattered: ReadonlySet<number>
 }
 
-/** More entries aside than that are not told apart in one look. */
+/** With so many entries aside, the due ones are asked for separately. */
 const fewAside = 64
 
 /**

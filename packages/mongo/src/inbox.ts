@@ -65,7 +65,7 @@ export function mongoInbox(options: MongoInboxOptions): MongoInbox {
       if (inserted.length === 0) return false
       checkHandled(await handler())
       if (!transaction.isOpen()) throw endedUnderHandler()
-      // the driver does not tell that the server has ended it, after an error that the handler caught: the server does
+      // where the handler caught an error that ended the transaction on the server, the driver does not know: this read does
       await transaction.inTurn(() => transaction.find(names.inbox, { _id }, { projection: { _id: 1 } }))
       return true
     },

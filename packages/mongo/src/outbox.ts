@@ -42,7 +42,12 @@ export interface MongoOutboxOptions extends Place {
 
 /** An outbox in MongoDB. */
 export interface MongoOutbox extends OutboxStore<MongoSession> {
+  /**
+   * As `Outbox.enqueue`. Several at once in one transaction are done one after the other. Events without ids get new ones
+   * in each run of `withTransaction`.
+   */
   readonly enqueue: (session: MongoSession, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
+  /** As `LeasedSource.subscribe`, by a change stream that is kept open. Disposing closes it. */
   subscribe(wake: () => void): Promise<AsyncDisposable>
 }
 

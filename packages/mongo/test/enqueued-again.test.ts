@@ -4,7 +4,7 @@ import { type MongoSession, mongoOutbox, setup } from '@outbox/mongo'
 import { createRelay } from '@outbox/relay'
 import { describeWith, sharedMongo, waitFor } from '@outbox/services'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { gatedDatabase, heldWrite, killingGate } from './gated-database.ts'
+import { gatedDatabase, heldWrite, Killed, killingGate } from './gated-database.ts'
 import { emptied, type Opened, openDriver7, transaction } from './mongo-databases.ts'
 import { type Relay, takeOver } from './one-lease.ts'
 
@@ -90,7 +90,8 @@ describeWith('mongo', 'an id that is purged and enqueued again', () => {
     const relay = await takeOver(store)
     const entry = await lend(store, relay)
     const dying = mongoOutbox({ client: opened.client, db: gatedDatabase(opened.db, killingGate(1)) })
-    await dying.settle({ leases: relay.leases, settlements: [said({ ...entry }, 'published')] }).catch(() => undefined)
+    const dies = dying.settle({ leases: relay.leases, settlements: [said({ ...entry }, 'published')] })
+    await expect(dies).rejects.toBeInstanceOf(Killed)
     expect((await store.stats()).pending).toBe(1)
     await takeOver(mongoOutbox(opened), relay)
     expect((await store.stats()).pending).toBe(0)

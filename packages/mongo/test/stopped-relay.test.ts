@@ -182,6 +182,7 @@ describeWith('mongo', 'a relay that is stopped before any of its commands', () =
       const late = outcomeOf(gatedStore(gate).fetch({ leases: relay.leases, ...limits }))
       if ((await Promise.race([isHeld.then(() => 'held'), late.then(() => 'ended')])) === 'ended') {
         expect(await setAside()).toBeGreaterThan(500)
+        expect(heldFrom).toBeGreaterThan(3)
         return
       }
       await takeOver(store, relay)

@@ -1,7 +1,7 @@
 import { event } from '@outbox/core'
 import { mongoOutbox, setup } from '@outbox/mongo'
 import { describeWith, sharedMongo, waitFor } from '@outbox/services'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { MongoChangeStream } from '../src/driver.ts'
 import { keepWatching } from '../src/wake.ts'
 import { openDriver7, transaction } from './mongo-databases.ts'
@@ -35,11 +35,24 @@ describeWith('mongo', 'waking up', () => {
 
   it('nothing is watched where the option says so', async () => {
     await using own = openDriver7(await sharedMongo())
-    const outbox = mongoOutbox({ client: own.client, db: own.db, watch: false })
-    const subscription = await outbox.subscribe(() => {
-      throw new Error('woken')
+    let watched = 0
+    const collection = own.db.collection.bind(own.db)
+    Reflect.set(own.db, 'collection', (name: string, options?: never) => {
+      const found = collection(name, options)
+      Reflect.set(found, 'watch', () => {
+        watched += 1
+        return stream([], 'none')
+      })
+      return found
     })
-    await subscription[Symbol.asyncDispose]()
+    for (const [watch, expected] of [
+      [false, 0],
+      [true, 1],
+    ] as const) {
+      const outbox = mongoOutbox({ client: own.client, db: own.db, watch })
+      await (await outbox.subscribe(() => undefined))[Symbol.asyncDispose]()
+      expect(watched, `watch: ${watch}`).toBe(expected)
+    }
   })
 })
 
@@ -67,18 +80,25 @@ describe('a change stream', () => {
   })
 
   it('that cannot be opened is tried again, and disposing ends that too', async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
     let tries = 0
+    let wakes = 0
     const watching = keepWatching(
       () => {
         tries += 1
         return stream([Object.assign(new Error('change streams are not available'), { code: 40573 })], 'none')
       },
-      () => {
-        throw new Error('woken')
-      },
+      () => void wakes++,
     )
-    await waitFor(() => tries >= 2, { what: 'a second try' })
-    await watching[Symbol.asyncDispose]()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(tries).toBeGreaterThan(1)
+    const ended = watching[Symbol.asyncDispose]()
+    await vi.advanceTimersByTimeAsync(60_000)
+    await ended
+    const triesBefore = tries
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([tries, wakes]).toEqual([triesBefore, 0])
   })
 
   it('is closed when it is disposed of', async () => {

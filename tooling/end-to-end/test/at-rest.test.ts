@@ -25,8 +25,10 @@ describeWith([{ own: 'postgres' }, 'redis'], 'a relay at rest', () => {
     await relay.start()
     await waitFor(() => relay.stats().partitions === 64, { what: 'the relay to hold all partitions' })
     const before = await statementsSentTo(server)
+    const beganAt = performance.now()
     await pause(observedSeconds * 1_000) // the time that is observed
-    const perSecond = ((await statementsSentTo(server)) - before) / observedSeconds
+    const sent = (await statementsSentTo(server)) - before
+    const perSecond = (sent / (performance.now() - beganAt)) * 1_000
     expect(perSecond).toBeLessThan(2)
     expect(perSecond).toBeGreaterThan(0.3)
   })
@@ -35,7 +37,8 @@ describeWith([{ own: 'postgres' }, 'redis'], 'a relay at rest', () => {
 describeWith(['postgres', 'redis'], 'a relay that listens', () => {
   test('is woken by a commit long before its next poll', { timeout: 300_000 }, async () => {
     await using system = await createSystem({ kind: 'redis' })
-    const relay = system.startRelay({ relay: { pollIntervalMs: 60_000, leaseMs: 600_000 } })
+    // longer than anybody waits below: what arrives was woken for
+    const relay = system.startRelay({ relay: { pollIntervalMs: 600_000, leaseMs: 3_000_000 } })
     await relay.next(ofKind('partitions'))
     const latencies: number[] = []
     for (let turn = 1; turn <= 10; turn++) {
@@ -47,11 +50,10 @@ describeWith(['postgres', 'redis'], 'a relay that listens', () => {
       })
       latencies.push(performance.now() - committedAt)
     }
-    // A poll would have taken half a minute. The median is printed rather than judged: time depends on the machine.
+    // The median is printed rather than judged: time depends on the machine.
     latencies.sort((a, b) => a - b)
     process.stdout.write(
       `commit → in Redis: median ${latencies[5]?.toFixed(1)} ms, worst ${latencies[9]?.toFixed(1)} ms\n`,
     )
-    expect(latencies[9]).toBeLessThan(10_000)
   })
 })

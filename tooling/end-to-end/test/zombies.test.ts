@@ -57,7 +57,8 @@ for (const store of storeNames) {
         const settledBefore = await shop.endings()
 
         zombie.continue()
-        expect(await zombie.next(ofKind('settleRefused'))).toMatchObject({ entries: expect.any(Number) })
+        const refused = await zombie.next(ofKind('settleRefused'))
+        expect(Reflect.get(Object(refused), 'entries')).toBeGreaterThan(0)
         await zombie.signal('SIGTERM')
         await heir.signal('SIGTERM')
 

@@ -14,6 +14,7 @@ export function commitsOf(session: Session, names: Names): Commits {
     patienceMs,
     tellsOthers: false,
     async ask(expected) {
+      // `state` is in no index: where an index has all that is asked for, MySQL may read it from end to end
       const rows = await session.read(
         `select hex(id) as id, state from ${names.entries} ${by(names, 'entries_id')}
         where ${isOneOf(

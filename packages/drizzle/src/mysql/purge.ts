@@ -39,8 +39,8 @@ function behind([first, ...others]: readonly (readonly [column: string, literal:
 
 /**
  * `LeasedSource.purge`: small batches, oldest first. A batch is looked for without a lock, and deleted by its keys; rows
- * that somebody else has locked are left for the next time: nobody waits. They are found by their numbers, because there
- * a transaction locks that met the id again. What is locked has a limit even where that is never met: without one, MySQL
+ * that somebody else has locked are left for the next time: nobody waits. They are found by (aggregate, sequence), because
+ * that is the index in which an enqueue that met a known id holds its lock. What is locked has a limit even where that is never met: without one, MySQL
  * would put the two reads together, and wait.
  *
  * Each batch begins behind the row where the one before it ended. What that left is locked, and what it deleted may have

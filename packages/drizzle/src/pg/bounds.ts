@@ -1,7 +1,7 @@
 import { type FetchRequest, partitionCount } from '@outbox/core'
 import { type Value, whole } from './statement.ts'
 
-/** entries in all fronts, for each that is wanted: as a rule no deeper look is needed */
+/** entries read in all fronts, per entry wanted: a tenth more, so that one read fills the batch as a rule */
 const frontForLimit = 1.1
 
 /** Of one partition, or of one aggregate, a fetch reads no more at once; as a rule it reads much less. */
@@ -13,7 +13,7 @@ export function frontOf({ limit, leases }: FetchRequest, smallest: number): numb
   return Math.min(Math.max(smallest, front), mostAtOnce)
 }
 
-/** How deep it has to be where `cut` partitions had more than `front`, and the `met` of all make a poor batch. */
+/** The next depth, where a front of `front` gave `met` entries in all, too few, and `cut` partitions have more. */
 export function deeperFront({ limit }: FetchRequest, front: number, met: number, cut: number): number {
   return front + Math.ceil((frontForLimit * whole(limit) - met) / cut)
 }

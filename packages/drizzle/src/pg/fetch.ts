@@ -155,7 +155,7 @@ beginnings as materialized (
   cross join lateral (
     ${beginning({
       columns: `${columnsOf('e', lentSource)}, e.payload_bytes,
-      ${beside ? beside.isBehind('e') : 'false'} as is_behind_log,
+      ${beside ? beside.owesLower('e') : 'false'} as is_behind_log,
       row_number() over (order by e.sequence) as nth`,
       from: `${entries} e`,
       where: `e.aggregate_type = c.aggregate_type and e.aggregate_id = c.aggregate_id and e.state in ${pendingStates}`,

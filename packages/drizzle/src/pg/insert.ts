@@ -1,7 +1,7 @@
 import type { NewEntry } from '@outbox/core'
 import { currentSlot, logTarget } from './log/enqueue.ts'
 import type { Names } from './names.ts'
-import { signal } from './signals.ts'
+import { everybodysOrigin, signal } from './signals.ts'
 import { arrayOf, type Statement } from './statement.ts'
 
 export interface InsertOptions {
@@ -16,7 +16,9 @@ export interface InsertOptions {
  * The insert of any batch; it tells what it met.
  *
  * Rows come back as (kind, key, sequence): `open` with the transaction's id unless the check failed, `mixed` with an
- * aggregate type that is numbered the other way, `new` and `known` with an entry's id.
+ * aggregate type that is numbered the other way, `new` and `known` with an entry's id. In
+ * the log also `taken` with the id of an entry whose number another has, and `stale` with the slot, where the snapshot is
+ * too old. `notified` is to be ignored.
  */
 export function wholeInsert(
   { names, toLog, notifies }: InsertOptions,
@@ -112,7 +114,7 @@ union all
 select 'known', id::text, sequence::text from known${target?.takenRows ?? ''}${
     notifies
       ? `\nunion all\nselect 'notified', pg_notify('${channel}', '${signal(
-          'in_transaction',
+          everybodysOrigin,
           batch.map(({ partition }) => partition),
         )}')::text, null where exists (select from written)`
       : ''

@@ -2,7 +2,7 @@ import type { NewEntry } from '@outbox/core'
 import { aggregateKey, groupedBy } from '@outbox/core/adapter'
 import type { InsertOptions } from './insert.ts'
 import { currentSlot } from './log/enqueue.ts'
-import { signal } from './signals.ts'
+import { everybodysOrigin, signal } from './signals.ts'
 import { arrayOf, type Statement, type Value } from './statement.ts'
 
 /** More of them than that in a batch are out of the ordinary. */
@@ -11,8 +11,8 @@ const mostTypes = 4
 /**
  * The insert of an ordinary batch: all entries are new, all are numbered by the store or all by the caller, and that is
  * how their types are numbered so far; in the log, none comes late. Of any other batch it writes nothing and gives no
- * row; the whole insert knows why. Only where an id costs no number, among callers' numbers in the table, what is new is
- * written whatever else is known.
+ * row; the whole insert knows why. One exception: in the table, with callers' numbers, the new
+ * entries of a batch are written although others are known already, since no counter has moved for those.
  *
  * PostgreSQL plans an insert each time (`OpenCheck`), and the whole one costs it several times what a plain insert of
  * one entry does.
@@ -64,7 +64,7 @@ on conflict (id${toLog ? ', slot' : ''}) do nothing
 returning id::text as key, sequence::text as sequence, (select pg_current_xact_id()::text) as open${
     notifies
       ? `,
-  (select pg_notify('${names.channel}', '${signal('in_transaction', column('partition'))}')::text) as notified`
+  (select pg_notify('${names.channel}', '${signal(everybodysOrigin, column('partition'))}')::text) as notified`
       : ''
   }`
   return { text, values: binding.values }

@@ -68,15 +68,17 @@ export interface PgOutboxOptions extends Place {
 
 /** An outbox in PostgreSQL. */
 export interface PgOutbox extends OutboxStore<PgTransaction> {
+  /** As `Outbox.enqueue`: one statement, and a second one where the batch is out of the ordinary. */
   readonly enqueue: (tx: PgTransaction, events: OneOrMany<Enqueueable>) => Promise<readonly Receipt[]>
+  /** As `LeasedSource.subscribe`: by LISTEN, and for this very object's own commits. Disposing ends both. */
   subscribe(wake: Wake): Promise<AsyncDisposable>
 }
 
 /**
  * An outbox in PostgreSQL, through the application's own drizzle database.
  *
- * Making one sends nothing. `enqueue` runs on the transaction that it is given; everything else runs on `db`, each
- * call a statement that commits on its own, so `db` must not be inside a transaction: give it a pool.
+ * Making one sends nothing. `enqueue` runs on the transaction that it is given; everything else runs on `db`, in
+ * statements that commit by themselves, so `db` must not be inside a transaction: give it a pool.
  *
  * @example
  * ```ts

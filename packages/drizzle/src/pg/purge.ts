@@ -29,7 +29,7 @@ const batchSize = 1000
  * locked are left to them: nobody waits.
  *
  * Each batch begins where the one before it ended. What that deleted may have to stay in the index for as long as some
- * old transaction could still see it, and would be walked through again and again. Rows that are kept count for nothing.
+ * old transaction could still see it, and would be walked through again and again. Rows that are kept do not count towards the limit.
  */
 export async function purge(session: Session, purged: Purged, request: Request): Promise<number> {
   const age = String(Math.min(Math.max(0, request.olderThanMs), longestAgeMs))

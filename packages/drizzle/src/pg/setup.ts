@@ -17,7 +17,7 @@ export interface SetupOptions extends Place {
  * The SQL that makes the tables of an outbox, for those who write their migrations by hand.
  *
  * Every statement leaves what is there already alone, so running it again changes nothing. It makes what the tables
- * of `@outbox/drizzle/pg/schema` make through drizzle-kit; the schema itself is not created.
+ * of `@outbox/drizzle/pg/schema` make through drizzle-kit, and with engine `log` the log, which drizzle-kit cannot make; the schema itself is not created.
  */
 export function setupSql(options: SetupOptions = {}): string {
   const given = knownOptions('setupSql', options, known)
@@ -33,7 +33,7 @@ export function setupInboxSql(place: Place = {}): string {
  * Makes the tables and indexes that are missing; safe to call again, and from several processes at once.
  *
  * Where nothing is missing it only reads, and waits for nobody, so it may run at every start. Needs the right to
- * create tables; a relay or a producer needs less. Those who migrate with drizzle-kit do not call it. A schema that is
+ * create tables; a relay or a producer needs less. Those who migrate with drizzle-kit need it for the engine `log` alone. A schema that is
  * named and missing is created too.
  *
  * @throws {OutboxError} `invalid-option` · `setup-required` when the privileges do not suffice, or the tables that are

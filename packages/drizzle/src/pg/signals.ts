@@ -5,6 +5,9 @@ import type { Wake } from '@outbox/core'
  * else wakes everybody.
  */
 
+/** An origin that no process has, as its own are of letters and digits: everybody is woken, the sender too. */
+export const everybodysOrigin = 'in_transaction'
+
 /** Who says it: of no other outbox, in no other process. Needs no quoting. */
 export function newOrigin(): string {
   return Math.random().toString(36).slice(2)

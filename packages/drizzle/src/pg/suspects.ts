@@ -22,7 +22,7 @@ export function suspects(names: Names, beside: Beside | undefined): string {
   ) s
   where not ${hasEntries(names, 's', 'e.sequence < s.sequence')}
     and not ${hasRow(names, 's', 'held.waiting_until > now()')}
-    ${beside ? `and not ${beside.isBehind('s')}` : ''}
+    ${beside ? `and not ${beside.owesLower('s')}` : ''}
   order by s.position
   limit 1`
 }

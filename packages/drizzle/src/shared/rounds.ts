@@ -1,8 +1,8 @@
 /** So many parked entries at once that others may still be hidden behind what waits. */
 const manyParked = 500
-/** How often a fetch looks that has something to lend. */
+/** Rounds of a fetch that has something to lend, at most. */
 const roundsWithEntries = 4
-/** How long one looks on that has not: a relay takes a store that does not answer in some seconds for unavailable. */
+/** How long a fetch with nothing to lend goes on, in milliseconds: a relay takes a store that does not answer in some seconds for unavailable. */
 const emptyHandedMs = 2000
 
 /** What a round of a fetch put out of the way of the next. */

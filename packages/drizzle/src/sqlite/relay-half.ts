@@ -12,7 +12,7 @@ import { fetchUnpublished, markPublished, purgeSome, stats } from './trait.ts'
 import { type Transact, writeLock } from './transact.ts'
 import type { Waker } from './wake.ts'
 
-/** All but `enqueue`, on whichever driver: each call is one transaction of its own. */
+/** All but `enqueue`, on whichever driver: each call runs in transactions of its own: one, but for `check`, `fetch` and `purge`. */
 export function relayHalf(names: TableNames, transact: Transact, waker: Waker): LeasedSource {
   const changeDead =
     (change: typeof requeue) =>

@@ -75,8 +75,9 @@ export const sqliteDefaults: { readonly prefix: string; readonly maxPayloadBytes
  * Makes an outbox over a drizzle database on better-sqlite3 or libsql.
  *
  * Nothing is read or written until it is used; `check()` tells whether its tables are there. Any number of outboxes
- * and processes may share a file, whichever their driver. Each call of the relay's half is one transaction, done in
- * one go, which never has a part in a transaction of yours.
+ * and processes may share a file, whichever their driver. Each call of the relay's half runs in transactions of its
+ * own, one for nearly all of them; `check`, `purge` and a `fetch` that has to look further take several. None has a part
+ * in a transaction of yours.
  *
  * @example
  * ```ts

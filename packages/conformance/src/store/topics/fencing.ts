@@ -16,7 +16,9 @@ export const fencing: StoreTopic = {
       async run({ store, commit }) {
         await commit([order('a'), order('b')])
         const relay = await startRelay(store)
-        for (const { lease, source } of await relay.fetch()) {
+        const lent = await relay.fetch()
+        expect(lent).toHaveLength(2)
+        for (const { lease, source } of lent) {
           expect(source).toBe(relay.source)
           expect(relay.leases).toContainEqual(lease)
         }

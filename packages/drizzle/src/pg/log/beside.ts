@@ -6,7 +6,7 @@ import { isPassed, standsAside } from './cursor.ts'
 /** How the mark engine's fetch minds a log beside its table. */
 export interface Beside {
   /** SQL: the log owes a lower sequence of the aggregate than the entry `e` has */
-  readonly isBehind: (e: string) => string
+  readonly owesLower: (e: string) => string
   /** SQL: the log has passed a higher sequence than the entry `e` has */
   readonly isBelowPassed: (e: string) => string
   /** something of the log is in the batch: a suspect must not join it */
@@ -19,7 +19,7 @@ export function besideLog(names: Names, hasCompany: boolean): Beside {
     hasCompany,
     // Plan: the next lower row of the aggregate that is passed, or does not stand aside, ends the search: what does
     // not stand aside ascends with positions, so below a passed one all are passed.
-    isBehind: (e) => `coalesce((
+    owesLower: (e) => `coalesce((
       select not lower.is_passed
       from (
         ${beginning({

@@ -168,7 +168,7 @@ const unseenAtFirst = 4_000
  *
  * @param attempt - which run of the statement it is; each is content with more, so that no writer keeps it from its end
  */
-export function isBehind(c: string, attempt: number): string {
+export function sawTopTooLongAgo(c: string, attempt: number): string {
   return `top.position - ${c}.seen > ${unseenAtFirst * 2 ** (attempt - 1)}`
 }
 
@@ -202,9 +202,12 @@ export function moveAside({ entries }: Names, from: string, aside: Aside = {}): 
     ...{ settled_at: 'null::timestamptz', settled_by: 'null::text', reason: 'null::text' },
     ...aside,
   }
+  const withFreeNumbers = movedColumns
+    .split(', ')
+    .map((column) => (column === 'sequence' ? 'case when is_double then -1 - sequence else sequence end' : column))
   return `insert into ${entries} (${movedColumns}, refused, crashes, state, settled_at, settled_by, reason)
     overriding system value
-  select ${movedColumns.replace('sequence', 'case when is_double then -1 - sequence else sequence end')}, refused, crashes,
+  select ${withFreeNumbers.join(', ')}, refused, crashes,
     case when is_lost then 'dead' else state end,
     case when is_lost then now() else settled_at end,
     case when is_lost then 'the log' else settled_by end,

@@ -67,8 +67,8 @@ select 'stale', slot::text, null from current where is_older`,
  * when it has the lock on the log. So where it does not know the transaction, that is another server's: what is enqueued
  * waits in the log then, for `emptyLog`.
  *
- * The value changes only while no transaction has the log open for writing, and not while one has: all that are open at
- * once write into one leaf, where unique indexes make them wait for each other.
+ * The value never changes while a transaction that has written to the log is open (`rotate` locks it): all that are open
+ * at once write into one leaf, whose unique indexes make them wait for each other.
  */
 export function currentSlot(slotSequence: string): string {
   return `current as materialized (

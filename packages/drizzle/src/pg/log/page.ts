@@ -9,7 +9,7 @@ import type { Names } from '../names.ts'
 import { beginning } from '../plans.ts'
 import type { Statement } from '../statement.ts'
 import { suspectOf } from './beside.ts'
-import { isBehind, isStale, moveAside, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
+import { isStale, moveAside, movedColumns, sawTopTooLongAgo, standsAside, topAndFence, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
 import { smallestFront } from './tables.ts'
 
@@ -18,7 +18,7 @@ const narrow = 'slot, xid, position, id, aggregate_type, aggregate_id, sequence,
 /**
  * A page from the log under each lease, whatever stands aside; what cannot be lent from here is moved there.
  *
- * @param look - see `isBehind`
+ * @param attempt - see `sawTopTooLongAgo`
  */
 export function pageStatement(names: Names, request: FetchRequest, attempt: number): Statement {
   const { entries, aggregates, leases, meta, log, log_cursors } = names
@@ -41,7 +41,7 @@ cursor as materialized (
   cross join top
   cross join lateral (select exists (${windowRows(names, 'c', 'position', 1)}) as is_open offset 0) w
   cross join lateral (
-    select not w.is_open and not ${isBehind('c', attempt)} as opens, not w.is_open and ${isBehind('c', attempt)} as is_behind
+    select not w.is_open and not ${sawTopTooLongAgo('c', attempt)} as opens, not w.is_open and ${sawTopTooLongAgo('c', attempt)} as is_behind
   ) r
 ),
 front as materialized (

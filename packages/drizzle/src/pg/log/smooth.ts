@@ -7,7 +7,7 @@ import { depths } from '../fetch-depths.ts'
 import { isInside } from '../inside.ts'
 import type { Names } from '../names.ts'
 import type { Statement } from '../statement.ts'
-import { isBehind, isStale, movedColumns, standsAside, topAndFence, windowRows } from './cursor.ts'
+import { isStale, movedColumns, sawTopTooLongAgo, standsAside, topAndFence, windowRows } from './cursor.ts'
 import { lateness } from './late.ts'
 
 /**
@@ -22,7 +22,7 @@ import { lateness } from './late.ts'
  * @param watchesCrowds - whether a partition whose front a few aggregates fill is out of the ordinary: others may stand
  * behind them. The column `is_only_crowded` tells that nothing else was, but for a poor batch.
  * @param front - entries that are read of each partition
- * @param look - see `isBehind`
+ * @param attempt - see `sawTopTooLongAgo`
  */
 export function smoothStatement(
   names: Names,
@@ -51,7 +51,7 @@ opened as materialized (
   select c.partition, c.until as since, pg_current_snapshot() as until, 0::bigint as position,
     c.next_low as low, c.seen as next_low, top.position as high
   from cursor c cross join top
-  where c.partition <> all (array(select of_partition from going_on)) and not ${isBehind('c', attempt)}
+  where c.partition <> all (array(select of_partition from going_on)) and not ${sawTopTooLongAgo('c', attempt)}
 ),
 met as materialized (
   select *, ${standsAside(names, 'p')} as stands_aside,
@@ -114,7 +114,7 @@ noted as materialized (
   cross join top
   where c.partition = cursor.partition and c.version = cursor.version
     and not (select is_rough from rough)
-    and (kept_of.partition is not null or cursor.in_flight <> '{}' or ${isBehind('cursor', attempt)})
+    and (kept_of.partition is not null or cursor.in_flight <> '{}' or ${sawTopTooLongAgo('cursor', attempt)})
   returning c.partition
 ),
 cleared as (
@@ -128,7 +128,7 @@ select ${contentColumns('l')}, 0 as refused, 0 as crashes, 0 as requeues,
   (select is_only_crowded from rough) as is_only_crowded, (select is_only_poor from rough) as is_only_poor,
   (select count(*) from met)::int as met, (select count(*) from front_of where is_full)::int as cut,
   ${isStale('kept_of')} or (
-    not (select is_rough from rough) and exists (select from cursor cross join top where ${isBehind('cursor', attempt)})
+    not (select is_rough from rough) and exists (select from cursor cross join top where ${sawTopTooLongAgo('cursor', attempt)})
   ) as is_stale
 from (select) once
 left join (

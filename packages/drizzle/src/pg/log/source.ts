@@ -5,7 +5,7 @@ import { deadLettersIn } from '../dead-letters.ts'
 import type { Names } from '../names.ts'
 import type { Use } from '../privileges.ts'
 import type { Session } from '../session.ts'
-import { fetch, type Mood } from './fetch.ts'
+import { type FetchMemory, fetch } from './fetch.ts'
 import { acquire, join, poll, release } from './leases.ts'
 import { purge } from './purge.ts'
 import { checkPositions, checkServer } from './server.ts'
@@ -17,7 +17,12 @@ import { fetchUnpublished, markPublished } from './trait.ts'
 export function logSource(sessionFor: (use: Use) => Session, names: Names): LeasedSource {
   const session = sessionFor('logRelay')
   const purging = sessionFor('logPurge')
-  const mood: Mood = { roughFor: 0, crowdedFor: 0, owesSide: new Set(), fronts: new Map() }
+  const memory: FetchMemory = {
+    withoutSmoothFor: 0,
+    ignoresCrowdsFor: 0,
+    sideFirst: new Set(),
+    fronts: new Map(),
+  }
   return {
     fetchUnpublished: (limit, options) => fetchUnpublished(session, names, limit, options),
     markPublished: (ids, options) => markPublished(session, names, ids, options),
@@ -30,7 +35,7 @@ export function logSource(sessionFor: (use: Use) => Session, names: Names): Leas
     poll: (request) => poll(session, names, request),
     acquire: (request) => acquire(session, names, request),
     release: (request) => release(session, names, request),
-    fetch: (request) => fetch(session, names, request, mood),
+    fetch: (request) => fetch(session, names, request, memory),
     settle: (request) => settle(session, names, request),
     stats: (options) => stats(session, names, options),
     purge: async (request) => purge(purging, names, checkedPurge(request)),

@@ -63,6 +63,11 @@ end $log$`,
   on ${log} (aggregate_type, aggregate_id, sequence, slot)`,
     `create index if not exists ${name('log_scan')} on ${log} (partition, position)`,
     `create index if not exists ${name('log_xid')} on ${log} (xid, partition, position)`,
+    // since, until: snapshots. What `since` sees is passed; what only `until` sees is the window.
+    // position: up to it the window is passed too; page_end: where it goes when all that is lent is published.
+    // low: a transaction younger than all that `since` knows wrote above it; next_low: the same for the next window.
+    // high: nothing of the window stands above it; seen: the highest position given away when a fetch last wrote this row.
+    // version: raised by each write, and compared by it.
     `create table if not exists ${log_cursors} (
   partition smallint primary key,
   version bigint not null default 0,
