@@ -1,5 +1,5 @@
 import { type InboxStore, OutboxError } from '@outbox/core'
-import { checkDelivery, checkedPurge } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, checkHandled } from '@outbox/core/adapter'
 import { type Connection, sqlOf, type Transaction } from './connection.ts'
 import { checkTables } from './tables.ts'
 
@@ -18,6 +18,7 @@ export function ownInbox({ connection }: { readonly connection: Connection }): O
       if (changes === 0) return false
       const result: unknown = handler()
       if (result instanceof Promise) throw asynchronous()
+      checkHandled(result)
       return true
     },
     async check(call) {

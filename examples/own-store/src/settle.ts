@@ -1,13 +1,13 @@
 import type { SQLTagStore } from 'node:sqlite'
 import type { Lease, Settlement, SettleRequest } from '@outbox/core'
-import { requeuesOf } from '@outbox/core/adapter'
+import { firstWords, requeuesOf } from '@outbox/core/adapter'
 import { clearNotes, standing } from './leases.ts'
 import { number, type Row, text } from './rows.ts'
 
 // #region settle
 /** `LeasedSource.settle`: one lost lease does not void what is said under the others. */
 export function settle(sql: SQLTagStore, request: SettleRequest): { readonly lost: readonly Lease[] } {
-  for (const settlement of request.settlements) {
+  for (const settlement of firstWords(request.settlements)) {
     if (standing(sql, [settlement.entry.lease]).length > 0) apply(sql, settlement)
   }
   const kept = new Set(standing(sql, request.leases))

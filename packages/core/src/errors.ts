@@ -56,7 +56,10 @@ export class OutboxError<Code extends ErrorCode = ErrorCode> extends Error {
     this.isRetryable = retryable.has(code)
   }
 
-  /** As `is`, for the class itself: `instanceof` narrows by code, too, and holds across two copies of this package. */
+  /**
+   * As `is`, for the class itself: `instanceof` narrows by code, too, and holds across two copies of this package. The type
+   * of a subclass is not narrowed to: tell errors of your own by a code of your own.
+   */
   static override [Symbol.hasInstance](value: unknown): value is AnyOutboxError {
     // biome-ignore lint/complexity/noThisInStatic: a subclass inherits it, and is asked for itself
     return this === OutboxError ? OutboxError.is(value) : super[Symbol.hasInstance](value)

@@ -35,8 +35,7 @@ type DottedType<Type extends string> = string extends Type
  */
 export type PayloadOf<Payload> = Payload extends undefined
   ? Invalid<'an event needs a payload: {} will do'>
-  : // biome-ignore lint/suspicious/noConfusingVoidType: what a function without a result gives is what is looked for
-    [Payload] extends [void]
+  : Payload extends void
     ? Invalid<'what gives nothing back: an event needs a payload'>
     : Payload extends Jsonable<Payload>
       ? Payload

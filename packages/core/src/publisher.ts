@@ -72,11 +72,11 @@ export interface SendPublisherOptions<Result = Awaitable<void>> {
   /** names the destination in events and errors */
   readonly name: string
   /** larger payloads become dead letters without being sent */
-  readonly maxPayloadBytes?: number
+  readonly maxPayloadBytes?: number | undefined
   /** how long the destination drops repeats of a `deduplicationId`, milliseconds */
-  readonly dedupeWindowMs?: number
+  readonly dedupeWindowMs?: number | undefined
   /** aggregates that one `publish` sends at once, default 16 */
-  readonly concurrency?: number
+  readonly concurrency?: number | undefined
   /**
    * Sends one entry: returning means published, throwing means retry, throwing `permanent(…)` a dead letter,
    * `unavailable(…)` an outage in which nothing was stored, `unanswered(…)` that nobody knows whether it was. Pass the
@@ -93,7 +93,7 @@ export interface SendPublisherOptions<Result = Awaitable<void>> {
    * Resolves when the destination answers, rejects when it does not, and changes nothing there. With it, a send without
    * an answer counts as an attempt only while the destination answers; without it, each counts.
    */
-  readonly probe?: (options: CallOptions) => Promise<void>
+  readonly probe?: ((options: CallOptions) => Promise<void>) | undefined
 }
 
 /**

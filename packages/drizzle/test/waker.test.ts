@@ -9,9 +9,10 @@ test('each of several transactions that are open at once wakes those who wait wh
   let wakes = 0
   waker.subscribe(() => (wakes += 1))
   const open = new Set(['first', 'second'])
-  waker.wakeAfter(() => open.has('first'))
+  const [first, second] = [{}, {}]
+  waker.wakeAfter(first, () => open.has('first'))
   await vi.advanceTimersByTimeAsync(2)
-  waker.wakeAfter(() => open.has('second'))
+  waker.wakeAfter(second, () => open.has('second'))
   open.delete('first')
   await vi.advanceTimersByTimeAsync(20)
   expect(wakes).toBe(1)
@@ -25,7 +26,7 @@ test('one that stays open for long is left to polling', async () => {
   const waker = createWaker()
   let wakes = 0
   waker.subscribe(() => (wakes += 1))
-  waker.wakeAfter(() => true)
+  waker.wakeAfter({}, () => true)
   await vi.advanceTimersByTimeAsync(60_000)
   expect(wakes).toBe(1)
   expect(vi.getTimerCount()).toBe(0)

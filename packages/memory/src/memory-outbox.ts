@@ -20,16 +20,16 @@ import { type MemoryTransaction, type Transactions, transactionsOver } from './t
 
 export interface MemoryOutboxOptions {
   /** what waiting, ages and purging are measured with; default the machine's clock */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
   /** where ids and dates come from; default `Date.now` and the platform's random numbers */
-  readonly ids?: IdSources
+  readonly ids?: IdSources | undefined
   /** bytes of JSON, default 1 MiB */
-  readonly maxPayloadBytes?: number
+  readonly maxPayloadBytes?: number | undefined
   /**
    * What becomes of a transaction that needs what another open one is writing: it waits (the default, as in SQL), or
    * is told `busy` at once, as in MongoDB, and must be run again.
    */
-  readonly onConflict?: 'wait' | 'busy'
+  readonly onConflict?: 'wait' | 'busy' | undefined
 }
 
 /** What an inbox needs of its outbox. */

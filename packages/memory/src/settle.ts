@@ -1,12 +1,12 @@
 import type { Lease, Settlement, SettleRequest } from '@outbox/core'
-import { requeuesOf } from '@outbox/core/adapter'
+import { firstWords, requeuesOf } from '@outbox/core/adapter'
 import { standing } from './leases.ts'
 import { aggregateOf, moveRow } from './rows.ts'
 import type { State } from './state.ts'
 
 /** `LeasedSource.settle`: one lost lease does not void what is said under the others. */
 export function settle(state: State, request: SettleRequest): { readonly lost: readonly Lease[] } {
-  for (const settlement of request.settlements) {
+  for (const settlement of firstWords(request.settlements)) {
     if (standing(state, settlement.entry.lease)) apply(state, settlement)
   }
   const lost: Lease[] = []

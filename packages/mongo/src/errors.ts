@@ -144,7 +144,7 @@ function explained(meaning: Meaning, cause: unknown): OutboxError {
 const refusals: Readonly<Record<Refusal, { readonly what: string; readonly remedy: string }>> = Object.freeze({
   'taken-index': {
     what: 'an index, as another of its name or its keys is there',
-    remedy: 'Drop the one that is there, and call setup again.',
+    remedy: 'Drop the one that is there, and call the same again.',
   },
   'refused-role': {
     what: 'this to the user of the connection',

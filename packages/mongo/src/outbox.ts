@@ -33,11 +33,11 @@ export interface MongoOutboxOptions extends Place {
   /** the database of that client in which the collections of the outbox are */
   readonly db: MongoDatabase
   /** largest payload, in bytes of JSON; default 1 MiB, at most 12 MiB */
-  readonly maxPayloadBytes?: number
+  readonly maxPayloadBytes?: number | undefined
   /** mints the ids of events that bring none; default UUIDv7, ascending in this process */
-  readonly ids?: () => string
+  readonly ids?: (() => string) | undefined
   /** false: no change stream is kept open, and relays poll. Default true */
-  readonly watch?: boolean
+  readonly watch?: boolean | undefined
 }
 
 /** An outbox in MongoDB. */

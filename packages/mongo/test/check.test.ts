@@ -43,7 +43,7 @@ describeWith('mongo', 'check', () => {
     ])
     await expect(setup(own.db)).rejects.toMatchObject({
       code: 'setup-required',
-      message: expect.stringContaining('Drop the one that is there, and call setup again.'),
+      message: expect.stringContaining('Drop the one that is there, and call the same again.'),
     })
   })
 

@@ -9,9 +9,9 @@ export type RedisFormat = 'fields' | 'cloudevents' | 'cloudevents-structured'
 /** What must have happened before an entry counts as published; else its outcome is `unknown`. */
 export interface Acknowledge {
   /** replicas that have it, by WAIT; with `fsync: 'all'` on their disks, by WAITAOF */
-  readonly replicas?: number
+  readonly replicas?: number | undefined
   /** 'local': on this server's disk; 'all': on the replicas' too. Needs `appendonly yes` and Redis 7.2 */
-  readonly fsync?: 'local' | 'all'
+  readonly fsync?: 'local' | 'all' | undefined
   /** milliseconds the server waits; meanwhile it answers nothing else on this connection */
   readonly timeoutMs: number
 }

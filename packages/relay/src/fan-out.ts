@@ -18,7 +18,7 @@ const maxRemembered = 10_000
 export function fanOutPublisher(options: {
   readonly destinations: readonly Publisher[]
   /** default 'fan-out' */
-  readonly name?: string
+  readonly name?: string | undefined
 }): Publisher {
   const of = 'fanOutPublisher'
   const { destinations: given = [], name = 'fan-out' } = knownOptions(of, options, { destinations: true, name: true })

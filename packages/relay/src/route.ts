@@ -28,7 +28,7 @@ export function routePublisher<const Destinations extends Readonly<Record<string
   readonly route: (entry: DueEntry) => keyof Destinations & string
   readonly destinations: Destinations
   /** default 'route' */
-  readonly name?: string
+  readonly name?: string | undefined
 }): RoutedPublisher {
   const of = 'routePublisher'
   const {

@@ -97,8 +97,15 @@ async function settleAll(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     await makeRows(session, names, stopping, request)
     const { affectedRows } = await session.write(settleStatement(names, leases, said), request)
-    // once they stood, and what was said then counts: what they are by now is no matter
-    if (affectedRows === 0) return attempt > 1
+    if (affectedRows === 0) {
+      if (attempt === 1) return false
+      // they stood, and what was said then counts; of the rest, what is said under those that still stand
+      for (const lease of leases.length > 1 ? leases : []) {
+        const own = said.filter(({ entry }) => leaseKey(entry.lease) === leaseKey(lease))
+        if (own.length > 0) await settleAll(session, names, [lease], own, request)
+      }
+      return true
+    }
     said = await withoutRow(session, names, stopping, request)
     if (said.length === 0) return true
   }

@@ -10,7 +10,7 @@ import { inOrder, inScan, settledStates } from './states.ts'
 
 export interface SetupOptions extends Place {
   /** `log` makes the log too, beside the tables that are there; default `mark` */
-  readonly engine?: Engine
+  readonly engine?: Engine | undefined
 }
 
 /**

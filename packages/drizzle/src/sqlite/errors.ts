@@ -66,15 +66,19 @@ export function outboxErrorFrom(error: unknown): unknown {
   if (!missing) return error
   // all that is known is the name: a missing column of the inbox is told as one of it where the statement names its table
   const title = /inbox\b/.test(message) ? 'inbox' : 'outbox'
-  return setupRequired({ title, prefix: prefixOf(missing[2]) }, [`${missing[1]} ${missing[2]}`], { cause: error })
+  return setupRequired(
+    { title, prefix: missing[1] === 'column' ? defaultPrefix : prefixOf(missing[2]) },
+    [`${missing[1]} ${missing[2]}`],
+    { cause: error },
+  )
 }
 
-/** Of a table or an index; a column has none, and is taken for one of the tables of everybody's. */
+/** Of a table, or of an index. */
 function prefixOf(name = ''): string {
   return tables.exec(name)?.[1] ?? defaultPrefix
 }
 
-const tables = /^(.*_|)(?:entries|pending|settled|sequences|aggregates|relays|leases|meta|inbox)(?:_|$)/
+const tables = /^(.*?)(?:entries|pending|settled|sequences|aggregates|relays|leases|meta|inbox)(?:_[a-z]+)?$/
 
 /** Runs `work`; what it throws comes out as an outbox error where it is one. */
 export function translated<Result>(work: () => Result): Result {

@@ -24,7 +24,7 @@ export interface SqliteInboxOptions<Database extends SqliteDatabase | LibsqlData
   /** the drizzle database whose transactions `once` gets; `check` and `purge` run on it, and nothing closes it */
   readonly db: Database
   /** what the name of the table begins with, default `outbox_` */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
 }
 
 /** An inbox in a SQLite database, through drizzle on better-sqlite3. */

@@ -146,7 +146,8 @@ async function setBackAfterFailure(
   // Some failures, such as a full disk, have ended the transaction, and it takes nothing more. The connection goes back to
   // the client's pool, which hands out next the one that it was given last.
   transaction.close()
-  if (!client.closed) await client.executeMultiple(setBack.text)
+  // what is told is the failure that led here
+  if (!client.closed) await client.executeMultiple(setBack.text).catch(() => undefined)
 }
 
 function busyTimeout(milliseconds: number): Query {

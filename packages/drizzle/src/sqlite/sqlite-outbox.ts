@@ -35,13 +35,13 @@ export interface SqliteOutboxOptions<Database extends SqliteDatabase | LibsqlDat
    */
   readonly db: Database
   /** what the names of the tables begin with, default `outbox_` */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
   /** the largest payload, bytes of JSON, default 1 MiB */
-  readonly maxPayloadBytes?: number
+  readonly maxPayloadBytes?: number | undefined
   /** mints the ids of events that bring none, default UUIDv7 */
-  readonly ids?: () => string
+  readonly ids?: (() => string) | undefined
   /** how long the relay's calls wait for a transaction of yours that is in their way, milliseconds, default 5,000 */
-  readonly maxWaitMs?: number
+  readonly maxWaitMs?: number | undefined
 }
 
 /** An outbox in a SQLite database, through drizzle on better-sqlite3. */
@@ -125,7 +125,7 @@ function betterSqlite3Outbox(
       const entries = entriesOf(events)
       if (entries.length === 0) return []
       const receipts = connections.runInside(inTransaction, enqueue(names, entries))
-      waker.wakeAfter(() => inTransaction.inTransaction)
+      waker.wakeAfter(inTransaction, () => inTransaction.inTransaction)
       return receipts
     },
     ...relayHalf(names, transactOn(client, connections, maxWaitMs), waker),
@@ -140,7 +140,7 @@ function libsqlOutbox(client: LibsqlClient, names: TableNames, maxWaitMs: number
       const entries = entriesOf(events)
       if (entries.length === 0) return []
       const receipts = await runInside(transaction, enqueue(names, entries))
-      waker.wakeAfter(() => !transaction.closed)
+      waker.wakeAfter(transaction, () => !transaction.closed)
       return receipts
     },
     ...relayHalf(names, transactOnLibsql(client, writeLock(names.meta, 'key'), maxWaitMs), waker),

@@ -5,26 +5,25 @@ const maxPauses = 200
 /** Tells subscribers within this process that entries may have been committed. */
 export interface Waker {
   subscribe(wake: () => void): AsyncDisposable
-  /** Wakes everybody once the transaction is over: at once if the driver's callback is about to return. */
-  wakeAfter(isOpen: () => boolean): void
+  /** Wakes everybody once a transaction is over: at once if the driver's callback is about to return. */
+  wakeAfter(transaction: object, isOpen: () => boolean): void
   wakeSoon(): void
 }
 
 export function createWaker(): Waker {
   const subscribers = new Set<{ readonly wake: () => void }>()
-  /** transactions whose end is waited for, and how many pauses each has left */
-  const open = new Map<() => boolean, number>()
+  /** transactions whose end is waited for */
+  const open = new Map<object, { readonly isOpen: () => boolean; pausesLeft: number }>()
   let isScheduled = false
 
   function look(): void {
     isScheduled = false
     let isAnyOver = false
-    for (const [isOpen, pausesLeft] of open) {
-      if (isOpen() && pausesLeft > 0) open.set(isOpen, pausesLeft - 1)
-      else {
-        open.delete(isOpen)
-        isAnyOver = true
-      }
+    for (const [transaction, waiting] of open) {
+      waiting.pausesLeft -= 1
+      if (waiting.isOpen() && waiting.pausesLeft >= 0) continue
+      open.delete(transaction)
+      isAnyOver = true
     }
     if (isAnyOver) for (const { wake } of subscribers) wake()
     if (open.size > 0) schedule(() => setTimeout(look, pauseMs))
@@ -37,9 +36,9 @@ export function createWaker(): Waker {
     later().unref()
   }
 
-  function wakeAfter(isOpen: () => boolean): void {
+  function wakeAfter(transaction: object, isOpen: () => boolean): void {
     if (subscribers.size === 0) return
-    open.set(isOpen, maxPauses)
+    open.set(transaction, { isOpen, pausesLeft: maxPauses })
     schedule(() => setImmediate(look))
   }
 
@@ -54,6 +53,6 @@ export function createWaker(): Waker {
       }
     },
     wakeAfter,
-    wakeSoon: () => wakeAfter(() => false),
+    wakeSoon: () => wakeAfter({}, () => false),
   }
 }

@@ -112,7 +112,7 @@ export const storeMutants: readonly Mutant[] = [
   {
     name: 'drops the last settlement of a batch',
     file: 'memory/src/settle.ts',
-    code: 'for (const settlement of request.settlements) {',
+    code: 'for (const settlement of firstWords(request.settlements)) {',
     instead:
       'for (const settlement of request.settlements.length > 1 ? request.settlements.slice(0, -1) : request.settlements) {',
     by: ['lent-entries-are-due'],

@@ -5,7 +5,7 @@ export const tellingMutants: readonly Mutant[] = [
   {
     name: 'tells entries before the store has heard of them',
     file: 'relay/src/lane.ts',
-    code: `    const lost = await this.#settleFor(
+    code: `    const lost = await this.#settleUntilHeard(
       leases,
       verdicts.flatMap(({ settlement }) => settlement ?? []),
       abort,
@@ -14,7 +14,7 @@ export const tellingMutants: readonly Mutant[] = [
     this.#tell(verdicts, lost)
 `,
     instead: `    this.#tell(verdicts, [])
-    const lost = await this.#settleFor(
+    const lost = await this.#settleUntilHeard(
       leases,
       verdicts.flatMap(({ settlement }) => settlement ?? []),
       abort,

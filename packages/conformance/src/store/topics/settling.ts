@@ -69,14 +69,16 @@ export const settling: StoreTopic = {
       id: 'settling.first-word',
       promise: 'of two things that one settle says of an entry, the first counts',
       async run({ store, commit }) {
-        await commit([order('refused'), order('published')])
+        await commit(['postponed', 'refused', 'published'].map((id) => order(id)))
         const relay = await startRelay(store)
-        const said = (await relay.fetch()).map((entry) => [refused(entry, farFuture), published(entry)])
-        await relay.settle(
-          said.flatMap((both) => (both[0]?.entry.aggregateId === 'refused' ? both : both.toReversed())),
-        )
-        expect(await store.stats()).toMatchObject({ pending: 1 })
-        expect(places(await store.fetchUnpublished(10))).toEqual(['refused#1'])
+        const settlements = (await relay.fetch()).flatMap((entry) => {
+          if (entry.aggregateId === 'published') return [published(entry), refused(entry, farFuture)]
+          const waits = entry.aggregateId === 'refused' ? refused(entry, farFuture) : postponed(entry, farFuture)
+          return [waits, published(entry)]
+        })
+        await relay.settle(settlements)
+        expect(await store.stats()).toMatchObject({ pending: 2 })
+        expect(places(await store.fetchUnpublished(10)).toSorted()).toEqual(['postponed#1', 'refused#1'])
         expect(await relay.fetch()).toEqual([])
       },
     },
