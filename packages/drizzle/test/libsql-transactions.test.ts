@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createClient } from '@libsql/client'
 import { event, OutboxError } from '@outbox/core'
 import { drizzle } from 'drizzle-orm/libsql'
@@ -17,6 +18,12 @@ const orders = sqliteTable('orders', { id: integer('id').primaryKey(), customer:
 const placed = event('order.placed', { aggregateId: '1', payload: { total: 3 } })
 /** Written by several statements: 250 entries are three inserts. */
 const many = Array.from({ length: 250 }, (_, n) => event('order.placed', { aggregateId: `${n % 7}`, payload: { n } }))
+
+const full = { code: 'unavailable', message: expect.stringContaining('SQLITE_FULL') }
+
+async function joinUntilFull(of: LibsqlOutbox): Promise<never> {
+  for (let nth = 0; ; nth++) await of.join({ holder: `${nth} ${'r'.repeat(200)}` })
+}
 
 let file: Awaited<ReturnType<typeof newLibsqlOutboxFile>>
 let outbox: LibsqlOutbox
@@ -211,11 +218,21 @@ test('the timeout of the client stays what it was when a full disk has ended the
   const patient = sqliteOutbox({ db })
   const [pages] = await db.all<{ page_count: number }>('PRAGMA page_count')
   await db.run(`PRAGMA max_page_count = ${pages?.page_count}`)
-  const join = async (): Promise<unknown> => {
-    for (let nth = 0; ; nth++) await patient.join({ holder: `${nth} ${'r'.repeat(200)}` })
-  }
-  await expect(join()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('SQLITE_FULL') })
+  await expect(joinUntilFull(patient)).rejects.toMatchObject(full)
   expect(await db.all('PRAGMA busy_timeout')).toEqual([{ timeout: 30_000 }])
+  db.$client.close()
+})
+
+test('a timeout that cannot be set back is told beside the failure, not in its place', async () => {
+  const db = drizzle({ client: createClient({ url: `file:${file.path}`, timeout: 30_000, concurrency: 1 }) })
+  const patient = sqliteOutbox({ db })
+  const [pages] = await db.all<{ page_count: number }>('PRAGMA page_count')
+  await db.run(`PRAGMA max_page_count = ${pages?.page_count}`)
+  const gone = new Error('gone')
+  Reflect.set(db.$client, 'executeMultiple', () => Promise.reject(gone))
+  const warned = once(process, 'warning')
+  await expect(joinUntilFull(patient)).rejects.toMatchObject(full)
+  expect(await warned).toMatchObject([{ message: expect.stringContaining('its timeout of 30000 ms'), cause: gone }])
   db.$client.close()
 })
 

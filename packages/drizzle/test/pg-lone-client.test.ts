@@ -1,5 +1,5 @@
-import { event, limits } from '@outbox/core'
-import { pgOutbox, setup } from '@outbox/drizzle/pg'
+import { type DueEntry, event, limits } from '@outbox/core'
+import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { Client } from 'pg'
@@ -26,11 +26,7 @@ describeWith('postgres', 'a single client, which the application and a relay sha
       await using other = openNodePostgres(database.url)
       await setup(db, { engine })
       const outbox = pgOutbox({ db, engine })
-      const holder = 'h'
-      await outbox.join({ holder })
-      const { leases: claims } = await outbox.poll({ holder })
-      const leases = await outbox.acquire({ holder, claims, evict: [] })
-      const fetch = () => outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
+      const fetch = await fetchingFrom(outbox)
       const order = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
 
       // the first transaction of a type makes others of it wait
@@ -60,17 +56,22 @@ describeWith('postgres', 'a single client, which the application and a relay sha
       const db = drizzle({ client })
       await setup(db, { engine })
       const outbox = pgOutbox({ db, engine })
-      const holder = 'h'
-      await outbox.join({ holder })
-      const { leases: claims } = await outbox.poll({ holder })
-      const leases = await outbox.acquire({ holder, claims, evict: [] })
+      const fetch = await fetchingFrom(outbox)
       await db.transaction((tx) => outbox.enqueue(tx, event('order.placed', { aggregateId: '1', payload: {} })))
       await db.transaction(async () => {
         await client.query('select 1')
-        const due = await outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
-        expect(due).toHaveLength(1)
+        expect(await fetch()).toHaveLength(1)
         expect((await client.query('show synchronous_commit')).rows).toEqual([{ synchronous_commit: 'on' }])
       })
     },
   )
 })
+
+/** Fetches as a relay that holds all partitions. */
+async function fetchingFrom(outbox: PgOutbox): Promise<() => Promise<readonly DueEntry[]>> {
+  const holder = 'h'
+  await outbox.join({ holder })
+  const { leases: claims } = await outbox.poll({ holder })
+  const leases = await outbox.acquire({ holder, claims, evict: [] })
+  return () => outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: limits.payloadBytes })
+}

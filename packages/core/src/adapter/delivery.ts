@@ -40,7 +40,8 @@ function workIn(result: unknown): string | undefined {
   return kind === 'Generator' || kind === 'AsyncGenerator' ? 'a generator' : undefined
 }
 
-function isThenable(value: unknown): boolean {
+/** Whether a value is a promise, or a query that `await` would run. */
+export function isThenable(value: unknown): boolean {
   return typeof Object(value).then === 'function'
 }
 

@@ -1,5 +1,12 @@
 import { type Awaitable, type InboxStore, type Invalid, OutboxError } from '@outbox/core'
-import { checkDelivery, checkedPurge, checkHandled, endedUnderHandler, knownOptions } from '@outbox/core/adapter'
+import {
+  checkDelivery,
+  checkedPurge,
+  checkHandled,
+  endedUnderHandler,
+  isThenable,
+  knownOptions,
+} from '@outbox/core/adapter'
 import { Connections, transactOn } from './better-sqlite3.ts'
 import { check } from './check.ts'
 import {
@@ -139,10 +146,6 @@ function upkeep(names: TableNames, transact: Transact): Pick<InboxStore<never>, 
 
 function lockOf({ inbox }: TableNames): ReturnType<typeof writeLock> {
   return writeLock(inbox, 'consumer')
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function asynchronousHandler(): OutboxError<'invalid-option'> {

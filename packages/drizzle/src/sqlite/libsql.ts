@@ -119,17 +119,16 @@ async function inFile<Result>(
   const runner = runnerOf(transaction)
   const [row] = await runner.rows({ text: 'PRAGMA busy_timeout', values: [] })
   const timeout = row ? integerOf(row, 'timeout') : 0
-  const setBack = busyTimeout(timeout)
   if (timeout > 0) await runner.rows(busyTimeout(0))
   try {
     if (lock) await runner.rows(lock)
     const result = await runStepsAsync(runner, steps)
-    const commit = [busyTimeout(Math.min(timeout, commitWaitMs)).text, 'COMMIT', setBack.text]
+    const commit = [busyTimeout(Math.min(timeout, commitWaitMs)).text, 'COMMIT', busyTimeout(timeout).text]
     // in one go: after the commit libsql takes nothing more, and others get the connection
     await transaction.executeMultiple(timeout > 0 ? commit.join(';\n') : 'COMMIT')
     return result
   } catch (error) {
-    if (timeout > 0) await setBackAfterFailure(client, transaction, setBack)
+    if (timeout > 0) await setBackAfterFailure(client, transaction, timeout)
     throw error
   }
 }
@@ -137,17 +136,23 @@ async function inFile<Result>(
 async function setBackAfterFailure(
   client: LibsqlClient,
   transaction: LibsqlTransaction,
-  setBack: Query,
+  timeout: number,
 ): Promise<void> {
   if (!transaction.closed) {
-    await runnerOf(transaction).rows(setBack)
+    await runnerOf(transaction).rows(busyTimeout(timeout))
     return
   }
   // Some failures, such as a full disk, have ended the transaction, and it takes nothing more. The connection goes back to
   // the client's pool, which hands out next the one that it was given last.
   transaction.close()
-  // what is told is the failure that led here
-  if (!client.closed) await client.executeMultiple(setBack.text).catch(() => undefined)
+  if (client.closed) return
+  try {
+    await client.executeMultiple(busyTimeout(timeout).text)
+  } catch (cause) {
+    // told beside the failure that led here, which says what to do, and not in its place
+    const message = `A connection of the libsql client waits for no lock any more: its timeout of ${timeout} ms could not be set back.`
+    process.emitWarning(new Error(message, { cause }))
+  }
 }
 
 function busyTimeout(milliseconds: number): Query {

@@ -1,5 +1,6 @@
 import { OutboxError } from '@outbox/core'
 import { knownOptions } from '@outbox/core/adapter'
+import { defaultPrefix } from '../shared/set-up.ts'
 
 /**
  * What the tables of one outbox, and of the inbox beside it, are called. They share a prefix, so that several outboxes
@@ -30,8 +31,6 @@ export interface TableNames {
   readonly aggregatesDue: string
   readonly inboxHandled: string
 }
-
-export const defaultPrefix: string = 'outbox_'
 
 /** Where the tables are. */
 export interface Place {

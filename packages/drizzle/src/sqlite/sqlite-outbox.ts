@@ -10,6 +10,7 @@ import {
 } from '@outbox/core'
 import { entriesFrom, invalidOption, knownOptions } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
+import { defaultPrefix } from '../shared/set-up.ts'
 import { Connections, transactOn } from './better-sqlite3.ts'
 import { enqueue } from './enqueue.ts'
 import {
@@ -24,7 +25,7 @@ import {
   type SqliteSyncTransaction,
 } from './handles.ts'
 import { runInside, transactOnLibsql } from './libsql.ts'
-import { defaultPrefix, type TableNames, tableNames } from './names.ts'
+import { type TableNames, tableNames } from './names.ts'
 import { relayHalf } from './relay-half.ts'
 import { writeLock } from './transact.ts'
 import { createWaker } from './wake.ts'
