@@ -35,8 +35,8 @@ export interface InboxStore<in Tx> extends Inbox<Tx> {
   check(options?: CallOptions): Promise<void>
   /**
    * Forgets messages that were handled at least `olderThanMs` ago, at most `limit`, oldest first: they would be handled
-   * again if they came again. Holds up no delivery. `olderThanMs` is a number from 0 to ten years, `limit` a whole one from 1 on;
-   * both may be `Infinity`. Anything else is `invalid-option`.
+   * again if they came again. Holds up no delivery. `olderThanMs` is a number from 0 to ten years, `limit` a whole one
+   * from 1 on; both may be `Infinity`. Anything else is `invalid-option`.
    *
    * @returns how many it forgot: fewer than `limit` means that none is left
    */

@@ -71,9 +71,10 @@ export const maxJsonDepth = 256
  *
  * Refused: undefined at the top or in an array, BigInt, NaN and infinities, functions, symbols, promises, invalid
  * dates, cycles, Map, Set, RegExp, Error, binary data without a `toJSON` (Node's Buffer has one), boxed primitives,
- * properties of an array beside its elements, getters of a class. As in JSON, an undefined property is absent, `toJSON` speaks for its
- * object, only own enumerable properties count (methods of a class do not), -0 is 0, and a lone surrogate travels as its escape. Getters and
- * `toJSON` are called here and once more by `JSON.stringify`: they must say the same twice.
+ * properties of an array beside its elements, getters of a class. As in JSON, an undefined property is absent, `toJSON`
+ * speaks for its object, only own enumerable properties count (methods of a class do not), -0 is 0, and a lone surrogate
+ * travels as its escape. An object's own getters and `toJSON` are called here and once more by `JSON.stringify`: they
+ * must say the same twice.
  */
 export function findJsonFault(value: unknown): JsonFault | undefined {
   return value === undefined ? fault('undefined is not JSON: {} or null will do') : faultIn(value, [], '')

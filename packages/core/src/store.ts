@@ -232,8 +232,8 @@ export interface LeasedSource extends OutboxSource {
 
   /**
    * Deletes published and discarded entries that have been so for `olderThanMs`, at most `limit`, oldest first; never
-   * waits for producers, nor they for it. `olderThanMs` is a number from 0 to ten years, `limit` a whole one from 1 on; both may be
-   * `Infinity`. Anything else is `invalid-option`.
+   * waits for producers, nor they for it. `olderThanMs` is a number from 0 to ten years, `limit` a whole one from 1 on;
+   * both may be `Infinity`. Anything else is `invalid-option`.
    *
    * `olderThanMs` must not be less than the time in which a relay may still repeat a settle, `leaseMs` and a bit: if an
    * entry is purged and its id enqueued again within it, the repeated settle can count for the new entry, which is then

@@ -14,7 +14,8 @@ import { reconnectAfter } from './reconnect.ts'
  *
  * Needs `createCollection` and `createIndex`; a relay or a producer needs less.
  *
- * @throws {OutboxError} `setup-required` when the privileges do not suffice, or another index has the name of one · `invalid-option` · `unavailable`, `busy`
+ * @throws {OutboxError} `setup-required` when the privileges do not suffice, or another index has the name of one ·
+ *   `invalid-option` · `unavailable`, `busy`
  */
 export async function setup(db: MongoDatabase, place: Place = {}): Promise<void> {
   const names = namesIn(knownOptions('setup', place, { prefix: true }))
@@ -25,7 +26,8 @@ export async function setup(db: MongoDatabase, place: Place = {}): Promise<void>
 /**
  * The same for an inbox, beside an outbox or without one.
  *
- * @throws {OutboxError} `setup-required` when the privileges do not suffice, or another index has the name of one · `invalid-option` · `unavailable`, `busy`
+ * @throws {OutboxError} `setup-required` when the privileges do not suffice, or another index has the name of one ·
+ *   `invalid-option` · `unavailable`, `busy`
  */
 export async function setupInbox(db: MongoDatabase, place: Place = {}): Promise<void> {
   const names = namesIn(knownOptions('setupInbox', place, { prefix: true }))
