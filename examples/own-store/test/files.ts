@@ -9,6 +9,8 @@ export const capabilities = {
   concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and the driver is synchronous' },
   savepoints: true,
   waitsForWriters: true,
+  wakesUp: { leftOut: 'the store has no subscribe, so its relays poll' },
+  asynchronousHandlers: { leftOut: 'the driver is synchronous' },
 } as const
 // #endregion
 

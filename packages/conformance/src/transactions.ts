@@ -22,6 +22,13 @@ export interface TransactionCapabilities {
    * only where they go in whole files at once. Present if it is not named.
    */
   readonly purgesSingly?: Capability
+  /** `subscribe` wakes a relay. `leftOut` where a store has none, so that its relays poll. Present if it is not named. */
+  readonly wakesUp?: Capability
+  /**
+   * A handler of `once` may wait for something. `leftOut` only where the driver is synchronous: `once` is over when it
+   * returns. Present if it is not named.
+   */
+  readonly asynchronousHandlers?: Capability
 }
 
 /** What checks of transactions may need. */
@@ -31,7 +38,13 @@ export type TransactionNeeds = keyof TransactionCapabilities
 export function namedCapabilities(
   capabilities: TransactionCapabilities,
 ): Readonly<Record<TransactionNeeds, Capability>> {
-  return { crashes: { leftOut: 'the harness has no crash()' }, purgesSingly: true, ...capabilities }
+  return {
+    crashes: { leftOut: 'the harness has no crash()' },
+    purgesSingly: true,
+    wakesUp: true,
+    asynchronousHandlers: true,
+    ...capabilities,
+  }
 }
 
 /** How a harness runs transactions. `Tx` is the handle that `enqueue` and `once` take. */

@@ -19,6 +19,7 @@ export const synchronous = {
   concurrentTransactions: { leftOut: 'SQLite has one writer at a time, and better-sqlite3 is synchronous' },
   savepoints: true,
   waitsForWriters: true,
+  asynchronousHandlers: { leftOut: 'better-sqlite3 is synchronous' },
 } as const
 
 /** What the suites may ask of libsql. */

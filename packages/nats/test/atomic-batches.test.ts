@@ -134,10 +134,10 @@ for (const client of clients) {
 }
 
 describeWith({ own: 'nats', version: 'distribution' }, 'a server that is too old for batches', () => {
-  it('is told at start; until then entries go one by one', async () => {
+  it('is told at start; until then entries go one by one', async ({ skip }) => {
     await using server = await startNats({ version: 'distribution' })
-    // the distribution's server may be newer one day
-    if (Number.parseFloat(server.version.split('.')[1] ?? '') >= 12) return
+    const [major = 0, minor = 0] = server.version.split('.').map(Number)
+    if (major > 2 || minor >= 12) skip(`the distribution's nats-server ${server.version} is newer`)
     await using observer = await observe(server.url)
     const stream = await observer.addStream('events.>')
     for (const client of clients) {

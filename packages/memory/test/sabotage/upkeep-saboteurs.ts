@@ -225,6 +225,11 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
     caughtBy: ['upkeep.wakes'],
   },
   {
+    breaks: 'there is no subscription, and nobody says so',
+    sabotage: (): object => ({ subscribe: undefined }),
+    caughtBy: ['upkeep.wakes', 'upkeep.subscription'],
+  },
+  {
     breaks: 'who waits is woken before the commit, and not after it',
     sabotage: (store) => {
       let wake = (): void => undefined

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { deferred } from '../../deferred.ts'
 import { expectFailure } from '../../failures.ts'
-import { inTurn, isThenable } from '../../in-turn.ts'
+import { inTurn } from '../../in-turn.ts'
 import type { InboxContext, InboxTopic, InboxTransaction } from '../context.ts'
 
 /**
@@ -16,7 +16,8 @@ export const asynchronousHandlers: InboxTopic = {
     {
       id: 'asynchronous-handlers.at-once',
       promise: 'calls at once in one transaction each run their handler, whichever of these ends first',
-      run: whereAsynchronous(async ({ transaction, isHandled }) => {
+      needs: ['asynchronousHandlers'],
+      run: async ({ transaction, isHandled }) => {
         const ids = ['m-1', 'm-2', 'm-3', 'm-4']
         const ran = await transaction(async (tx) => {
           const calls = ids.map((id) => begun(tx, id))
@@ -31,21 +32,23 @@ export const asynchronousHandlers: InboxTopic = {
         })
         expect(ran).toEqual(ids.map(() => ({ status: 'fulfilled', value: true })))
         for (const id of ids) expect(await isHandled('billing', id)).toBe(true)
-      }),
+      },
     },
     {
       id: 'asynchronous-handlers.commit-before-the-end',
       promise: 'a once whose transaction commits before the handler has ended is told so, and not that all went well',
-      run: whereAsynchronous(async (context) => {
+      needs: ['asynchronousHandlers'],
+      run: async (context) => {
         const call = await committedUnderHandler(context)
         call.letHandlerEnd()
         expectEnded(await call.outcome)
-      }),
+      },
     },
     {
       id: 'asynchronous-handlers.next-transaction',
       promise: 'the next transaction, on the same connection maybe, is not taken for the one that has ended',
-      run: whereAsynchronous(async (context) => {
+      needs: ['asynchronousHandlers'],
+      run: async (context) => {
         const call = await committedUnderHandler(context)
         await context.transaction((tx) =>
           inTurn(
@@ -55,19 +58,20 @@ export const asynchronousHandlers: InboxTopic = {
           ),
         )
         expectEnded(await call.outcome)
-      }),
+      },
     },
     {
       id: 'asynchronous-handlers.throws-after-the-end',
       promise: 'what the handler throws comes out of once, also where its transaction has ended before',
-      run: whereAsynchronous(async (context) => {
+      needs: ['asynchronousHandlers'],
+      run: async (context) => {
         const error = new Error('the handler failed')
         const call = await committedUnderHandler(context, () => {
           throw error
         })
         call.letHandlerEnd()
         expect(await call.outcome).toEqual({ status: 'rejected', reason: error })
-      }),
+      },
     },
   ],
 }
@@ -127,17 +131,4 @@ async function committedUnderHandler({ transaction }: InboxContext, last?: () =>
 function expectEnded(outcome: PromiseSettledResult<boolean>): void {
   if (outcome.status === 'fulfilled') throw new Error('once() says that all went well')
   expect(expectFailure('not-a-transaction', outcome.reason).details).toEqual({ reason: 'finished' })
-}
-
-/** Nothing to show of a synchronous driver: its `once` is over when it returns, before its transaction can be. */
-function whereAsynchronous(run: (context: InboxContext) => Promise<void>): (context: InboxContext) => Promise<void> {
-  return async (context) => {
-    let isAsynchronous = false
-    await context.transaction((tx) => {
-      const ran = tx.once('billing', 'any')
-      isAsynchronous = isThenable(ran)
-      return ran
-    })
-    if (isAsynchronous) await run(context)
-  }
 }

@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import type { LeasedSource, Wake } from '@outbox/core'
 import { expect } from 'vitest'
 import { failure } from '../../failures.ts'
 import { order, orderIdsIn, orders } from '../../outbox/events.ts'
@@ -227,20 +228,20 @@ export const upkeep: StoreTopic = {
     },
     {
       id: 'upkeep.wakes',
-      promise: 'a wake-up subscription, where the store has one, is woken soon, when what was committed can be seen',
+      promise: 'a wake-up subscription is woken soon, when what was committed can be seen',
       keeps: 'waking-up',
+      needs: ['wakesUp'],
       async run({ store, commit }) {
         let begun = 0
         let isSeen = false
         const looks: Promise<void>[] = []
-        const subscription = await store.subscribe?.(() => {
+        const subscription = await subscribed(store, () => {
           const expected = begun
           const look = async () => {
             if ((await store.fetchUnpublished(1000)).length === expected) isSeen = true
           }
           looks.push(look())
         })
-        if (!subscription) return
         // one hint may be lost; if dozens are, something else is
         for (let round = 0; !isSeen && round < 60; round++) {
           begun += 1
@@ -254,17 +255,18 @@ export const upkeep: StoreTopic = {
     },
     {
       id: 'upkeep.subscription',
-      promise: 'a wake-up subscription, where the store has one, ends when it is disposed of, and disturbs nothing',
+      promise: 'a wake-up subscription ends when it is disposed of, and disturbs nothing',
       keeps: 'waking-up',
+      needs: ['wakesUp'],
       async run({ store, commit }) {
-        const subscription = await store.subscribe?.(() => undefined)
+        const subscription = await subscribed(store, () => undefined)
         await commit(order('a'))
-        await subscription?.[Symbol.asyncDispose]()
+        await subscription[Symbol.asyncDispose]()
         let wakes = 0
-        const late = await store.subscribe?.(() => {
+        const late = await subscribed(store, () => {
           wakes += 1
         })
-        await late?.[Symbol.asyncDispose]()
+        await late[Symbol.asyncDispose]()
         const before = wakes
         await commit(order('a'))
         expect(await (await startRelay(store)).drain()).toHaveLength(2)
@@ -272,4 +274,9 @@ export const upkeep: StoreTopic = {
       },
     },
   ],
+}
+
+function subscribed(store: LeasedSource, wake: Wake): Promise<AsyncDisposable> {
+  if (!store.subscribe) throw new Error('the store has no subscribe(): declare wakesUp as left out, with the reason')
+  return store.subscribe(wake)
 }
