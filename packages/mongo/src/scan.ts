@@ -1,5 +1,5 @@
 import type { FetchRequest, Lease } from '@outbox/core'
-import { groupedBy } from '@outbox/core/adapter'
+import { groupedBy, inTurns, type Standing } from '@outbox/core/adapter'
 import { blockedAsideMs, busyAsideMs, type Move, setAside } from './aside.ts'
 import type { Context } from './context.ts'
 import { type Exceptions, exceptionsIn } from './exceptions.ts'
@@ -7,9 +7,8 @@ import { allInScan, distinctAggregates, fronts, holds, type Met } from './fronts
 import { noteFull } from './full.ts'
 import type { Document } from './values.ts'
 
-/** An aggregate that has something due. */
-export interface Candidate {
-  readonly partition: number
+/** An aggregate that has something due. It stands where the first of its entries was met. */
+export interface Candidate extends Standing {
   readonly aggregate: Document
   readonly key: string
   /** of its entries that the scan met, ascending; at least one */
@@ -61,7 +60,7 @@ export async function findCandidates(
     const moved = await setAside(context, leases, moves)
     const isEnough = open.length === 0 ? moved === 0 : moved < looks.manyMoved
     const scattered = new Set([...seen.scattered, ...moves.map(({ partition }) => partition)])
-    if (isEnough || round >= looks.rounds) return inTurns(byAggregate, deep, scattered)
+    if (isEnough || round >= looks.rounds) return candidatesFrom(byAggregate, deep, scattered)
     seen = await look(context, leases, limit, now)
   }
 }
@@ -139,33 +138,26 @@ function movesOfBusy(byAggregate: ReadonlyMap<string, readonly Met[]>, isCutOff:
   })
 }
 
-/**
- * The first aggregate of each partition, then the second of each, and so on; those that come back and those that never
- * went in two rows beside each other. So no partition keeps another out, nor one kind the other.
- */
-function inTurns(
+/** Each aggregate by the first of its entries that were met; those that come back are a queue of their own. */
+function candidatesFrom(
   byAggregate: ReadonlyMap<string, readonly Met[]>,
   deep: ReadonlySet<number>,
   scattered: ReadonlySet<number>,
 ): readonly Candidate[] {
-  const ranks = new Map<string, number>()
-  const ranked = [...byAggregate.values()].flatMap((entries) => {
+  const queues: Readonly<Record<'back' | 'new', Candidate[]>> = { back: [], new: [] }
+  for (const entries of byAggregate.values()) {
     const [first] = entries
-    if (!first) return []
-    const row = `${first.partition} ${first.isBack}`
-    const rank = ranks.get(row) ?? 0
-    ranks.set(row, rank + 1)
-    const { partition, aggregate, key, position } = first
-    const candidate: Candidate = {
+    if (!first) continue
+    const { partition, position, aggregate, key, isBack } = first
+    queues[isBack ? 'back' : 'new'].push({
       partition,
+      position,
       aggregate,
       key,
       sequences: entries.map(({ sequence }) => sequence).sort((a, b) => a - b),
       isDeep: deep.has(partition) && entries.length > 1,
       isScattered: scattered.has(partition) || entries.some(({ moves }) => moves > 0),
-    }
-    return [{ candidate, rank, position }]
-  })
-  ranked.sort((a, b) => a.rank - b.rank || a.position - b.position)
-  return ranked.map(({ candidate }) => candidate)
+    })
+  }
+  return inTurns(queues.back, queues.new)
 }

@@ -1,5 +1,5 @@
 import type { Settlement } from '@outbox/core'
-import { groupedBy, requeuesOf } from '@outbox/core/adapter'
+import { groupedBy, requeuesOf, retryWaitMs } from '@outbox/core/adapter'
 import type { Write } from './database.ts'
 import type { ToUuid } from './uuids.ts'
 import { type Document, dateIn, documentsIn, isAbsent, numberIn, textIn, valuesIn } from './values.ts'
@@ -26,8 +26,6 @@ export type Applied = Map<number, string>
 
 /** Far beyond every wait: the aggregate is blocked. */
 const forEver: Date = new Date(8.64e15)
-/** Longer than anybody means to wait, shorter than for ever. */
-const longestWaitMs = 1e14
 /** A reason is for people. A lease's document, which may hold a whole batch of them, ends at 16 MiB. */
 const reasonBytes = 4_096
 const reasonBytesInAll = 4 * 1024 * 1024
@@ -59,8 +57,12 @@ function failureOf(settlement: Settlement, toUuid: ToUuid, now: Date, settlement
   const common = { id: toUuid(entry.id), outcome, ...triedOf(entry) }
   const reason = shortened(settlement.reason, Math.min(reasonBytes, Math.floor(reasonBytesInAll / settlements)))
   if (settlement.outcome === 'dead') return { ...common, reason, blocks: settlement.blocksAggregate }
-  const waitMs = Math.min(Math.max(0, settlement.retryInMs), longestWaitMs)
-  return { ...common, reason, isRefusal: settlement.isRefusal, until: new Date(now.getTime() + Math.ceil(waitMs)) }
+  return {
+    ...common,
+    reason,
+    isRefusal: settlement.isRefusal,
+    until: new Date(now.getTime() + retryWaitMs(settlement)),
+  }
 }
 
 function shortened(reason: string, bytes: number): string {

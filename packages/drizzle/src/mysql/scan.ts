@@ -1,5 +1,5 @@
 import type { FetchRequest, Lease } from '@outbox/core'
-import { aggregateKey, groupedBy } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy, inTurns, type Standing } from '@outbox/core/adapter'
 import { now } from './content.ts'
 import { type AggregateName, nameIn } from './found.ts'
 import { by, byKey, forEachPartition, inOrder } from './indexes.ts'
@@ -9,12 +9,8 @@ import { booleanIn, numberIn, numberOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { rowIn, rowOf, type Seen, windows } from './windows.ts'
 
-/** An aggregate that has something due, or seems to: what is lent of it is read later. */
-export interface Candidate extends AggregateName {
-  readonly partition: number
-  /** of its oldest entry that was seen: older aggregates come first */
-  readonly position: number
-}
+/** An aggregate that has something due, or seems to: what is lent of it is read later. It stands where its oldest was seen. */
+export interface Candidate extends AggregateName, Standing {}
 
 /** An entry that the scan has met. */
 export type Met = AggregateName & Pick<Seen, 'partition' | 'position' | 'row'>
@@ -234,20 +230,5 @@ export function candidatesFrom(
   const due = represented.flatMap(({ position, ...one }) =>
     position === null || open.has(aggregateKey(one)) ? [] : [{ ...one, position }],
   )
-  const turns = [...inTurns([...open.values()]), ...inTurns(due)]
-  turns.sort((a, b) => a.turn - b.turn || a.candidate.position - b.candidate.position)
-  return turns.slice(0, limit).map(({ candidate }) => candidate)
-}
-
-function inTurns(
-  candidates: readonly Candidate[],
-): readonly { readonly candidate: Candidate; readonly turn: number }[] {
-  const turns = new Map<number, number>()
-  return candidates
-    .toSorted((a, b) => a.position - b.position)
-    .map((candidate) => {
-      const turn = turns.get(candidate.partition) ?? 0
-      turns.set(candidate.partition, turn + 1)
-      return { candidate, turn }
-    })
+  return inTurns([...open.values()], due).slice(0, limit)
 }

@@ -1,5 +1,5 @@
 import { isUuid, type Lease, OutboxError, partitionOf, type Settlement, type SettleRequest } from '@outbox/core'
-import { aggregateKey, firstWords, groupedBy, requeuesOf } from '@outbox/core/adapter'
+import { aggregateKey, firstWords, groupedBy, requeuesOf, retryWaitMs } from '@outbox/core/adapter'
 import { later, now } from './content.ts'
 import { distinctLeases, fenceOf, leaseKey, standingCondition } from './fence.ts'
 import { by, byKey } from './indexes.ts'
@@ -214,9 +214,6 @@ async function withoutRow(
   return stopping.filter(({ entry }) => ids.has(entry.id))
 }
 
-/** Longer than anybody means to wait, shorter than what a time can hold. */
-const longestWaitMs = 1e14
-
 const saidColumns = {
   of_partition: 'integer',
   of_id: 'hex',
@@ -277,7 +274,7 @@ function saidRow(settlement: Settlement): readonly GivenValue[] {
     requeuesOf(entry),
     outcome,
     outcome === 'retry' && settlement.isRefusal,
-    outcome === 'retry' ? Math.ceil(Math.min(Math.max(0, settlement.retryInMs), longestWaitMs)) : null,
+    outcome === 'retry' ? retryWaitMs(settlement) : null,
     outcome === 'dead' && settlement.blocksAggregate,
     stops ? hexOf(entry.aggregateType) : null,
     stops ? hexOf(entry.aggregateId) : null,

@@ -1,5 +1,5 @@
 import type { DueEntry, Lease, Settlement, SettleRequest } from '@outbox/core'
-import { firstWords, requeuesOf } from '@outbox/core/adapter'
+import { firstWords, requeuesOf, retryWaitMs } from '@outbox/core/adapter'
 import { leaseValues, standingLeases } from './fence.ts'
 import type { Names } from './names.ts'
 import { numberIn, type Row } from './rows.ts'
@@ -57,9 +57,6 @@ export function standingIn(rows: readonly Row[], leases: NumberedLeases): Readon
 function keyOf({ partition, epoch, holder }: Lease): string {
   return `${partition} ${epoch} ${holder}`
 }
-
-/** Longer than anybody means to wait, shorter than what a timestamp can hold. */
-const longestWaitMs = 1e14
 
 /** SQL that tells the tries of an entry apart in one number: how often it was requeued, and refused since. */
 function tryNumber(alias: string): string {
@@ -138,9 +135,7 @@ select nth::int as nth${log ? `, ${log.isStale} as is_stale` : ''} from fence`
       ...settlingValues(given, said),
       arrayOf(said.map(({ entry }) => tryNumberOf(entry))),
       arrayOf(said.map(({ outcome }) => outcome)),
-      arrayOf(
-        said.map((one) => (one.outcome === 'retry' ? Math.min(Math.max(0, one.retryInMs), longestWaitMs) : null)),
-      ),
+      arrayOf(said.map((one) => (one.outcome === 'retry' ? retryWaitMs(one) : null))),
       arrayOf(said.map((one) => one.outcome === 'retry' && one.isRefusal)),
       arrayOf(said.map((one) => one.outcome === 'dead' && one.blocksAggregate)),
       arrayOf(said.map((one) => (one.outcome === 'published' ? null : storable(one.reason)))),

@@ -1,17 +1,13 @@
 import type { FetchRequest } from '@outbox/core'
-import { aggregateKey, groupedBy } from '@outbox/core/adapter'
+import { aggregateKey, groupedBy, inTurns, type Standing } from '@outbox/core/adapter'
 import { type AggregateName, aggregateOf } from './aggregates.ts'
 import type { TableNames } from './names.ts'
 import { booleanOf, integerOf, integerOrNullOf } from './rows.ts'
 import { beyondAll, nowMs } from './sql.ts'
 import { query, type Row, type Steps } from './steps.ts'
 
-/** An aggregate that has something due. */
-export interface Candidate extends AggregateName {
-  readonly partition: number
-  /** of its oldest entry: older aggregates come first */
-  readonly position: number
-}
+/** An aggregate that has something due. It stands where its oldest entry does. */
+export interface Candidate extends AggregateName, Standing {}
 
 export interface Found {
   /** in the order in which they come into the batch */
@@ -48,23 +44,6 @@ export function* findCandidates(names: TableNames, partitions: readonly number[]
   }
   const pending = walks.flatMap((walk) => [...walk.aggregates.values()].map(({ candidate }) => candidate))
   return { candidates: inTurns(pending, represented).slice(0, limits.limit), isComplete }
-}
-
-/**
- * The first of each partition, then the second of each, and so on, from both sources alike: no partition keeps
- * another out of the batch, nor aggregates that failed those that never did, nor the other way round.
- */
-function inTurns(...sources: readonly (readonly Candidate[])[]): readonly Candidate[] {
-  const ranked = sources.flatMap((candidates) => {
-    const ranks = new Map<number, number>()
-    return candidates.map((candidate) => {
-      const rank = ranks.get(candidate.partition) ?? 0
-      ranks.set(candidate.partition, rank + 1)
-      return { candidate, rank }
-    })
-  })
-  ranked.sort((a, b) => a.rank - b.rank || a.candidate.position - b.candidate.position)
-  return ranked.map(({ candidate }) => candidate)
 }
 
 /**

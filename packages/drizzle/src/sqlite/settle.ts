@@ -1,5 +1,5 @@
 import type { DueEntry, Lease, Settlement, SettleRequest } from '@outbox/core'
-import { firstWords, requeuesOf } from '@outbox/core/adapter'
+import { firstWords, requeuesOf, retryWaitMs } from '@outbox/core/adapter'
 import { dropIdleAggregates } from './aggregates.ts'
 import { standing } from './leases.ts'
 import type { TableNames } from './names.ts'
@@ -71,11 +71,9 @@ function stillAsLent({ entries }: TableNames): string {
   return `position = (SELECT position FROM ${entries} WHERE id = ?) AND partition = ? AND refused = ? AND requeues = ?`
 }
 
-/** Longer than anybody means to wait, shorter than what a number can hold. */
-const longestWaitMs = 1e14
-
 /** The aggregate waits, and stands in the scan no more; the entry, at least, is parked. */
-function* retry(names: TableNames, { entry, retryInMs, isRefusal, reason }: Retry): Steps<void> {
+function* retry(names: TableNames, settlement: Retry): Steps<void> {
+  const { entry, isRefusal, reason } = settlement
   const [changed] = yield* query(
     `UPDATE ${names.pending} SET is_parked = 1, refused = refused + ?, crashes = 0, reason = ?
      WHERE ${stillAsLent(names)} RETURNING partition`,
@@ -93,7 +91,7 @@ function* retry(names: TableNames, { entry, retryInMs, isRefusal, reason }: Retr
     entry.aggregateType,
     entry.aggregateId,
     integerOf(changed, 'partition'),
-    Math.ceil(Math.min(Math.max(0, retryInMs), longestWaitMs)),
+    retryWaitMs(settlement),
   )
 }
 
