@@ -55,11 +55,12 @@ export class Broker implements AsyncDisposable {
 
   #store(message: Message): Answer {
     const { deduplicationId, fence, group, payload } = message
-    const newest = this.#fences.get(fence.name)
+    // epoch 0 is that of a store without leases: all of its relays have it
+    const newest = fence.epoch > 0 ? this.#fences.get(fence.name) : undefined
     if (newest && (newest.epoch > fence.epoch || (newest.epoch === fence.epoch && newest.holder !== fence.holder))) {
       return { status: 'fenced', epoch: newest.epoch }
     }
-    this.#fences.set(fence.name, fence)
+    if (fence.epoch > 0) this.#fences.set(fence.name, fence)
     if (this.#refusedGroups.has(group)) return { status: 'refused' }
     if (Buffer.byteLength(payload) > maxPayloadBytes) return { status: 'tooLarge' }
     if (this.#seen.has(deduplicationId)) return { status: 'duplicate' }

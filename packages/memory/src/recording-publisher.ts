@@ -61,6 +61,7 @@ export function recordingPublisher(
     const key = `${entry.source} ${entry.lease.partition}`
     const newest = fence.get(key)
     const { epoch, holder } = entry.lease
+    if (epoch === 0) return undefined // under the lease of a store without leases: nothing to compare
     if (newest && (newest.epoch > epoch || (newest.epoch === epoch && newest.holder !== holder))) {
       return { status: 'fenced', epoch: newest.epoch }
     }

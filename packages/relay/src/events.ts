@@ -64,7 +64,7 @@ export const relayEvents: { readonly [Name in RelayEventName]: true } = {
 
 /** Called at once; it may be asynchronous: nothing waits for it, and its rejection is an `error` event. */
 export type RelayListener<Name extends RelayEventName> = (event: RelayEvents[Name]) => unknown
-export type RelayListeners = { readonly [Name in RelayEventName]?: RelayListener<Name> }
+export type RelayListeners = { readonly [Name in RelayEventName]?: RelayListener<Name> | undefined }
 
 const repeatMs = 60_000
 /** different errors of one kind of work that are told within that time: a text may name an entry, or the hour */
@@ -91,8 +91,9 @@ export class Emitter {
     knownListeners({ [name]: listener })
     if (typeof listener !== 'function') throw invalidOption('createRelay', `on.${name}`, 'must be a function')
     const listeners = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, listeners.add(listener))
-    return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    const own: RelayListener<Name> = (event) => listener(event) // one function may listen twice
+    this.#listeners.set(name, listeners.add(own))
+    return { [Symbol.dispose]: () => void listeners.delete(own) }
   }
 
   emit<Name extends RelayEventName>(name: Name, event: RelayEvents[Name]): void {
@@ -142,5 +143,5 @@ function knownListeners(listeners: RelayListeners): RelayListeners {
 
 /** The last resort, for an error that nobody listens for: the runtime's own channel, as for any stray error. */
 function warn(error: unknown): void {
-  process.emitWarning(error instanceof Error ? error : new Error(String(error)))
+  process.emitWarning(error instanceof Error ? error : new Error(reasonOf(error), { cause: error }))
 }

@@ -278,7 +278,7 @@ export class Lane {
     if (settlement?.outcome === 'retry') {
       const { retryInMs, isRefusal } = settlement
       counters.retried += 1
-      this.#dueAgain.add(wakeAt(settings.clock.monotonic(), retryInMs))
+      if (this.#isRunning) this.#dueAgain.add(wakeAt(settings.clock.monotonic(), retryInMs))
       events.emit('retry', { entry, error, retryInMs, isRefusal })
     }
     if (settlement?.outcome === 'dead') {

@@ -14,6 +14,8 @@ export interface PollReport {
   readonly isContested: boolean
   /** false: this relay was evicted while it was silent; the next poll joins anew */
   readonly isMember: boolean
+  /** why partitions were not claimed or handed over; the leases were renewed all the same */
+  readonly failure?: { readonly error: unknown }
 }
 
 interface Sighting {
@@ -126,7 +128,10 @@ export class Leases {
     holding.isRetiring = true
   }
 
-  /** Renews the leases, and takes, gives back and evicts as the answer says. @throws what the store throws */
+  /**
+   * Renews the leases, and takes, gives back and evicts as the answer says. What goes wrong with the latter is told in
+   * the report: it keeps nobody from the work that is this relay's already. @throws what the store throws otherwise
+   */
   async poll(): Promise<PollReport> {
     const keptMs = keptForMs(this.#context.settings)
     const holder = this.#holder ?? (await this.#join())
@@ -144,8 +149,9 @@ export class Leases {
     this.#deadline = sent + keptMs
     this.#observe(poll.relays, holder, keptMs)
     this.#reconcile(poll, holder)
-    await this.#rebalance(poll, holder)
-    return this.#report(poll)
+    const [rebalanced] = await Promise.allSettled([this.#rebalance(poll, holder)])
+    const failure = rebalanced.status === 'rejected' && { failure: { error: rebalanced.reason } }
+    return { ...this.#report(poll), ...failure }
   }
 
   /**

@@ -34,7 +34,7 @@ export async function outcomesOf(
     // what is no list has none, and what was left out of a list is none
     const outcomes: readonly PublishOutcome[] = Array.from(Object(await publisher.publish(entries, { signal })))
     if (outcomes.length === entries.length && outcomes.every(isOutcome)) return outcomes
-    const problem = `gave ${outcomes.length} outcomes for ${entries.length} entries, or one without a status that exists`
+    const problem = `gave ${outcomes.length} outcomes for ${entries.length} entries, or one without a status or an epoch that exists`
     const error = callbackFailed(`publish of '${publisher.name}'`, problem)
     return entries.map(() => ({ status: 'unknown', error }))
   } catch (error) {
@@ -45,6 +45,7 @@ export async function outcomesOf(
 }
 
 /** A publisher is somebody's own code: its answers are looked at before they become settlements. */
-function isOutcome(value: { readonly status?: unknown } | null | undefined): boolean {
-  return typeof value?.status === 'string' && Object.hasOwn(statuses, value.status)
+function isOutcome(value: { readonly status?: unknown; readonly epoch?: unknown } | null | undefined): boolean {
+  if (typeof value?.status !== 'string' || !Object.hasOwn(statuses, value.status)) return false
+  return value.epoch === undefined || Number.isSafeInteger(value.epoch)
 }

@@ -58,7 +58,7 @@ export interface Relay extends AsyncDisposable {
   run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /**
    * Finishes what is in flight and hands the partitions over. Ends within `deadlineMs` (default `drainMs`) whatever
-   * happens; what is not settled then is published again by whoever takes over.
+   * happens; what is not settled then is published again by whoever takes over. Of several calls the first one's counts.
    */
   stop(options?: { readonly deadlineMs?: number | undefined }): Promise<void>
   /**
@@ -234,6 +234,7 @@ class StoreRelay implements Relay {
     }
     if (this.#stopping) return
     await this.#wakeUps.begin()
+    if (this.#stopping) return
     this.#lanesEnded = Promise.all(this.#lanes.map((lane) => lane.run(this.#abort.signal)))
     this.#watchEnded = this.#watch.run()
   }

@@ -25,7 +25,8 @@ export async function drainAll(context: TickContext, signal: AbortSignal): Promi
   const { clock, pollIntervalMs } = context.settings
   let idlePolls = 0
   while (!signal.aborted && context.mayGoOn()) {
-    const { due, dueElsewhere, isContested, isMember } = await context.leases.poll()
+    const { due, dueElsewhere, isContested, isMember, failure } = await context.leases.poll()
+    if (failure) throw failure.error
     if (isMember && due.length === 0 && !isContested) return dueElsewhere.length === 0
     const isDoing = due.length > 0 && (await drainLanes(context, signal))
     if (isDoing || !isMember) continue

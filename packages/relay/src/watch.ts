@@ -56,9 +56,10 @@ export class Watch {
     try {
       await calls.check()
       const report = await leases.poll()
-      this.#setbacks.end()
-      this.#checkDestinations()
       const isLively = onPoll(report) || !report.isMember
+      this.#checkDestinations()
+      if (report.failure) throw report.failure.error
+      this.#setbacks.end()
       this.#delayMs = isLively ? pollIntervalMs / speedUp : Math.min(pollIntervalMs, this.#delayMs * 2)
       // in time for a verdict: who died is replaced a lease after its last beat was seen, not at the poll after that
       this.#bell.ringIn(Math.min(this.#delayMs * (0.9 + 0.2 * random()), leases.nextEvictionInMs))
