@@ -1,4 +1,4 @@
-import { emptyLog, pgOutbox } from '@outbox/drizzle/pg'
+import { emptyLog, pgOutbox, setup } from '@outbox/drizzle/pg'
 import { describeWith, type TestDatabase, waitFor } from '@outbox/services'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -101,6 +101,25 @@ describeWith('postgres', 'the leaves of a log', () => {
     expect(await commit(...ids.map((id) => order('a', id)))).toMatchObject([{ duplicate: true }, { duplicate: true }])
     await expect(commit(account('x', 5))).rejects.toMatchObject({ code: 'sequence-conflict', details: { sequence: 5 } })
     expect(await rowsInLeaves()).toEqual([5])
+  })
+
+  test('a number that is taken is told under the longest prefix too, and which one it is', async () => {
+    const place = { schema: log.schema, prefix: `${'p'.repeat(31)}_` }
+    await setup(log.db, { engine: 'log', ...place })
+    const outbox = pgOutbox({ db: log.db, engine: 'log', notify: 'off', ...place })
+    const enqueue = (event: ReturnType<typeof order>) => log.db.transaction((tx) => outbox.enqueue(tx, event))
+    await enqueue(account('x', 5))
+    await expect(enqueue(account('x', 5))).rejects.toMatchObject({
+      code: 'sequence-conflict',
+      details: { sequence: 5 },
+    })
+    await enqueue(order('a, b'))
+    // counters that came back from an older backup
+    await log.db.$client.query(`truncate "${log.schema}".${place.prefix}sequences`)
+    await expect(enqueue(order('a, b'))).rejects.toMatchObject({
+      code: 'sequence-conflict',
+      details: { aggregateType: 'order', aggregateId: 'a, b', sequence: 1 },
+    })
   })
 
   test('of two open transactions with one number of an aggregate, the second is told once the first has committed', async () => {

@@ -34,7 +34,7 @@ export async function outcomesOf(
     // what is no list has none, and what was left out of a list is none
     const outcomes: readonly PublishOutcome[] = Array.from(Object(await publisher.publish(entries, { signal })))
     if (outcomes.length === entries.length && outcomes.every(isOutcome)) return outcomes
-    const problem = `gave ${outcomes.length} outcomes for ${entries.length} entries, or one without a status or an epoch that exists`
+    const problem = `gave ${outcomes.length} outcomes for ${entries.length} entries, or one without a status that exists, or with an epoch that is no number`
     const error = callbackFailed(`publish of '${publisher.name}'`, problem)
     return entries.map(() => ({ status: 'unknown', error }))
   } catch (error) {

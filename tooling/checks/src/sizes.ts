@@ -20,7 +20,7 @@ const bundles: readonly Bundle[] = [
   { what: '@outbox/relay', limitBytes: 10_600, source: `export * from '@outbox/relay'`, external: core },
   { what: '@outbox/relay/fan-out', limitBytes: 1_400, source: `export * from '@outbox/relay/fan-out'`, external: core },
   { what: '@outbox/relay/health', limitBytes: 2_200, source: `export * from '@outbox/relay/health'`, external: core },
-  { what: '@outbox/relay/route', limitBytes: 1_050, source: `export * from '@outbox/relay/route'`, external: core },
+  { what: '@outbox/relay/route', limitBytes: 1_100, source: `export * from '@outbox/relay/route'`, external: core },
   {
     what: 'createRelay, with core as it needs it',
     limitBytes: 11_400,

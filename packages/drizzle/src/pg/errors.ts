@@ -92,7 +92,12 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
         { cause },
       )
     case 'unavailable':
-      return new OutboxError('unavailable', `PostgreSQL cannot be reached: ${said}`, { system }, { cause })
+      return new OutboxError(
+        'unavailable',
+        `PostgreSQL ${/^5[38]/.test(codeOf(cause) ?? '') ? 'answers, and cannot do this now' : 'cannot be reached'}: ${said}`,
+        { system },
+        { cause },
+      )
     case 'read-only':
       return new OutboxError(
         'unavailable',
@@ -140,21 +145,27 @@ export function translatedConflict(error: unknown, names: Names, entries: readon
   const conflicting = entries.find(({ aggregateType, aggregateId, sequence }) =>
     [')', ', '].some((end) => detail.includes(`=(${aggregateType}, ${aggregateId}, ${sequence}${end}`)),
   )
-  const named = conflicting ?? keyIn(detail) ?? entries[0]
+  const named = conflicting ?? keyIn(detail, isOfLeaf(constraintOf(cause), names)) ?? entries[0]
   return named ? sequenceConflict({ ...named, sequence: named.sequence ?? 0 }, { cause }) : cause
 }
 
-/** PostgreSQL names the indexes of a log's leaves itself, after their columns. */
-function isOfSequences(constraint: string | undefined, { prefix }: Names): boolean {
-  if (constraint === `${prefix}entries_sequence`) return true
-  return constraint?.startsWith(`${prefix}log_`) === true && !constraint.includes('_id_slot_')
+function isOfSequences(constraint: string | undefined, names: Names): boolean {
+  return constraint === `${names.prefix}entries_sequence` || isOfLeaf(constraint, names)
+}
+
+/** PostgreSQL names the indexes of a log's leaves itself, after table and columns; of a long name 29 characters stand. */
+function isOfLeaf(constraint: string | undefined, { prefix }: Names): boolean {
+  const beginning = `${prefix}log_`.slice(0, 29)
+  return constraint?.startsWith(beginning) === true && constraint.includes('_aggregate_type_aggregate_id_')
 }
 
 /** The key as PostgreSQL writes it, for a number that the store gave and no entry of the batch tells. */
 function keyIn(
   detail: string,
+  hasSlot: boolean,
 ): { readonly aggregateType: string; readonly aggregateId: string; readonly sequence: number } | undefined {
-  const [, aggregateType, aggregateId, sequence] = /^[^=]*=\(([^,]*), (.*), (\d+)\)/s.exec(detail) ?? []
+  const key = hasSlot ? /^[^=]*=\(([^,]*), (.*), (\d+), \d+\)/s : /^[^=]*=\(([^,]*), (.*), (\d+)\)/s
+  const [, aggregateType, aggregateId, sequence] = key.exec(detail) ?? []
   if (aggregateType === undefined || aggregateId === undefined || sequence === undefined) return undefined
   return { aggregateType, aggregateId, sequence: Number(sequence) }
 }
