@@ -49,6 +49,14 @@ describe('what an error of the database means', () => {
     expect(translated(new Error(message))).toMatchObject({ code: 'unavailable' })
   })
 
+  test.each([
+    ['08006', /cannot be reached/],
+    ['53100', /answers, and cannot do this now/],
+    ['58030', /answers, and cannot do this now/],
+  ])('the text of %s says whether the server was reached', (code, words) => {
+    expect(translated(driverError(code))).toMatchObject({ message: expect.stringMatching(words) })
+  })
+
   test('a socket that is not there is unavailable, another file that is not is none of ours', () => {
     const missing = driverError('ENOENT')
     expect(translated(Object.assign(driverError('ENOENT'), { syscall: 'connect' }))).toMatchObject({

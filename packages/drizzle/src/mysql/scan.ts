@@ -9,7 +9,10 @@ import { booleanIn, numberIn, numberOrNullIn } from './rows.ts'
 import type { Session } from './session.ts'
 import { rowIn, rowOf, type Seen, windows } from './windows.ts'
 
-/** An aggregate that has something due, or seems to: what is lent of it is read later. It stands where its oldest was seen. */
+/**
+ * An aggregate that has something due, or seems to: what is lent of it is read later. It stands where its oldest entry
+ * was seen.
+ */
 export interface Candidate extends AggregateName, Standing {}
 
 /** An entry that the scan has met. */
