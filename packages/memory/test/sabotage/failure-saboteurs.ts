@@ -77,6 +77,14 @@ export const failureSaboteurs: readonly PublisherSaboteur[] = [
     ],
   },
   {
+    breaks: 'epoch 0, of relays of a store without leases, is fenced as any other',
+    sabotage: (publisher) =>
+      sending(publisher, (entries) =>
+        entries.map((entry) => ({ ...entry, lease: { ...entry.lease, epoch: entry.lease.epoch + 1 } })),
+      ),
+    caughtBy: ['fencing.no-leases'],
+  },
+  {
     breaks: 'who is fenced is told its own epoch',
     sabotage: (publisher) => ({
       publish: async (entries, options) =>

@@ -70,6 +70,18 @@ export const fencing: PublisherTopic = {
       },
     },
     {
+      id: 'fencing.no-leases',
+      promise: 'relays of a store without leases, which all have epoch 0, may follow one another',
+      needs: ['fences'],
+      async run({ entry, publish, received, peer }) {
+        const before = { partition: entry('a', 1).lease.partition, epoch: 0, holder: 'a relay that is gone' }
+        expect(await publish([{ ...entry('a', 1), lease: before }])).toEqual([{ status: 'published' }])
+        const next = { ...entry('a', 2), lease: { ...before, holder: 'the next' } }
+        expect(await publish([next], { through: await peer() })).toEqual([{ status: 'published' }])
+        expect(places(await received())).toEqual(['a#1', 'a#2'])
+      },
+    },
+    {
       id: 'fencing.newest-epoch',
       promise: 'who is fenced learns the newest epoch, where the broker tells it: claim the lease above that',
       needs: ['fences'],
