@@ -1,4 +1,4 @@
-import { OutboxError, type Publisher } from '@outbox/core'
+import { type LeasedSource, OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { names, type TestRelay, World } from './world.ts'
@@ -211,6 +211,26 @@ describe('stop ends within its deadline', () => {
     await start
     expect(world.clock.pending).toBe(0)
     expect(await holders(world)).toEqual(none)
+  })
+
+  test('while start waits for a wake-up subscription: it joins nobody, and takes no lease any more', async () => {
+    const world = new World()
+    const joins: string[] = []
+    const store: LeasedSource = {
+      ...world.store,
+      join: (request) => {
+        joins.push(request.holder)
+        return world.store.join(request)
+      },
+      subscribe: () => new Promise(() => undefined),
+    }
+    const starting = world.relay(recordingPublisher(), { store })
+    const start = starting.relay.start()
+    await world.clock.advance(10)
+    await stop(world, starting)
+    await start
+    await world.clock.advance(30_000)
+    expect(joins).toEqual([])
   })
 
   test('while start waits for a wake-up subscription that never comes, and ends one that comes late', async () => {

@@ -43,6 +43,30 @@ describe('a listener', () => {
     expect(heard).toEqual(['first', 'second', 'first'])
   })
 
+  test('that listens twice is called until each of its subscriptions is disposed of', () => {
+    let calls = 0
+    const emitter = new Emitter()
+    const count = (): void => void calls++
+    const first = emitter.on('warning', count)
+    const second = emitter.on('warning', count)
+    first[Symbol.dispose]()
+    emitter.emit('warning', warning)
+    expect(calls).toBe(1)
+    second[Symbol.dispose]()
+    emitter.emit('warning', warning)
+    expect(calls).toBe(1)
+  })
+
+  test('that throws what is no error, and no text either, ends nothing: it is a process warning', async () => {
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+    const emitter = new Emitter()
+    emitter.on('warning', () => {
+      throw Object.create(null)
+    })
+    emitter.emit('warning', warning)
+    expect((await warned).message).toBe('an unprintable error')
+  })
+
   test('may dispose of itself while it is called', () => {
     const heard: string[] = []
     const emitter = new Emitter()

@@ -1,4 +1,4 @@
-import type { DueEntry, Publisher } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import type { RelayOptions } from '../src/index.ts'
@@ -205,6 +205,28 @@ describe('a broker that is ahead of a restored database', () => {
     await world.clock.advanceUntil(() => world.store.isEmpty, 5_000)
     await relay.stop()
   })
+})
+
+test('where partitions cannot be claimed, polls wake the work on those that are held', async () => {
+  const world = new World()
+  const { subscribe: _subscribe, ...store } = world.store
+  let refusals = 0
+  const acquire: typeof store.acquire = async (request) => {
+    if (request.claims.length === 64) return store.acquire({ ...request, claims: request.claims.slice(0, 32) })
+    refusals += 1
+    throw new OutboxError('busy', 'somebody holds a row', { system: 'database' })
+  }
+  const broker = recordingPublisher()
+  const { relay } = world.relay(broker, { store: { ...store, acquire } })
+  await relay.start()
+  await world.clock.advance(5_000)
+  await world.enqueue(...names('a', 200))
+  const { duePartitions } = await world.store.poll({ holder: 'an onlooker' })
+  await world.clock.advance(10_000)
+  expect(refusals).toBeGreaterThan(2)
+  expect(relay.stats()).toMatchObject({ partitions: 32 })
+  expect(new Set(broker.published.map(({ lease }) => lease.partition)).size).toBeGreaterThan(duePartitions.length / 4)
+  await relay.stop()
 })
 
 test('a tick that was fenced leaves nothing behind: the next one publishes', async () => {

@@ -149,6 +149,11 @@ describe('a publisher that breaks its contract', () => {
     ['gives nothing', () => undefined, /0 outcomes for 3 entries/],
     ['gives a status that does not exist', (all) => all.map(() => ({ status: 'ok' })), /without a status that exists/],
     ['gives a hole', () => Array(3).fill(undefined), /without a status that exists/],
+    [
+      'gives an epoch that is none',
+      (all) => all.map(() => ({ status: 'fenced', epoch: Number.NaN })),
+      /an epoch that is/,
+    ],
     ['leaves an outcome out', (all) => Object.assign([], { 0: { status: 'published' }, length: all.length }), /status/],
   ]
   test.each(wrong)(

@@ -2,6 +2,7 @@ import { OutboxError, type Publisher } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import type { TickReport } from '../src/index.ts'
+import { routePublisher } from '../src/route.ts'
 import { storeAway } from './store-probe.ts'
 import { named, names, type TestRelay, World } from './world.ts'
 
@@ -42,6 +43,24 @@ describe('a tick', () => {
     expect(await tick(world, ticking)).toEqual({ published: 1, retried: 1, dead: 1, isIdle: true })
     await world.clock.advance(1_000)
     expect(await tick(world, ticking)).toEqual({ published: 0, retried: 1, dead: 0, isIdle: true })
+    expect(world.clock.pending).toBe(0)
+  })
+
+  test('that fails at the check of one destination leaves nothing going of another’s', async () => {
+    const world = new World()
+    const missing = new OutboxError('setup-required', 'no stream', { missing: ['stream'] })
+    const away = new OutboxError('unavailable', 'gone', { system: 'broker' })
+    const wrong: Publisher = { ...recordingPublisher(), name: 'wrong', check: () => Promise.reject(missing) }
+    const slow: Publisher = {
+      ...recordingPublisher(),
+      name: 'slow',
+      check: () => new Promise((_, reject) => world.clock.schedule(() => reject(away), 100)),
+    }
+    const ticking = world.relay(routePublisher({ destinations: { wrong, slow }, route: () => 'slow' }))
+    await expect(tick(world, ticking)).rejects.toBe(missing)
+    const told = ticking.journal.count('destinationDown')
+    await world.clock.advance(60_000)
+    expect(ticking.journal.count('destinationDown')).toBe(told)
     expect(world.clock.pending).toBe(0)
   })
 

@@ -37,6 +37,20 @@ function threeMethods({ store }: World): ThreeMethods {
 const error = new Error('not now')
 
 describe('a store with three methods', () => {
+  test('and a broker that fences: the next relay goes on where one was', async () => {
+    const world = new World()
+    const broker = recordingPublisher(undefined, { fences: true })
+    const store = threeMethods(world)
+    for (const id of ['a', 'a']) {
+      await world.enqueue(id)
+      const { relay } = world.relay(broker, { store })
+      await relay.start()
+      await world.clock.advanceUntil(() => world.store.isEmpty)
+      await relay.stop()
+    }
+    expect(broker.published.map(named)).toEqual(['a 1', 'a 2'])
+  })
+
   test('is relayed in order, by one lane', async () => {
     const world = new World()
     let atWork = 0
