@@ -25,6 +25,7 @@ export class Breaker {
   /** the next probe, set or under way; none when closed or stopped */
   #probing: { readonly at: number; readonly cancel: () => void } | undefined
   #isOpen = false
+  #isStopped = false
 
   constructor(publisher: Publisher, context: BreakerContext) {
     this.publisher = publisher
@@ -75,19 +76,21 @@ export class Breaker {
     return inMs > 0 ? inMs : Math.max(1, inMs + publishTimeoutMs)
   }
 
-  /** Ends the probing; the breaker stays as it is, until `resume`. */
+  /** Ends the probing; the breaker stays as it is, until `resume`, whatever a call that began before comes to. */
   stop(): void {
+    this.#isStopped = true
     this.#probing?.cancel()
     this.#probing = undefined
   }
 
   /** The relay works again after `stop`: the next batch finds out whether the destination is still away. */
   resume(): void {
+    this.#isStopped = false
     if (!this.#probing) this.#isOpen = false
   }
 
   #open(error: unknown): void {
-    if (this.#isOpen) return
+    if (this.#isOpen || this.#isStopped) return
     this.#isOpen = true
     if (this.#failures === 0) this.#context.events.emit('destinationDown', { destination: this.publisher.name, error })
     this.#probeLater()
