@@ -1,5 +1,8 @@
-import type { RedisArgument, RedisClient } from './client.ts'
-import type { Acknowledge } from './options.ts'
+import { isReady, notConnected, type RedisArgument, type RedisClient } from './client.ts'
+import { nodeOf } from './cluster-slots.ts'
+import { wasNotSent } from './errors.ts'
+import type { Interruption } from './interruption.ts'
+import type { Acknowledge, RedisSettings } from './options.ts'
 
 export interface Acknowledged {
   readonly reply: unknown
@@ -7,26 +10,89 @@ export interface Acknowledged {
   readonly shortfall: string | undefined
 }
 
+/** A script as a command: its name, and what stands behind it. */
+export type ScriptCommand = readonly [name: 'eval' | 'evalsha', ...args: RedisArgument[]]
+
+interface Asked {
+  readonly command: ScriptCommand
+  readonly interruption: Interruption
+  readonly resolve: (acknowledged: Acknowledged) => void
+  readonly reject: (error: unknown) => void
+}
+
 /**
- * Calls a command, and then waits on the same connection until what was written there has got as far as asked.
+ * Calls scripts, and then waits on the same connection until what they wrote has got as far as asked.
  *
- * One pipeline, so that WAIT cannot end up on another connection, where it would ask about nothing. In a cluster a
- * pipeline follows no redirection: the command's error is MOVED or ASK then.
+ * A connection that waits answers nothing else, so waits would queue up behind each other. Therefore scripts of one turn
+ * share a wait, and so do those that come while another wait is under way: they gather until it is over.
  */
-export async function callAcknowledged(
-  client: RedisClient,
-  [command, ...args]: readonly [name: string, ...args: RedisArgument[]],
-  acknowledge: Acknowledge | undefined,
-): Promise<Acknowledged> {
-  if (acknowledge === undefined) return { reply: await client.call(command, args), shortfall: undefined }
-  const waits = waitCommands(acknowledge)
-  // arguments in one array: ioredis hands what stands beside it to a function, which takes some 100,000 at most
-  const replies = await client
-    .pipeline([['call', command, args], ...waits.map((wait) => ['call', ...wait.command])])
-    .exec()
-  const [failure, reply] = replies?.[0] ?? [new Error('the pipeline gave no answer'), undefined]
-  if (failure) throw failure
-  return { reply, shortfall: shortfallOf(waits, replies?.slice(1) ?? []) }
+export class AcknowledgedScripts {
+  readonly #client: RedisClient
+  readonly #name: string
+  readonly #waits: readonly WaitCommand[]
+  /** by node; there while a wait is under way */
+  readonly #gathered = new Map<string, Asked[]>()
+
+  constructor({ client, name }: Pick<RedisSettings, 'client' | 'name'>, acknowledge: Acknowledge) {
+    this.#client = client
+    this.#name = name
+    this.#waits = waitCommands(acknowledge)
+  }
+
+  /**
+   * @param key - one of the script's keys
+   * @param interruption - once it has happened, the script is not sent any more
+   * @throws the script's error; in a cluster also MOVED and ASK, which are not followed here
+   */
+  call(command: ScriptCommand, key: string, interruption: Interruption): Promise<Acknowledged> {
+    return new Promise((resolve, reject) => {
+      const asked = { command, interruption, resolve, reject }
+      const node = nodeOf(key, this.#client)
+      const gathered = this.#gathered.get(node)
+      if (gathered) gathered.push(asked)
+      else void this.#sendAll(node, [asked])
+    })
+  }
+
+  async #sendAll(node: string, gathered: Asked[]): Promise<void> {
+    this.#gathered.set(node, gathered)
+    await undefined // what is asked in this turn goes along
+    while (gathered.length > 0) await this.#send(gathered.splice(0))
+    this.#gathered.delete(node)
+  }
+
+  /** Ends with the answers, or once nobody waits for them. */
+  async #send(asked: readonly Asked[]): Promise<void> {
+    const open = asked.filter(({ interruption, reject }) => {
+      if (interruption.hasHappened) reject(new Error('nothing was sent: it was told to stop waiting'))
+      return !interruption.hasHappened
+    })
+    if (!isReady(this.#client)) {
+      for (const { reject } of open) reject(notConnected(this.#client, this.#name))
+    } else if (open.length > 0) {
+      const interruptions = open.map(({ interruption }) => interruption.promise)
+      await Promise.race([this.#exec(open), Promise.all(interruptions)])
+    }
+  }
+
+  /** One pipeline: a wait of its own could end up on another connection, where it would ask about nothing. */
+  async #exec(asked: readonly Asked[]): Promise<void> {
+    const commands = [...asked, ...this.#waits].map(({ command: [name, ...args] }) => ['call', name, args])
+    try {
+      // arguments in one array: ioredis hands what stands beside it to a function, which takes some 100,000 at most
+      const replies = (await this.#client.pipeline(commands).exec()) ?? []
+      const shortfall = shortfallOf(this.#waits, replies.slice(asked.length))
+      for (const [index, { resolve, reject }] of asked.entries()) {
+        const [failure, reply] = replies[index] ?? [new Error('the pipeline gave no answer'), undefined]
+        if (failure) reject(failure)
+        else resolve({ reply, shortfall })
+      }
+    } catch (error) {
+      // the client has learnt meanwhile that a slot is elsewhere
+      if (asked.length > 1 && wasNotSent(error)) await Promise.all(asked.map((one) => this.#exec([one])))
+      else for (const { reject } of asked) reject(error)
+    }
+  }
 }
 
 function shortfallOf(waits: readonly WaitCommand[], replies: readonly [Error | null, unknown][]): string | undefined {
@@ -45,7 +111,7 @@ interface WaitCommand {
   readonly shortfall: (reply: unknown) => string | undefined
 }
 
-/** The commands that make sure of what was asked; they go out right behind the write. */
+/** The commands that make sure of what was asked. */
 function waitCommands({ replicas = 0, fsync, timeoutMs }: Acknowledge): readonly WaitCommand[] {
   const commands: WaitCommand[] = []
   if (fsync !== undefined) {

@@ -5,6 +5,7 @@ import { errorFromCommand, isReply } from './errors.ts'
 import type { StreamKeys } from './keys.ts'
 import type { RedisSettings } from './options.ts'
 import { probe } from './probe.ts'
+import { scriptRunner } from './run-script.ts'
 
 /** The oldest server that speaks all that is used here. */
 const oldestVersion = '6.2'
@@ -45,7 +46,9 @@ export async function checkSetup(
   checkClient(check)
   try {
     // whether it can acknowledge is asked when it must: first it should be told what keeps it from that for ever
-    await probe({ ...settings, acknowledge: undefined }, { streams, taken: streams, isTrialDue: false }, signal)
+    const unacknowledged = { ...settings, acknowledge: undefined }
+    const probed = { streams, taken: streams, isTrialDue: false }
+    await probe(unacknowledged, scriptRunner(unacknowledged), probed, signal)
     await checkServer(check)
   } catch (error) {
     signal?.throwIfAborted()
@@ -118,19 +121,27 @@ async function checkServer(check: Check): Promise<void> {
       oldestFsyncVersion,
     ), `acknowledge.fsync needs Redis ${oldestFsyncVersion}, this is ${version}`)
     require(hasAppendOnlyFile, 'acknowledge.fsync needs an append-only file: set `appendonly yes`')
+    const policy = await configured(check, 'appendfsync')
+    if (policy === 'everysec' || policy === 'no') {
+      const often = policy === 'everysec' ? 'once a second' : 'when the system sees fit, which can be half a minute'
+      warn(
+        `with \`appendfsync ${policy}\` the server writes to its disk ${often}, and every publish waits for it: set \`appendfsync always\``,
+      )
+    }
   }
-  if (!hasAppendOnlyFile && (await savesNothing(check))) {
+  if (!hasAppendOnlyFile && (await configured(check, 'save')) === '') {
     warn(
       'the server keeps nothing on disk (appendonly no, save ""): a restart loses the stream, entries included that were published',
     )
   }
 }
 
-async function savesNothing(check: Check): Promise<boolean> {
-  const reply = await ifAllowed(check, 'config', 'get', 'save')
-  if (Array.isArray(reply)) return reply[1] === ''
+/** A setting of the server; undefined where one may not ask. */
+async function configured(check: Check, name: string): Promise<unknown> {
+  const reply = await ifAllowed(check, 'config', 'get', name)
+  if (Array.isArray(reply)) return reply[1]
   // ioredis 6 with replyMapping: 'resp3'
-  return typeof reply === 'object' && reply !== null && 'save' in reply && reply.save === ''
+  return typeof reply === 'object' && reply !== null ? Reflect.get(reply, name) : undefined
 }
 
 /** A command that managed servers and ACL users often lack: undefined where the server refuses it. */

@@ -30,6 +30,8 @@ export interface RedisClient {
   readonly status: string
   readonly isCluster: boolean
   readonly options: RedisClientOptions
+  /** of a `Cluster`: per slot the nodes that have it, its master first */
+  readonly slots?: readonly (readonly string[])[] | undefined
   connect(): Promise<void>
   call(command: string, args: RedisArgument[]): Promise<unknown>
   pipeline(commands: unknown[][]): { exec(): Promise<[error: Error | null, reply: unknown][] | null> }

@@ -122,17 +122,27 @@ function ruleFor(refusal: string): Rule | undefined {
  * The meaning of an error that a command ended with, once it was given to a client that was ready.
  *
  * Anything but a reply of the server (connection closed, retries used up, time-out, redirections used up) leaves open
- * what became of it: `unknown`. Two errors say for sure that it never left: `unavailable`.
+ * what became of it: `unknown`. Some errors say for sure that it never left: `unavailable`.
  *
  * The client's error is not passed on as a cause: it carries the command, and so the payloads.
  */
 export function failureFromCommand(error: unknown, system: string): Failure {
   const message = error instanceof Error ? error.message : String(error)
   if (isReply(error)) return failureFromReply(message, system)
-  if (/enableOfflineQueue options is false|Connection in subscriber mode|in monitoring mode/.test(message)) {
+  if (wasNotSent(error)) {
     return { status: 'unavailable', error: unavailable(`Nothing was sent to Redis: ${message}`, { system }) }
   }
   return unanswered(message, system)
+}
+
+/** Whether the client says for sure that it did not send what it was given. */
+export function wasNotSent(error: unknown): error is Error {
+  return (
+    error instanceof Error &&
+    /enableOfflineQueue options is false|Connection in subscriber mode|in monitoring mode|same slots allocation group/.test(
+      error.message,
+    )
+  )
 }
 
 /** The outcome of a command that was sent and has no answer. */

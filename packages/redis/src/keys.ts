@@ -41,7 +41,7 @@ export function streamKeys(stream: string, keyPrefix = ''): StreamKeys {
 }
 
 /** The part of a key that decides its slot: between the first `{` and the next `}` if that is not empty, else all. */
-function hashedPart(key: string): string {
+export function hashedPart(key: string): string {
   const open = key.indexOf('{')
   const close = open === -1 ? -1 : key.indexOf('}', open + 1)
   return close > open + 1 ? key.slice(open + 1, close) : key

@@ -1,11 +1,12 @@
 import { OutboxError, unavailable } from '@outbox/core'
-import { untilAborted } from '@outbox/core/adapter'
+import type { Acknowledged } from './acknowledge.ts'
 import { probeCall } from './call.ts'
 import { becomesReady, notConnected } from './client.ts'
 import { concernsOneStream, errorFromCommand, isReply } from './errors.ts'
+import { watchForInterruption } from './interruption.ts'
 import type { StreamKeys } from './keys.ts'
 import type { RedisSettings } from './options.ts'
-import { runScript } from './run-script.ts'
+import type { RunScript } from './run-script.ts'
 
 export interface ProbedStreams {
   /** none: whether the server answers at all */
@@ -27,6 +28,7 @@ export interface ProbedStreams {
  */
 export async function probe(
   settings: RedisSettings,
+  run: RunScript,
   probed: ProbedStreams,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -35,59 +37,46 @@ export async function probe(
     signal?.throwIfAborted()
     throw notConnected(client, name)
   }
+  const interruption = watchForInterruption(client, signal ?? new AbortController().signal)
   try {
-    await untilAborted(
-      probed.streams.length === 0 ? client.call('ping', []) : probeStreams(probed, settings, signal),
-      signal,
-    )
+    const ask = (keys: StreamKeys): Promise<Error | undefined> =>
+      refusalIn(run(probeCall(keys, settings), interruption), name)
+    const answer = probed.streams.length === 0 ? client.call('ping', []) : probeStreams(probed, ask)
+    const reason = await Promise.race([answer.then(() => undefined), interruption.promise])
+    if (reason !== undefined) throw new Error(reason)
   } catch (error) {
     signal?.throwIfAborted()
     if (OutboxError.is(error)) throw error
     if (!client.isCluster && isReply(error) && error.message.startsWith('MOVED')) throw notOneServer(name)
     throw errorFromCommand(error, name)
+  } finally {
+    interruption.dispose()
   }
 }
 
 async function probeStreams(
   { streams, taken, isTrialDue }: ProbedStreams,
-  settings: RedisSettings,
-  signal: AbortSignal | undefined,
+  ask: (keys: StreamKeys) => Promise<Error | undefined>,
 ): Promise<void> {
-  const refusalsOf = (asked: readonly StreamKeys[]): Promise<(Error | undefined)[]> =>
-    Promise.all(asked.map((keys) => refusalOf(keys, settings, signal)))
-  const refusal = (await refusalsOf(streams)).find((each) => each !== undefined)
+  const refusal = (await Promise.all(streams.map(ask))).find((each) => each !== undefined)
   if (refusal === undefined) return
-  const others = await refusalsOf(taken)
+  const others = await Promise.all(taken.map(ask))
   const isOutage = others.length === 0 ? !isTrialDue : others.every((each) => each !== undefined)
   if (isOutage) throw refusal
 }
 
 /** The server's answer that it does not take writes to this very stream; undefined if it does. @throws any other */
-async function refusalOf(
-  keys: StreamKeys,
-  settings: RedisSettings,
-  signal: AbortSignal | undefined,
-): Promise<Error | undefined> {
+async function refusalIn(answer: Promise<Acknowledged>, name: string): Promise<Error | undefined> {
   try {
-    await probeStream(keys, settings, signal)
-    return undefined
+    const { shortfall } = await answer
+    if (shortfall === undefined) return undefined
+    throw unavailable(`'${name}': Redis takes writes and cannot acknowledge them as asked: ${shortfall}`, {
+      system: name,
+    })
   } catch (error) {
     if (concernsOneStream(error)) return error
     throw error
   }
-}
-
-async function probeStream(keys: StreamKeys, settings: RedisSettings, signal: AbortSignal | undefined): Promise<void> {
-  const { name } = settings
-  const { shortfall } = await runScript(probeCall(keys, settings), settings, {
-    get hasHappened() {
-      return signal?.aborted === true
-    },
-  })
-  if (shortfall === undefined) return
-  throw unavailable(`'${name}': Redis takes writes and cannot acknowledge them as asked: ${shortfall}`, {
-    system: name,
-  })
 }
 
 function notOneServer(name: string): OutboxError<'setup-required'> {

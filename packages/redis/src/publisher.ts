@@ -8,6 +8,7 @@ import { type Interruption, watchForInterruption } from './interruption.ts'
 import { type StreamKeys, streamKeys } from './keys.ts'
 import { type RedisPublisherOptions, type RedisSettings, settingsFrom } from './options.ts'
 import { probe } from './probe.ts'
+import { type RunScript, scriptRunner } from './run-script.ts'
 import { send } from './send.ts'
 import { TroubledStreams } from './troubled-streams.ts'
 import { type Group, nextWave, type Wave } from './waves.ts'
@@ -45,6 +46,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
   }
   const fixed = typeof stream === 'string' ? [keysOf(stream)] : undefined
   const troubled = new TroubledStreams(systemClock)
+  const run = scriptRunner(settings)
 
   return {
     name,
@@ -68,7 +70,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
           groups.push(...wave.groups)
           await Promise.all(
             wave.groups.map((group) =>
-              sendGroup(group, keysOf(group.stream), entries, outcomes, settings, interruption),
+              sendGroup(group, keysOf(group.stream), entries, outcomes, settings, run, interruption),
             ),
           )
           aggregates = remaining(aggregates, wave, outcomes)
@@ -91,7 +93,7 @@ export function redisPublisher(options: RedisPublisherOptions): Publisher {
     async probe({ signal }) {
       const { all, taken, isTrialDue } = troubled
       const probed = fixed ? { streams: fixed, taken: fixed, isTrialDue: false } : { streams: all, taken, isTrialDue }
-      await probe(settings, probed, signal)
+      await probe(settings, run, probed, signal)
       troubled.forget(probed.streams)
     },
   }
@@ -126,10 +128,11 @@ async function sendGroup(
   entries: readonly DueEntry[],
   outcomes: PublishOutcome[],
   settings: RedisSettings,
+  run: RunScript,
   interruption: Interruption,
 ): Promise<void> {
   const group = indexes.flatMap((index) => entries[index] ?? [])
-  const sent = await send(scriptCall(group, source, keys, settings), group.length, settings, interruption)
+  const sent = await send(scriptCall(group, source, keys, settings), group.length, settings, run, interruption)
   indexes.forEach((index, place) => {
     const outcome = sent[place]
     if (outcome !== undefined) outcomes[index] = outcome

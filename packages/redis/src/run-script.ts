@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { type Acknowledged, callAcknowledged } from './acknowledge.ts'
+import { type Acknowledged, AcknowledgedScripts } from './acknowledge.ts'
 import type { ScriptCall } from './call.ts'
-import { isReady, notConnected, type RedisClient } from './client.ts'
+import { isReady, notConnected, type RedisArgument, type RedisClient } from './client.ts'
 import { isReply } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import type { RedisSettings } from './options.ts'
@@ -11,36 +11,64 @@ import { publishScript } from './script.ts'
 const maxRedirections = 16
 const digest = createHash('sha1').update(publishScript).digest('hex')
 
+type ScriptSettings = Pick<RedisSettings, 'client' | 'name' | 'acknowledge'>
+
 /**
  * Calls the script once, wherever its stream is now, by its digest where the server knows it.
  *
  * @param interruption - once it has happened, nothing more is sent
  * @throws the error of the last command that was sent; {OutboxError} `unavailable` once there is no connection
  */
-export async function runScript(
-  call: ScriptCall,
-  settings: Pick<RedisSettings, 'client' | 'name' | 'acknowledge'>,
-  interruption: Pick<Interruption, 'hasHappened'>,
-): Promise<Acknowledged> {
-  const { client } = settings
-  let isKnown = true
-  for (let redirections = 0; ; redirections++) {
-    try {
-      return await (isKnown
-        ? execute(call, 'evalsha', digest, settings)
-        : execute(call, 'eval', publishScript, settings))
-    } catch (error) {
-      const isUnknownScript = isKnown && isReply(error) && error.message.startsWith('NOSCRIPT')
-      const hasMoved = client.isCluster && isReply(error) && error.message.startsWith('MOVED')
-      if (!isUnknownScript && !(hasMoved && redirections < maxRedirections)) throw error
-      // in both cases nothing happened
-      if (hasMoved && !interruption.hasHappened) await learnSlot(call, client)
-      if (interruption.hasHappened) throw error
-      if (!isReady(client)) throw notConnected(client, settings.name)
-      // EVAL makes the script known to a server that does not know it
-      if (isUnknownScript) isKnown = false
+export type RunScript = (call: ScriptCall, interruption: Interruption) => Promise<Acknowledged>
+
+export function scriptRunner(settings: ScriptSettings): RunScript {
+  const { client, name } = settings
+  const execute = executor(settings)
+  return async (call, interruption) => {
+    let isKnown = true
+    for (let redirections = 0; ; redirections++) {
+      try {
+        return await (isKnown
+          ? execute('evalsha', digest, call, interruption)
+          : execute('eval', publishScript, call, interruption))
+      } catch (error) {
+        const isUnknownScript = isKnown && isReply(error) && error.message.startsWith('NOSCRIPT')
+        const hasMoved = client.isCluster && isReply(error) && error.message.startsWith('MOVED')
+        if (!isUnknownScript && !(hasMoved && redirections < maxRedirections)) throw error
+        // in both cases nothing happened
+        if (hasMoved && !interruption.hasHappened) await learnSlot(call, client)
+        if (interruption.hasHappened) throw error
+        if (!isReady(client)) throw notConnected(client, name)
+        // EVAL makes the script known to a server that does not know it
+        if (isUnknownScript) isKnown = false
+      }
     }
   }
+}
+
+type Execute = (
+  command: 'eval' | 'evalsha',
+  script: string,
+  call: ScriptCall,
+  interruption: Interruption,
+) => Promise<Acknowledged>
+
+function executor({ client, name, acknowledge }: ScriptSettings): Execute {
+  const argsOf = (script: string, { keys, args }: ScriptCall): RedisArgument[] => [
+    script,
+    keys.length,
+    ...keys,
+    ...args,
+  ]
+  if (acknowledge === undefined) {
+    return async (command, script, call) => ({
+      reply: await client.call(command, argsOf(script, call)),
+      shortfall: undefined,
+    })
+  }
+  const acknowledged = new AcknowledgedScripts({ client, name }, acknowledge)
+  return (command, script, call, interruption) =>
+    acknowledged.call([command, ...argsOf(script, call)], call.keys[0] ?? '', interruption)
 }
 
 /**
@@ -50,13 +78,4 @@ export async function runScript(
  */
 async function learnSlot({ keys }: ScriptCall, client: RedisClient): Promise<void> {
   await client.call('exists', keys.slice(0, 1))
-}
-
-function execute(
-  { keys, args }: ScriptCall,
-  command: 'eval' | 'evalsha',
-  script: string,
-  { client, acknowledge }: Pick<RedisSettings, 'client' | 'acknowledge'>,
-): Promise<Acknowledged> {
-  return callAcknowledged(client, [command, script, keys.length, ...keys, ...args], acknowledge)
 }

@@ -5,7 +5,7 @@ import { isReady, notConnected } from './client.ts'
 import { failureFromCommand, unanswered } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import type { RedisSettings } from './options.ts'
-import { runScript } from './run-script.ts'
+import type { RunScript } from './run-script.ts'
 
 /**
  * Calls the script once for `count` entries. Never rejects.
@@ -19,13 +19,14 @@ export async function send(
   call: ScriptCall,
   count: number,
   settings: RedisSettings,
+  run: RunScript,
   interruption: Interruption,
 ): Promise<readonly PublishOutcome[]> {
   const { client, name, acknowledge } = settings
   const all = (outcome: PublishOutcome): readonly PublishOutcome[] => new Array<PublishOutcome>(count).fill(outcome)
   if (!isReady(client)) return all({ status: 'unavailable', error: notConnected(client, name) })
   try {
-    const answer = await Promise.race([runScript(call, settings, interruption), interruption.promise])
+    const answer = await Promise.race([run(call, interruption), interruption.promise])
     if (typeof answer === 'string') return all(unanswered(answer, name))
     const outcomes = outcomesFrom(answer.reply, count, name)
     return acknowledge === undefined ? outcomes : acknowledgedOnly(outcomes, answer, name)

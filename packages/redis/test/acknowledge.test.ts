@@ -1,5 +1,5 @@
 import { describeWith, type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { redisPublisher } from '../src/index.ts'
 import {
   arrivals,
@@ -14,6 +14,9 @@ import {
   statuses,
   statusOf,
 } from './support.ts'
+
+/** Until what was asked for has been sent, or waits to be. */
+const underWay = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 for (const { name, need, start } of servers) {
   describeWith(need, `waiting for replicas of ${name}`, () => {
@@ -107,6 +110,22 @@ for (const { name, need, start } of servers) {
       expect(new Set(await statuses(publisher, entries))).toEqual(new Set(['published']))
     })
 
+    it('what is given up behind the wait of another is not sent any more', async () => {
+      const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { replicas: 1, timeoutMs: 5_000 } })
+      replica.pause()
+      const first = publish(publisher, entriesOf('1', [1]))
+      await underWay()
+      const leaving = new AbortController()
+      const second = publisher.publish(entriesOf('2', [1]), { signal: leaving.signal })
+      const third = publish(publisher, entriesOf('3', [1]))
+      await underWay()
+      leaving.abort()
+      replica.continue()
+      const outcomes = await Promise.all([first, second, third])
+      expect(outcomes.flat().map(statusOf)).toEqual(['published', 'unknown', 'published'])
+      expect(await arrivals(client, 'orders')).toEqual(['1/1', '3/1'])
+    })
+
     it('what was refused stays refused: only what was written waits', async () => {
       await client.set('bad', 'no stream')
       const publisher = redisPublisher({
@@ -149,6 +168,63 @@ for (const { name, need, start } of serversWithWaitAof) {
       const publisher = redisPublisher({ client, stream: 'orders', acknowledge: { fsync: 'local', timeoutMs: 5_000 } })
       expect(await publisher.check?.({ retryHorizonMs: 1 })).toEqual([])
       expect(await statuses(publisher, entriesOf('1', [1]))).toEqual(['published'])
+    })
+
+    describe('that is written to once a second', () => {
+      let server: OwnServer
+      let client: ReturnType<typeof connect>
+      const entries = Array.from({ length: 8 }, (_, n) => entriesOf(String(n), [1, 2])).flat()
+      const stream = ({ aggregateId }: { readonly aggregateId: string }) => `orders:${aggregateId}`
+      const countWaits = async (): Promise<number> => {
+        const [, calls] = /cmdstat_waitaof:calls=(\d+)/.exec(await client.info('commandstats')) ?? []
+        return Number(calls ?? 0)
+      }
+      beforeAll(async () => {
+        server = await start({ appendonly: 'yes', appendfsync: 'everysec' })
+        client = connect(server.url)
+      })
+      beforeEach(async () => {
+        await client.flushall()
+        await statuses(redisPublisher({ client, stream }), entriesOf('first', [1])) // makes the script known
+        await client.call('config', ['resetstat'])
+      })
+      afterAll(async () => {
+        client.disconnect()
+        await server[Symbol.asyncDispose]()
+      })
+
+      it('the check at start tells what that costs', async () => {
+        const publisher = redisPublisher({ client, stream, acknowledge: { fsync: 'local', timeoutMs: 5_000 } })
+        expect(await publisher.check?.({ retryHorizonMs: 1 })).toEqual([
+          expect.stringMatching(/once a second, and every publish waits for it: set `appendfsync always`/),
+        ])
+      })
+
+      it('all streams of a batch share one wait', async () => {
+        const publisher = redisPublisher({ client, stream, acknowledge: { fsync: 'local', timeoutMs: 5_000 } })
+        expect(new Set(await statuses(publisher, entries))).toEqual(new Set(['published']))
+        expect(await countWaits()).toBe(1)
+      })
+
+      it('publishes that come while one waits share the next wait', async () => {
+        const publisher = redisPublisher({ client, stream, acknowledge: { fsync: 'local', timeoutMs: 5_000 } })
+        const lanes = Array.from({ length: 8 }, (_, n) => entriesOf(`lane ${n}`, [1]))
+        const first = statuses(publisher, entries)
+        await underWay()
+        const others = await Promise.all(lanes.map((lane) => statuses(publisher, lane)))
+        expect(new Set([...(await first), ...others.flat()])).toEqual(new Set(['published']))
+        expect(await countWaits()).toBe(2)
+      })
+
+      it('a probe of many streams in trouble has one wait', async () => {
+        const publisher = redisPublisher({ client, stream, acknowledge: { fsync: 'local', timeoutMs: 1 } })
+        await waitFor(async () => (await statuses(publisher, entries)).every((status) => status === 'unknown'), {
+          what: 'the disk to be too slow',
+        })
+        await client.call('config', ['resetstat'])
+        await Promise.allSettled([publisher.probe?.({})])
+        expect(await countWaits()).toBe(1)
+      })
     })
 
     it('the disks of replicas that are not there leave it unknown', async () => {

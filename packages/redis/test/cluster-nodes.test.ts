@@ -3,6 +3,7 @@ import { harm, startLoad } from '@outbox/services/under-load'
 import { Cluster } from 'ioredis'
 import { Cluster as Cluster5 } from 'ioredis-5'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { slotOf } from '../src/cluster-slots.ts'
 import { failureFromCommand } from '../src/errors.ts'
 import { redisPublisher } from '../src/index.ts'
 import { type ClusterNode, nodesOf, serves, slotMove } from './slots.ts'
@@ -113,6 +114,35 @@ for (const { name, need } of servers.slice(0, 1)) {
       for (const { stream } of each()) expect(await arrivals(move.to.client, stream)).toEqual(['1/1', '1/2'])
     })
 
+    it('streams of one node share one wait for replicas; nodes wait side by side', async () => {
+      const withReplica = nodes.slice(0, 2)
+      const tags = (await Promise.all(withReplica.map((node) => tagsOn(node, 4)))).flat()
+      for (const { client } of each()) {
+        const publisher = redisPublisher({ client, stream: (entry) => `{${entry.aggregateId}}`, acknowledge })
+        const batch = (sequence: number) => tags.flatMap((each) => entriesOf(each, [sequence]))
+        expect(new Set(await statuses(publisher, batch(1)))).toEqual(new Set(['published']))
+        for (const node of withReplica) await node.client.call('config', ['resetstat'])
+        expect(new Set(await statuses(publisher, batch(2)))).toEqual(new Set(['published']))
+        for (const node of withReplica) expect(await node.client.info('commandstats')).toMatch(/cmdstat_wait:calls=1,/)
+        for (const node of nodes) await node.client.flushall()
+      }
+    })
+
+    it('a client that takes streams of two nodes for those of one sends them all the same', async () => {
+      const [here, there] = [await tagOn(nodes[0]), await tagOn(nodes[1])]
+      for (const { client } of each()) {
+        const publisher = redisPublisher({ client, stream: (entry) => `{${entry.aggregateId}}`, acknowledge })
+        // as ioredis does itself, until it has asked for all slots anew
+        client.slots[slotOf(there)] = client.slots[slotOf(here)] ?? []
+        const outcomes = await statuses(
+          publisher,
+          [here, there].flatMap((each) => entriesOf(each, [1])),
+        )
+        expect(outcomes).toEqual(['published', 'published'])
+        for (const node of nodes) await node.client.flushall()
+      }
+    })
+
     it('a client that knows one node only is told so at start; its entries wait', async () => {
       using single = connect(cluster.masters[1]?.url ?? '')
       const stream = `{${tag}}:orders`
@@ -176,12 +206,19 @@ for (const { name, need } of servers.slice(0, 1)) {
       for (const report of reports) expect(harm(report)).toEqual([])
     })
 
+    async function tagsOn(node: ClusterNode, count: number): Promise<readonly string[]> {
+      const found: string[] = []
+      for (let candidate = 0; found.length < count; candidate++) {
+        if (await serves(node, `{${candidate}}`)) found.push(String(candidate))
+      }
+      return found
+    }
+
     /** a hash tag that puts a key on this node */
     async function tagOn(node: ClusterNode | undefined): Promise<string> {
-      if (!node) throw new Error('the cluster has fewer nodes')
-      for (let candidate = 0; ; candidate++) {
-        if (await serves(node, `{${candidate}}`)) return String(candidate)
-      }
+      const [found] = node ? await tagsOn(node, 1) : []
+      if (found === undefined) throw new Error('the cluster has fewer nodes')
+      return found
     }
   })
 }

@@ -5,6 +5,7 @@ import { redisPublisher } from '../src/index.ts'
 import { streamKeys } from '../src/keys.ts'
 import { settingsFrom } from '../src/options.ts'
 import { probe } from '../src/probe.ts'
+import { scriptRunner } from '../src/run-script.ts'
 import { arrivals, connect, entriesOf, messageOf, publish, servers, statuses, statusOf } from './support.ts'
 
 /** States of a server in which it answers a PING, and takes no write. */
@@ -199,7 +200,8 @@ for (const { name, need, start } of servers) {
         expect(await statuses(publisher, entriesOf('ill', [1]))).toEqual(['unavailable'])
         await expect(publisher.probe?.({})).rejects.toMatchObject({ code: 'setup-required' })
         const streams = [streamKeys('ill')]
-        await probe(settingsFrom({ client: app, stream }), { streams, taken: [], isTrialDue: true }, undefined)
+        const settings = settingsFrom({ client: app, stream })
+        await probe(settings, scriptRunner(settings), { streams, taken: [], isTrialDue: true }, undefined)
         expect(await statuses(publisher, [...entriesOf('ill', [1]), ...entriesOf('well', [1])])).toEqual([
           'retry',
           'published',
