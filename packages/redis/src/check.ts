@@ -1,5 +1,6 @@
 import { type CallOptions, OutboxError } from '@outbox/core'
 import { untilAborted } from '@outbox/core/adapter'
+import type { ScriptCommand } from './acknowledge.ts'
 import { connectionOptions, type RedisArgument } from './client.ts'
 import { errorFromCommand, isReply } from './errors.ts'
 import type { StreamKeys } from './keys.ts'
@@ -14,6 +15,8 @@ const oldestFsyncVersion = '7.2'
 
 /** A connection may be without data for so long while a command is under way, milliseconds: enough for any answer. */
 const advisedSocketTimeoutMs = 10_000
+
+const scriptCommands: readonly ScriptCommand[0][] = ['eval', 'evalsha']
 
 interface Check {
   readonly settings: RedisSettings
@@ -64,6 +67,7 @@ export async function checkSetup(
 
 function checkClient({ settings: { client, acknowledge }, require, warn }: Check): void {
   const { autoResendUnfulfilledCommands, enableAutoPipelining, maxRetriesPerRequest, retryStrategy } = client.options
+  const { autoPipeliningIgnoredCommands: sentAlone = [] } = client.options
   require(client.status !==
     'end', 'the client is closed, or its retryStrategy gave up: pass one that stays, `new Redis()`')
   if (connectionOptions(client).socketTimeout === undefined) {
@@ -73,7 +77,13 @@ function checkClient({ settings: { client, acknowledge }, require, warn }: Check
       `the client waits up to a quarter of an hour on a connection that went silent, and the probe with it; write \`${attentive}\`, or more, if the client has blocking commands that take longer`,
     )
   }
-  if (client.isCluster) return
+  if (client.isCluster) {
+    require(!enableAutoPipelining ||
+      scriptCommands.every((command) =>
+        sentAlone.includes(command),
+      ), "ioredis before 5.11 puts scripts for several nodes into one pipeline, and sends none of it: leave enableAutoPipelining out, or add autoPipeliningIgnoredCommands: ['eval', 'evalsha']")
+    return
+  }
   require(!enableAutoPipelining ||
     autoResendUnfulfilledCommands !==
       false, 'a connection that breaks would leave the client collecting commands that it never sends (ioredis): leave enableAutoPipelining or autoResendUnfulfilledCommands: false out')

@@ -15,6 +15,7 @@ export interface RedisClientOptions extends ConnectionOptions {
   readonly keyPrefix?: string | undefined
   readonly autoResendUnfulfilledCommands?: boolean | undefined
   readonly enableAutoPipelining?: boolean | undefined
+  readonly autoPipeliningIgnoredCommands?: readonly string[] | undefined
   readonly maxRetriesPerRequest?: number | null | undefined
   readonly retryStrategy?: unknown
   /** of a `Cluster`: what its connections to the nodes have */
@@ -50,7 +51,8 @@ const connectWaitMs = 2_000
 /**
  * Whether a command given to the client now goes to the socket, and not into the client's queue for better times.
  *
- * ioredis writes synchronously when it is ready, so nothing comes between this question and the command.
+ * ioredis writes at once when it is ready, so nothing comes between this question and the command; with
+ * `enableAutoPipelining` a turn of the event loop does, and what it queues then is as harmless as what it sends again.
  */
 export function isReady(client: RedisClient): boolean {
   return client.status === 'ready'

@@ -97,6 +97,32 @@ for (const { name, need } of servers) {
         }
       })
 
+      it(`a client that puts scripts for several nodes into one pipeline is refused, through ${library.name}`, async () => {
+        const [pipelining, exempting] = [
+          library.open(server.port, { ...options, enableAutoPipelining: true }),
+          library.open(server.port, {
+            ...options,
+            enableAutoPipelining: true,
+            autoPipeliningIgnoredCommands: ['eval', 'evalsha'],
+          }),
+        ]
+        try {
+          await expect(
+            redisPublisher({ client: pipelining, stream: 'orders' }).check?.({ retryHorizonMs: 1 }),
+          ).rejects.toMatchObject({
+            code: 'setup-required',
+            message: expect.stringContaining("add autoPipeliningIgnoredCommands: ['eval', 'evalsha']"),
+          })
+          const publisher = redisPublisher({ client: exempting, stream: (entry) => `orders:${entry.aggregateId}` })
+          expect(await publisher.check?.({ retryHorizonMs: 1 })).toEqual([])
+          const entries = Array.from({ length: 6 }, (_, n) => entriesOf(String(n), [1])).flat()
+          expect(new Set(await statuses(publisher, entries))).toEqual(new Set(['published']))
+        } finally {
+          pipelining.disconnect()
+          exempting.disconnect()
+        }
+      })
+
       it(`slots that nobody serves lose nothing, and fail the probe, through ${library.name}`, async () => {
         const [client, other] = [library.open(server.port), library.open(server.port, asking)]
         try {

@@ -81,6 +81,7 @@ describe('what an error means for an entry', () => {
     ["Stream isn't writeable and enableOfflineQueue options is false"],
     ["Cluster isn't ready and enableOfflineQueue options is false"],
     ['Connection in subscriber mode, only subscriber commands may be used'],
+    ['All keys in the pipeline should belong to the same slots allocation group'],
   ])('%j says that nothing was sent: unavailable', (message) => {
     expect(failureFromCommand(new Error(message), 'redis:orders').status).toBe('unavailable')
   })
