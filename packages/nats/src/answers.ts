@@ -1,9 +1,15 @@
 import { OutboxError, type PublishOutcome, permanent, unavailable } from '@outbox/core'
-import type { Answer } from './replies.ts'
+import type { NoReply } from './replies.ts'
 
 /** What JetStream says about one published message. */
 export type Acknowledgement =
-  | { readonly kind: 'stored'; readonly stream: string; readonly sequence: number; readonly isDuplicate: boolean }
+  | {
+      readonly kind: 'stored'
+      readonly stream: string
+      readonly sequence: number
+      readonly isDuplicate: boolean
+      readonly batchCount: number | undefined
+    }
   /** the stream's leader has a message with this id under way, and may still drop it */
   | { readonly kind: 'inProcess'; readonly description: string }
   | {
@@ -14,8 +20,6 @@ export type Acknowledgement =
       /** undefined where the server does not say */
       readonly stream: string | undefined
     }
-  /** not a reply of JetStream at all: somebody else listens on the subject */
-  | { readonly kind: 'foreign' }
 
 /** JetStream's `err_code` for an expectation about the last sequence that did not hold; the second since 2.11. */
 export const wrongLastSequence: ReadonlySet<number> = new Set([10_071, 10_164])
@@ -66,11 +70,7 @@ const clientFaults: ReadonlyMap<string, Verdict> = new Map([
 ])
 
 /** The outcome of an entry whose answer is no reply of JetStream's. */
-export function outcomeWithoutReply(
-  answer: Exclude<Answer, { readonly kind: 'reply' }>,
-  subject: string,
-  system: string,
-): PublishOutcome {
+export function outcomeWithoutReply(answer: NoReply, subject: string, system: string): PublishOutcome {
   switch (answer.kind) {
     case 'noResponders':
       return { status: 'unavailable', error: unavailable(noStream(subject, system), { system }) }
@@ -120,7 +120,7 @@ export function isStreamFull({ code, description }: { readonly code: number; rea
  * takes nothing. Undefined if that is not so.
  */
 export function standstillOf(acknowledgement: Acknowledgement): string | undefined {
-  if (acknowledgement.kind === 'stored' || acknowledgement.kind === 'foreign') return undefined
+  if (acknowledgement.kind === 'stored') return undefined
   const { description } = acknowledgement
   if (acknowledgement.kind === 'inProcess') return `a stream's leader gets nothing stored: ${description}`
   const { code } = acknowledgement
@@ -134,11 +134,7 @@ export class InProcessError extends Error {
 }
 
 /** The outcome of an entry that was answered. A duplicate is stored: it was sent before. */
-export function outcomeOfAcknowledgement(
-  acknowledgement: Acknowledgement,
-  subject: string,
-  system: string,
-): PublishOutcome {
+export function outcomeOfAcknowledgement(acknowledgement: Acknowledgement, system: string): PublishOutcome {
   switch (acknowledgement.kind) {
     case 'stored':
       return acknowledgement.isDuplicate ? { status: 'published', duplicate: true } : { status: 'published' }
@@ -153,8 +149,6 @@ export function outcomeOfAcknowledgement(
       const isOutage = isStreamFull(acknowledgement) || standstillOf(acknowledgement) !== undefined
       return outcomeOf(isOutage ? 'unavailable' : verdicts.get(code), text, system)
     }
-    case 'foreign':
-      return { status: 'retry', error: failure(`${system}: the reply on '${subject}' did not come from JetStream.`) }
   }
 }
 
@@ -167,28 +161,27 @@ function outcomeOf(verdict: Verdict | undefined, text: string, system: string, c
 
 const decoder = new TextDecoder()
 
-/** Reads the reply to a published message. */
-export function acknowledgementFrom(data: Uint8Array): Acknowledgement {
+/** Reads the reply to a published message; undefined if it is none of JetStream: others may answer on the subject, too. */
+export function acknowledgementFrom(data: Uint8Array): Acknowledgement | undefined {
   const reply = jsonFrom(data)
-  if (isRecord(reply)) {
-    if (isRecord(reply['error'])) {
-      const { code: general, err_code: code = general, description } = reply['error']
-      if (code === idInProcess) return { kind: 'inProcess', description: `${description} (${code})` }
-      return {
-        kind: 'refused',
-        code: typeof code === 'number' ? code : 0,
-        description: String(description),
-        stream: typeof reply['stream'] === 'string' ? reply['stream'] : undefined,
-      }
-    }
-    const { stream, seq, duplicate } = reply
-    if (typeof stream === 'string' && typeof seq === 'number') {
-      // clustered servers before mid-2024, of what is staged; later ones refuse it, with 10158
-      if (duplicate === true && seq === 0) return { kind: 'inProcess', description: 'a duplicate of sequence 0' }
-      return { kind: 'stored', stream, sequence: seq, isDuplicate: duplicate === true }
+  if (!isRecord(reply)) return undefined
+  const { error, stream, seq, duplicate, count } = reply
+  if (isRecord(error)) {
+    const { code: general, err_code: code = general, description } = error
+    if (typeof code !== 'number') return undefined
+    if (code === idInProcess) return { kind: 'inProcess', description: `${description} (${code})` }
+    return {
+      kind: 'refused',
+      code,
+      description: String(description),
+      stream: typeof stream === 'string' ? stream : undefined,
     }
   }
-  return { kind: 'foreign' }
+  if (typeof stream !== 'string' || typeof seq !== 'number') return undefined
+  // clustered servers before mid-2024, of what is staged; later ones refuse it, with 10158
+  if (duplicate === true && seq === 0) return { kind: 'inProcess', description: 'a duplicate of sequence 0' }
+  const batchCount = typeof count === 'number' ? count : undefined
+  return { kind: 'stored', stream, sequence: seq, isDuplicate: duplicate === true, batchCount }
 }
 
 /** Parses JSON bytes; undefined if they are none. */

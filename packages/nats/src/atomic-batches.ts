@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { DueEntry, PublishOutcome } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
-import { isRecord, jsonFrom } from './answers.ts'
+import { type Acknowledgement, acknowledgementFrom } from './answers.ts'
 import type { NatsConnectionLike } from './connection.ts'
 import * as headerNames from './header-names.ts'
 import type { OutgoingMessage } from './message.ts'
@@ -102,9 +102,9 @@ async function sendBatch(
   } catch {
     return { kind: 'notStored' } // never committed: the server forgets it in ten seconds
   }
-  const answer = await replies.ask(last, signal)
+  const answer = await replies.ask(last, signal, acknowledgementFrom)
   if (answer.kind === 'unanswered') return answer
-  if (answer.kind !== 'reply' || !isWhole(answer.data, entries.length)) return { kind: 'notStored' }
+  if (answer.kind !== 'reply' || !isWhole(answer.reply, entries.length)) return { kind: 'notStored' }
   noteTaken(lastEntry, last)
   return { kind: 'stored' }
 }
@@ -118,7 +118,6 @@ function batchHeaders(id: string, sequence: number, isLast: boolean): ReadonlyMa
 }
 
 /** Whether an acknowledgement is of a batch, and of all of it. */
-function isWhole(data: Uint8Array, count: number): boolean {
-  const reply = jsonFrom(data)
-  return isRecord(reply) && reply['error'] === undefined && reply['count'] === count
+function isWhole(acknowledgement: Acknowledgement, count: number): boolean {
+  return acknowledgement.kind === 'stored' && acknowledgement.batchCount === count
 }

@@ -1,5 +1,5 @@
 import { type OutboxError, unavailable } from '@outbox/core'
-import { forbiddenSubject, isRecord, jsonFrom, noStream } from './answers.ts'
+import { acknowledgementFrom, forbiddenSubject, isRecord, jsonFrom, noStream } from './answers.ts'
 import type { Replies } from './replies.ts'
 
 /** What the server said to a request of JetStream's API, when it refused it. */
@@ -34,7 +34,7 @@ export class JetStreamApi {
     const system = this.#system
     const subject = `${this.#prefix}.${path}`
     const data = body === undefined ? noBytes : encoder.encode(JSON.stringify(body))
-    const answer = await this.#replies.ask({ subject, data }, signal)
+    const answer = await this.#replies.ask({ subject, data }, signal, (reply) => reply)
     switch (answer.kind) {
       case 'noResponders':
         return { kind: 'absent' }
@@ -47,17 +47,17 @@ export class JetStreamApi {
         signal.throwIfAborted()
         throw unavailable(`${system}: JetStream does not answer on '${subject}'.`, { system, cause: answer.error })
       case 'reply':
-        return apiAnswer(answer.data, subject, system)
+        return apiAnswer(answer.reply, subject, system)
     }
   }
 
   /**
-   * Sends a message without a body on a subject of the user's own, and waits for any reply.
+   * Sends a message without a body on a subject of the user's own, and waits for any reply of a stream.
    *
    * @throws {OutboxError} `unavailable` when nobody takes it, or nobody answers
    */
   async tryPublish(subject: string, headers: object, signal: AbortSignal): Promise<'allowed' | 'forbidden'> {
-    const answer = await this.#replies.ask({ subject, data: noBytes, headers }, signal)
+    const answer = await this.#replies.ask({ subject, data: noBytes, headers }, signal, acknowledgementFrom)
     if (answer.kind === 'reply') return 'allowed'
     if (answer.kind === 'forbidden') return 'forbidden'
     signal.throwIfAborted()

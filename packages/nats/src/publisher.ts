@@ -58,7 +58,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   const fullStreams = new FullStreams({ system, clock })
   const conclude = (acknowledgement: Acknowledgement, message: OutgoingMessage): PublishOutcome => {
     fullStreams.note(acknowledgement, message)
-    return outcomeOfAcknowledgement(acknowledgement, message.subject, system)
+    return outcomeOfAcknowledgement(acknowledgement, system)
   }
   const { fenceCacheSize: cacheSize } = settings
   const fence =
@@ -105,9 +105,9 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
 
   const sendOnce = async (entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<PublishOutcome> => {
     if (fence) return fence.send(entry, message, signal)
-    const answer = await replies.ask(message, signal)
+    const answer = await replies.ask(message, signal, acknowledgementFrom)
     return answer.kind === 'reply'
-      ? conclude(acknowledgementFrom(answer.data), message)
+      ? conclude(answer.reply, message)
       : outcomeWithoutReply(answer, message.subject, system)
   }
 

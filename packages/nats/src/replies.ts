@@ -4,8 +4,9 @@ import type { NatsConnectionLike, NatsMessageLike, NatsSubscriptionLike } from '
 import { type Link, watchLink } from './link.ts'
 
 /** How one request ended. */
-export type Answer =
-  | { readonly kind: 'reply'; readonly data: Uint8Array }
+export type Answer<Reply> = { readonly kind: 'reply'; readonly reply: Reply } | NoReply
+
+export type NoReply =
   /** the server says that nobody listens on the subject */
   | { readonly kind: 'noResponders' }
   /** the server does not allow the subject: nothing was written */
@@ -29,7 +30,11 @@ interface Pending {
   readonly subject: string
   readonly signal: AbortSignal
   readonly deadline: number
-  readonly resolve: (answer: Answer) => void
+  /** ends it with a reply; false if that is not the one that was asked for */
+  readonly receive: (data: Uint8Array) => boolean
+  readonly end: (answer: NoReply) => void
+  /** somebody else replied */
+  hasStranger: boolean
 }
 
 export interface RepliesOptions {
@@ -79,7 +84,14 @@ export class Replies {
     return this.#link.fault()
   }
 
-  ask({ subject, data, headers }: Request, signal: AbortSignal): Promise<Answer> {
+  /**
+   * @param read - makes of a reply what is asked for, or undefined: then it came from somebody else, and the wait goes on
+   */
+  ask<Reply>(
+    { subject, data, headers }: Request,
+    signal: AbortSignal,
+    read: (data: Uint8Array) => Reply | undefined,
+  ): Promise<Answer<Reply>> {
     if (signal.aborted) return Promise.resolve({ kind: 'callerGone', error: signal.reason })
     const error = this.fault()
     if (error) return Promise.resolve({ kind: 'notConnected', error })
@@ -87,14 +99,22 @@ export class Replies {
     const token = (this.#count++).toString(36)
     const reply = `${this.#inbox}.${token}`
     return new Promise((resolve) => {
-      this.#pending.set(token, { subject, signal, deadline: clock.monotonic() + timeoutMs, resolve })
+      const receive = (received: Uint8Array): boolean => {
+        const found = read(received)
+        if (found === undefined) return false
+        this.#forget(token)
+        resolve({ kind: 'reply', reply: found })
+        return true
+      }
+      const deadline = clock.monotonic() + timeoutMs
+      this.#pending.set(token, { subject, signal, deadline, receive, end: resolve, hasStranger: false })
       this.#listenTo(signal)
       this.#cancelTimer ??= clock.schedule(() => this.#expire(), timeoutMs)
       try {
         this.#subscription ??= this.#subscribe()
         connection.publish(subject, data, headers === undefined ? { reply } : { reply, headers })
       } catch (cause) {
-        this.#settle(token, { kind: 'clientRefused', error: cause })
+        this.#end(token, { kind: 'clientRefused', error: cause })
       }
     })
   }
@@ -120,8 +140,10 @@ export class Replies {
 
   #receive({ subject, data, headers }: NatsMessageLike): void {
     const token = subject.slice(this.#inbox.length + 1)
-    const isUnheard = headers?.code === 503 && data.length === 0
-    this.#settle(token, isUnheard ? { kind: 'noResponders' } : { kind: 'reply', data })
+    const pending = this.#pending.get(token)
+    if (!pending) return // a late reply: its request has ended
+    if (headers?.code === 503 && data.length === 0) this.#end(token, { kind: 'noResponders' })
+    else if (!pending.receive(data)) pending.hasStranger = true
   }
 
   /** Without replies every outcome is open; the next request tries to subscribe again. */
@@ -133,7 +155,7 @@ export class Replies {
 
   #forbid(subject: string, error: Error): void {
     for (const [token, pending] of this.#pending) {
-      if (pending.subject === subject) this.#settle(token, { kind: 'forbidden', error })
+      if (pending.subject === subject) this.#end(token, { kind: 'forbidden', error })
     }
   }
 
@@ -141,17 +163,18 @@ export class Replies {
     this.#cancelTimer = undefined
     const { clock, timeoutMs } = this.#options
     const now = clock.monotonic()
-    for (const [token, { deadline }] of this.#pending) {
+    for (const [token, { deadline, subject, hasStranger }] of this.#pending) {
       if (deadline > now) {
         this.#cancelTimer = clock.schedule(() => this.#expire(), deadline - now)
         return
       }
-      this.#settle(token, { kind: 'unanswered', error: this.#failure(`no answer within ${timeoutMs} ms`) })
+      const stranger = hasStranger ? `; what else listens on '${subject}' replied, and is not who was asked` : ''
+      this.#end(token, { kind: 'unanswered', error: this.#failure(`no answer within ${timeoutMs} ms${stranger}`) })
     }
   }
 
   #failAll(error: Error): void {
-    for (const token of [...this.#pending.keys()]) this.#settle(token, { kind: 'unanswered', error })
+    for (const token of [...this.#pending.keys()]) this.#end(token, { kind: 'unanswered', error })
   }
 
   #listenTo(signal: AbortSignal): void {
@@ -163,16 +186,22 @@ export class Replies {
     const abort = (): void => {
       const error = this.#failure('stopped before the broker answered', signal.reason)
       for (const [token, pending] of [...this.#pending]) {
-        if (pending.signal === signal) this.#settle(token, { kind: 'unanswered', error })
+        if (pending.signal === signal) this.#end(token, { kind: 'unanswered', error })
       }
     }
     this.#signals.set(signal, { count: 1, abort })
     signal.addEventListener('abort', abort, { once: true })
   }
 
-  #settle(token: string, answer: Answer): void {
+  #end(token: string, answer: NoReply): void {
     const pending = this.#pending.get(token)
-    if (!pending) return // a late reply: its request has ended
+    this.#forget(token)
+    pending?.end(answer)
+  }
+
+  #forget(token: string): void {
+    const pending = this.#pending.get(token)
+    if (!pending) return
     this.#pending.delete(token)
     const listening = this.#signals.get(pending.signal)
     if (listening && --listening.count === 0) {
@@ -183,7 +212,6 @@ export class Replies {
       this.#cancelTimer?.()
       this.#cancelTimer = undefined
     }
-    pending.resolve(answer)
   }
 
   #failure(what: string, cause?: unknown): Error {

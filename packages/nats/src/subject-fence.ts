@@ -127,12 +127,12 @@ export class SubjectFence {
     headers.set(headerNames.expectedLastSubjectSequence, String(last.streamSequence))
     headers.set(headerNames.previous, String(last.streamSequence))
     headers.set(headerNames.highest, String(highest))
-    const answer = await replies.ask({ subject, headers, data }, signal)
+    const answer = await replies.ask({ subject, headers, data }, signal, acknowledgementFrom)
     if (answer.kind !== 'reply') {
       if (answer.kind === 'unanswered') this.#lastKnown.delete(key)
       return outcomeWithoutReply(answer, subject, system)
     }
-    const acknowledgement = acknowledgementFrom(answer.data)
+    const acknowledgement = answer.reply
     if (acknowledgement.kind === 'stored' && !acknowledgement.isDuplicate) {
       const { sequence: streamSequence } = acknowledgement
       this.#lastKnown.set(key, { subject, streamSequence, highest, epoch: entry.lease.epoch, source: entry.source })

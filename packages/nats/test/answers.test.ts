@@ -3,24 +3,23 @@ import { describe, expect, it } from 'vitest'
 import { acknowledgementFrom, outcomeOfAcknowledgement, outcomeWithoutReply } from '../src/answers.ts'
 
 const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
+const outcomeOf = (body: unknown) => {
+  const acknowledgement = acknowledgementFrom(bytes(body))
+  if (!acknowledgement) throw new Error('that is none of JetStream')
+  return outcomeOfAcknowledgement(acknowledgement, 'nats')
+}
 const refusal = (code: number, description: string) =>
-  outcomeOfAcknowledgement(
-    acknowledgementFrom(bytes({ error: { code: 400, err_code: code, description }, stream: 'S', seq: 0 })),
-    'events.1',
-    'nats',
-  )
+  outcomeOf({ error: { code: 400, err_code: code, description }, stream: 'S', seq: 0 })
 
 describe('what JetStream answers', () => {
   it('stored is published, and a duplicate is published too', () => {
-    const outcome = (body: unknown) => outcomeOfAcknowledgement(acknowledgementFrom(bytes(body)), 'events.1', 'nats')
-    expect(outcome({ stream: 'S', seq: 4 })).toEqual({ status: 'published' })
-    expect(outcome({ stream: 'S', seq: 4, duplicate: true })).toEqual({ status: 'published', duplicate: true })
-    expect(outcome({ stream: 'S', seq: 4, domain: 'hub' })).toEqual({ status: 'published' })
+    expect(outcomeOf({ stream: 'S', seq: 4 })).toEqual({ status: 'published' })
+    expect(outcomeOf({ stream: 'S', seq: 4, duplicate: true })).toEqual({ status: 'published', duplicate: true })
+    expect(outcomeOf({ stream: 'S', seq: 4, domain: 'hub' })).toEqual({ status: 'published' })
   })
 
   it('a duplicate of what the leader has not stored yet is unknown: it may still be dropped', () => {
-    const acknowledgement = acknowledgementFrom(bytes({ stream: 'S', seq: 0, duplicate: true }))
-    const outcome = outcomeOfAcknowledgement(acknowledgement, 'events.1', 'nats')
+    const outcome = outcomeOf({ stream: 'S', seq: 0, duplicate: true })
     expect(outcome.status).toBe('unknown')
     expect(String('error' in outcome && outcome.error)).toContain('still has to store a message with this id')
   })
@@ -53,8 +52,7 @@ describe('what JetStream answers', () => {
   })
 
   it('a refusal without err_code is told by its code: 503 is a stream that takes nothing now', () => {
-    const outcome = (code: number) =>
-      outcomeOfAcknowledgement(acknowledgementFrom(bytes({ error: { code, description: 'why' } })), 'events.1', 'nats')
+    const outcome = (code: number) => outcomeOf({ error: { code, description: 'why' } })
     expect(outcome(503).status).toBe('unavailable')
     expect(outcome(400).status).toBe('retry')
     const unavailable = outcome(503)
@@ -66,10 +64,9 @@ describe('what JetStream answers', () => {
     expect(String('error' in outcome && outcome.error)).toContain('raise its limits, or let consumers catch up')
   })
 
-  it('a reply that is none of JetStream is no promise to keep the message', () => {
-    for (const data of [new Uint8Array(), bytes('ok'), bytes({}), bytes([]), bytes(null), bytes({ stream: 'S' })]) {
-      expect(outcomeOfAcknowledgement(acknowledgementFrom(data), 'events.1', 'nats').status).toBe('retry')
-    }
+  it('a reply that is none of JetStream is no acknowledgement', () => {
+    const strange = ['ok', {}, [], null, { stream: 'S' }, { error: 'no' }, { error: { message: 'no' } }]
+    for (const data of [new Uint8Array(), ...strange.map(bytes)]) expect(acknowledgementFrom(data)).toBeUndefined()
   })
 })
 

@@ -205,7 +205,7 @@ for (const { name, need, start } of servers) {
             ),
             ...['$JS.API.STREAM.CREATE.MORE', `$JS.API.CONSUMER.CREATE.${stream}`, 'elsewhere', '$SYS.REQ.SERVER.PING'],
           ]) {
-            const answer = await replies.ask({ subject: other, data: new Uint8Array() }, never)
+            const answer = await replies.ask({ subject: other, data: new Uint8Array() }, never, (data) => data)
             expect(answer.kind, other).toBe('forbidden')
           }
           replies.close()

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { permanent } from '@outbox/core'
 import { describeWith, type OwnServer } from '@outbox/services'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { escapeSubjectToken, natsPublisher } from '../src/index.ts'
+import { escapeSubjectToken, type NatsConnectionLike, natsPublisher } from '../src/index.ts'
+import { ForwardingConnection } from './forwarding-connection.ts'
 import {
   arrivals,
   clients,
@@ -15,6 +16,15 @@ import {
   statuses,
   type TestConnection,
 } from './support.ts'
+
+/** Each message is replied to by somebody else before the stream has it. */
+class OvertakenConnection extends ForwardingConnection {
+  override publish(...call: Parameters<NatsConnectionLike['publish']>): void {
+    const [, , { reply } = {}] = call
+    if (reply !== undefined) super.publish(reply, new TextEncoder().encode('seen'))
+    super.publish(...call)
+  }
+}
 
 for (const { name, need, start } of servers) {
   for (const client of clients) {
@@ -101,6 +111,24 @@ for (const { name, need, start } of servers) {
         await using elsewhere = natsPublisher({ connection, subject, apiPrefix: '$JS.other.API' })
         await expect(elsewhere.probe?.({})).rejects.toMatchObject({ code: 'unavailable' })
         expect(await observer.count(stream)).toBe(1)
+      })
+
+      it('what somebody else on the subject replies is no acknowledgement, and keeps none away', async () => {
+        const base = `t${randomUUID()}`
+        await using publisher = natsPublisher({ connection, subject: `${base}.{aggregateId}`, ackTimeoutMs: 300 })
+        observer.connection.subscribe(`${base}.>`, { callback: (_, message) => void message.respond('seen') })
+        await observer.connection.flush()
+        const [alone] = await publish(publisher, [dueEntry()])
+        expect(alone?.status).toBe('unknown')
+        expect(messageOf(alone)).toContain(`what else listens on '${base}.1' replied, and is not who was asked`)
+        const stream = await observer.addStream(`${base}.>`)
+        await using overtaken = natsPublisher({
+          connection: new OvertakenConnection(connection),
+          subject: `${base}.{aggregateId}`,
+        })
+        for (const each of [publisher, overtaken]) expect(await statuses(each, [dueEntry()])).toEqual(['published'])
+        await publisher.probe?.({})
+        expect(await observer.count(stream)).toBe(2)
       })
 
       it('tells the broker which stream it means, if that is given', async () => {
