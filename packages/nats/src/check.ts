@@ -3,7 +3,14 @@ import { knowsBatches } from './atomic-batches.ts'
 import type { ApiAnswer, JetStreamApi } from './jetstream.ts'
 import { type NatsSettings, ownApiPrefix } from './options.ts'
 import type { Replies } from './replies.ts'
-import { closure, type StreamConfig, streamConfigFrom, streamFaults, streamWarnings } from './stream-config.ts'
+import {
+  closure,
+  forgetsConsumed,
+  type StreamConfig,
+  streamConfigFrom,
+  streamFaults,
+  streamWarnings,
+} from './stream-config.ts'
 import { coversSubject } from './subject.ts'
 import type { SubjectFence } from './subject-fence.ts'
 
@@ -60,7 +67,7 @@ export async function checkSetup(
   const faults = [
     ...streams.flatMap(streamFaults),
     ...batchFaults(streams, settings),
-    ...(fence ? transformFaults(streams, settings) : []),
+    ...(fence ? fenceFaults(streams, settings) : []),
   ]
   if (faults.length > 0) throw missing(system, faults)
   // a probe asks for names only once something is wrong, and then a right that is missing would keep it from passing
@@ -117,13 +124,23 @@ function batchFaults(streams: readonly StreamConfig[], { batch, connection }: Na
 }
 
 /** What keeps the fence from finding messages: it asks for them by the subjects that they are sent to. */
-function transformFaults(streams: readonly StreamConfig[], { template }: NatsSettings): readonly string[] {
-  return streams
-    .filter(({ transformedSubjects: from }) => from !== undefined && overlaps(from, template?.wildcard ?? '>'))
-    .map(
-      ({ name }) =>
-        `stream '${name}' stores messages under other subjects (subject_transform), where fence: 'subject' does not find them: take one of the two out`,
-    )
+function fenceFaults(streams: readonly StreamConfig[], { template }: NatsSettings): readonly string[] {
+  const renames = ({ transformedSubjects: from }: StreamConfig): boolean =>
+    from !== undefined && overlaps(from, template?.wildcard ?? '>')
+  return [
+    ...streams
+      .filter(renames)
+      .map(
+        ({ name }) =>
+          `stream '${name}' stores messages under other subjects (subject_transform), where fence: 'subject' does not find them: take one of the two out`,
+      ),
+    ...streams
+      .filter(forgetsConsumed)
+      .map(
+        ({ name, retention }) =>
+          `stream '${name}' deletes what was consumed (retention: ${retention}), and fence: 'subject' finds nothing there: make a stream with --retention=limits, or leave the option out`,
+      ),
+  ]
 }
 
 function isOff(answer: Exclude<ApiAnswer, { readonly kind: 'ok' }>): boolean {

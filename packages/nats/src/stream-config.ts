@@ -60,6 +60,11 @@ export function closure({ name, subjects, isSealed, counts }: StreamConfig): str
   return `stream '${name}' has no subjects, and takes messages of other streams alone (a mirror, or sources): publish to one of those`
 }
 
+/** Whether a stream deletes messages once consumers have had them, or where there are none. */
+export function forgetsConsumed({ retention }: StreamConfig): boolean {
+  return retention === 'workqueue' || retention === 'interest'
+}
+
 /** What keeps a stream from being published to at all; each with what to do. */
 export function streamFaults(config: StreamConfig): readonly string[] {
   const { name, acknowledges } = config

@@ -112,6 +112,19 @@ for (const { name, need, start } of servers) {
         ])
       })
 
+      it.each(['workqueue', 'interest'] as const)(
+        "a stream that deletes what was consumed (%s) is refused with fence: 'subject', which finds nothing there",
+        async (retention) => {
+          const prefix = base()
+          await observer.addStream(`${prefix}.>`, { retention })
+          const subject = `${prefix}.{aggregateId}`
+          expect(await missing({ subject, fence: 'subject' })).toContain(
+            `(retention: ${retention}), and fence: 'subject' finds nothing there`,
+          )
+          await check({ subject })
+        },
+      )
+
       it('a stream that never acknowledges is refused', async () => {
         const prefix = base()
         const stream = await observer.addStream(`${prefix}.>`, { no_ack: true })
