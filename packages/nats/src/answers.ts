@@ -51,8 +51,11 @@ const idInProcess = 10_158
 /** The store's refusal: no room (in the whole stream, or on one subject), or a disk that fails. */
 const storeFailed = 10_077
 
+/** The stream is another than the message expects. */
+const wrongStream = 10_060
+
 const hints: ReadonlyMap<number, string> = new Map([
-  [10_060, "the subject belongs to another stream than option 'stream' says"],
+  [wrongStream, "the subject belongs to another stream than option 'stream' says"],
   [10_002, 'the account has reached its limit: raise it, or delete what was consumed'],
   [storeFailed, 'the stream takes no more: raise its limits, or let consumers catch up'],
   [10_109, 'the stream is sealed, and takes no messages'],
@@ -161,14 +164,20 @@ function outcomeOf(verdict: Verdict | undefined, text: string, system: string, c
 
 const decoder = new TextDecoder()
 
-/** Reads the reply to a published message; undefined if it is none of JetStream: others may answer on the subject, too. */
-export function acknowledgementFrom(data: Uint8Array): Acknowledgement | undefined {
+/**
+ * Reads the reply to a published message; undefined if it is none of JetStream, since others may answer on the subject.
+ *
+ * @param domain - the one that is meant: streams of others that take the subject answer, too
+ */
+export function acknowledgementFrom(data: Uint8Array, domain?: string): Acknowledgement | undefined {
   const reply = jsonFrom(data)
   if (!isRecord(reply)) return undefined
-  const { error, stream, seq, duplicate, count } = reply
+  const { error, stream, seq, duplicate, count, domain: from = domain } = reply
   if (isRecord(error)) {
     const { code: general, err_code: code = general, description } = error
     if (typeof code !== 'number') return undefined
+    // a refusal does not tell its domain; that of another stream is no word of ours
+    if (code === wrongStream && domain !== undefined) return undefined
     if (code === idInProcess) return { kind: 'inProcess', description: `${description} (${code})` }
     return {
       kind: 'refused',
@@ -178,6 +187,7 @@ export function acknowledgementFrom(data: Uint8Array): Acknowledgement | undefin
     }
   }
   if (typeof stream !== 'string' || typeof seq !== 'number') return undefined
+  if (domain !== undefined && from !== domain) return undefined
   // clustered servers before mid-2024, of what is staged; later ones refuse it, with 10158
   if (duplicate === true && seq === 0) return { kind: 'inProcess', description: 'a duplicate of sequence 0' }
   const batchCount = typeof count === 'number' ? count : undefined

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { DueEntry, PublishOutcome } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
-import { type Acknowledgement, acknowledgementFrom } from './answers.ts'
+import type { Acknowledgement } from './answers.ts'
 import type { NatsConnectionLike } from './connection.ts'
 import * as headerNames from './header-names.ts'
 import type { OutgoingMessage } from './message.ts'
@@ -16,6 +16,8 @@ export interface AtomicBatchesOptions {
   readonly replies: Replies
   /** may throw for an entry that cannot be sent */
   readonly compose: (entry: DueEntry, batchHeaders: ReadonlyMap<string, string>) => OutgoingMessage
+  /** reads a reply; undefined if it is no acknowledgement for us */
+  readonly read: (data: Uint8Array) => Acknowledgement | undefined
   /** told of one entry of each batch that is stored */
   readonly noteTaken: (entry: DueEntry, message: OutgoingMessage) => void
   /** the other way to publish: per aggregate, one message at a time */
@@ -85,7 +87,7 @@ async function publishBatch(
 async function sendBatch(
   entries: readonly DueEntry[],
   signal: AbortSignal,
-  { connection, replies, compose, noteTaken }: AtomicBatchesOptions,
+  { connection, replies, compose, read, noteTaken }: AtomicBatchesOptions,
 ): Promise<BatchAnswer> {
   if (signal.aborted || replies.fault() !== undefined) return { kind: 'notStored' }
   const id = randomUUID()
@@ -102,7 +104,7 @@ async function sendBatch(
   } catch {
     return { kind: 'notStored' } // never committed: the server forgets it in ten seconds
   }
-  const answer = await replies.ask(last, signal, acknowledgementFrom)
+  const answer = await replies.ask(last, signal, read)
   if (answer.kind === 'unanswered') return answer
   if (answer.kind !== 'reply' || !isWhole(answer.reply, entries.length)) return { kind: 'notStored' }
   noteTaken(lastEntry, last)

@@ -59,6 +59,8 @@ export interface NatsSettings {
   readonly ackTimeoutMs: number
   readonly inboxPrefix: string
   readonly apiPrefix: string
+  /** the domain that `apiPrefix` leads to; undefined where it does not tell */
+  readonly domain: string | undefined
   readonly fenceCacheSize: number
   readonly name: string
   readonly clock: Clock
@@ -130,6 +132,7 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
       "gives an aggregate more than one subject, or shares one, and fence: 'subject' needs one each: write 'events.{aggregateType}.{aggregateId}'",
     )
   }
+  const apiPrefix = prefix('apiPrefix', given.apiPrefix ?? defaults.apiPrefix)
   return {
     connection,
     subjectOf: typeof subject === 'function' ? subject : subjectTemplate(subject).subjectOf,
@@ -142,7 +145,8 @@ export function settingsFrom(options: NatsPublisherOptions): NatsSettings {
     maxInFlight: wholeNumber('maxInFlight', given.maxInFlight ?? defaults.maxInFlight, 100_000),
     ackTimeoutMs: wholeNumber('ackTimeoutMs', given.ackTimeoutMs ?? defaults.ackTimeoutMs, maxTimeoutMs),
     inboxPrefix: prefix('inboxPrefix', given.inboxPrefix ?? defaults.inboxPrefix),
-    apiPrefix: prefix('apiPrefix', given.apiPrefix ?? defaults.apiPrefix),
+    apiPrefix,
+    domain: /^\$JS\.(.+)\.API$/.exec(apiPrefix)?.[1],
     fenceCacheSize: wholeNumber('fenceCacheSize', given.fenceCacheSize ?? defaults.fenceCacheSize, 10_000_000),
     name,
     clock,

@@ -56,6 +56,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   const api = new JetStreamApi(replies, { prefix: settings.apiPrefix, system })
   const streams = new StreamFinder(api, { stream, wildcard: settings.template?.wildcard, system })
   const fullStreams = new FullStreams({ system, clock })
+  const read = (data: Uint8Array): Acknowledgement | undefined => acknowledgementFrom(data, settings.domain)
   const conclude = (acknowledgement: Acknowledgement, message: OutgoingMessage): PublishOutcome => {
     fullStreams.note(acknowledgement, message)
     return outcomeOfAcknowledgement(acknowledgement, system)
@@ -63,7 +64,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
   const { fenceCacheSize: cacheSize } = settings
   const fence =
     settings.fence === 'subject'
-      ? new SubjectFence({ replies, api, streams, cacheSize, lookBackMs: ackTimeoutMs, clock, system, conclude })
+      ? new SubjectFence({ replies, api, streams, cacheSize, lookBackMs: ackTimeoutMs, clock, system, read, conclude })
       : undefined
   const troubledSubjects = new TroubledSubjects(api, { fence, system, clock })
   let dedupeWindowMs: number | undefined
@@ -105,7 +106,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
 
   const sendOnce = async (entry: DueEntry, message: OutgoingMessage, signal: AbortSignal): Promise<PublishOutcome> => {
     if (fence) return fence.send(entry, message, signal)
-    const answer = await replies.ask(message, signal, acknowledgementFrom)
+    const answer = await replies.ask(message, signal, read)
     return answer.kind === 'reply'
       ? conclude(answer.reply, message)
       : outcomeWithoutReply(answer, message.subject, system)
@@ -131,7 +132,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     publish: (entries, { signal }) =>
       settings.batch === 'none'
         ? oneByOne(entries, signal)
-        : publishInBatches(entries, signal, { connection, replies, compose, noteTaken, oneByOne }),
+        : publishInBatches(entries, signal, { connection, replies, compose, read, noteTaken, oneByOne }),
 
     async check({ retryHorizonMs, signal = new AbortController().signal }) {
       const found = await checkSetup(settings, replies, api, { fence, retryHorizonMs, signal })

@@ -1,7 +1,7 @@
 import { type Clock, type DueEntry, OutboxError, type PublishOutcome } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import { encodeHeaderValue } from '@outbox/core/wire'
-import { type Acknowledgement, acknowledgementFrom, outcomeWithoutReply, wrongLastSequence } from './answers.ts'
+import { type Acknowledgement, outcomeWithoutReply, wrongLastSequence } from './answers.ts'
 import { BoundedMap } from './bounded-map.ts'
 import * as headerNames from './header-names.ts'
 import type { JetStreamApi } from './jetstream.ts'
@@ -53,6 +53,8 @@ export interface SubjectFenceOptions {
   readonly lookBackMs: number
   readonly clock: Clock
   readonly system: string
+  /** reads a reply; undefined if it is no acknowledgement for us */
+  readonly read: (data: Uint8Array) => Acknowledgement | undefined
   /** turns an acknowledgement into an outcome */
   readonly conclude: (acknowledgement: Acknowledgement, message: OutgoingMessage) => PublishOutcome
 }
@@ -120,14 +122,14 @@ export class SubjectFence {
     message: OutgoingMessage,
     signal: AbortSignal,
   ): Promise<PublishOutcome | Crossed> {
-    const { replies, streams, system, conclude } = this.#options
+    const { replies, streams, system, read, conclude } = this.#options
     const { subject, headers, data } = message
     const key = aggregateKey(entry)
     const highest = Math.max(last.highest, entry.sequence)
     headers.set(headerNames.expectedLastSubjectSequence, String(last.streamSequence))
     headers.set(headerNames.previous, String(last.streamSequence))
     headers.set(headerNames.highest, String(highest))
-    const answer = await replies.ask({ subject, headers, data }, signal, acknowledgementFrom)
+    const answer = await replies.ask({ subject, headers, data }, signal, read)
     if (answer.kind !== 'reply') {
       if (answer.kind === 'unanswered') this.#lastKnown.delete(key)
       return outcomeWithoutReply(answer, subject, system)
