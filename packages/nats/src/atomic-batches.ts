@@ -2,17 +2,19 @@ import { randomUUID } from 'node:crypto'
 import type { DueEntry, PublishOutcome } from '@outbox/core'
 import { aggregateKey } from '@outbox/core/adapter'
 import type { Acknowledgement } from './answers.ts'
-import type { NatsConnectionLike } from './connection.ts'
 import * as headerNames from './header-names.ts'
 import type { OutgoingMessage } from './message.ts'
+import { type NatsSettings, ownApiPrefix } from './options.ts'
 import type { Replies } from './replies.ts'
 
 /** What the server takes in one batch, unless it is told otherwise: then it refuses more, and they go one by one. */
 const maxMessages = 1_000
 const oldestVersion = '2.12'
 
-export interface AtomicBatchesOptions {
-  readonly connection: NatsConnectionLike
+/** The server that is connected to, and where JetStream is asked for from there. */
+type Whereabouts = Pick<NatsSettings, 'connection' | 'apiPrefix'>
+
+export interface AtomicBatchesOptions extends Whereabouts {
   readonly replies: Replies
   /** may throw for an entry that cannot be sent */
   readonly compose: (entry: DueEntry, batchHeaders: ReadonlyMap<string, string>) => OutgoingMessage
@@ -30,8 +32,13 @@ type BatchAnswer =
   | { readonly kind: 'notStored' }
   | { readonly kind: 'unanswered'; readonly error: Error }
 
-/** Whether this server knows batches: an older one would store their messages one by one, with gaps if some fail. */
-export function knowsBatches({ info }: NatsConnectionLike): boolean {
+/**
+ * Whether the server knows batches: an older one would store their messages one by one, with gaps if some fail.
+ *
+ * The server of another API need not be the one that is connected to: there, only the stream's `allow_atomic` can tell.
+ */
+export function mayKnowBatches({ connection: { info }, apiPrefix }: Whereabouts): boolean {
+  if (apiPrefix !== ownApiPrefix) return true
   return info !== undefined && info.version.localeCompare(oldestVersion, 'en', { numeric: true }) >= 0
 }
 
@@ -74,7 +81,7 @@ async function publishBatch(
   options: AtomicBatchesOptions,
 ): Promise<readonly PublishOutcome[]> {
   // a batch of one is slower than a message
-  if (entries.length < 2 || !knowsBatches(options.connection)) return options.oneByOne(entries, signal)
+  if (entries.length < 2 || !mayKnowBatches(options)) return options.oneByOne(entries, signal)
   const answer = await sendBatch(entries, signal, options)
   if (answer.kind === 'stored') return entries.map(() => ({ status: 'published' }))
   if (answer.kind === 'notStored') return options.oneByOne(entries, signal)

@@ -1,5 +1,5 @@
 import { limits, OutboxError, unavailable } from '@outbox/core'
-import { knowsBatches } from './atomic-batches.ts'
+import { mayKnowBatches } from './atomic-batches.ts'
 import type { ApiAnswer, JetStreamApi } from './jetstream.ts'
 import { type NatsSettings, ownApiPrefix } from './options.ts'
 import type { Replies } from './replies.ts'
@@ -113,14 +113,18 @@ async function requireJetStream(
 }
 
 /** What keeps the streams from batches, if they were asked for. */
-function batchFaults(streams: readonly StreamConfig[], { batch, connection }: NatsSettings): readonly string[] {
-  if (batch === 'none') return []
-  if (!knowsBatches(connection)) {
-    return [`batch: 'atomic' needs nats-server 2.12, this is ${connection.info?.version}: leave the option out`]
+function batchFaults(streams: readonly StreamConfig[], settings: NatsSettings): readonly string[] {
+  if (settings.batch === 'none') return []
+  if (!mayKnowBatches(settings)) {
+    const version = settings.connection.info?.version
+    return [`batch: 'atomic' needs nats-server 2.12, this is ${version}: leave the option out`]
   }
   return streams
     .filter(({ allowsBatches }) => !allowsBatches)
-    .map(({ name }) => `stream '${name}' takes no batches: set allow_atomic in its configuration`)
+    .map(
+      ({ name }) =>
+        `stream '${name}' takes no batches: set allow_atomic in its configuration, which nats-server 2.12 knows`,
+    )
 }
 
 /** What keeps the fence from finding messages: it asks for them by the subjects that they are sent to. */

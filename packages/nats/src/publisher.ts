@@ -132,7 +132,7 @@ export function natsPublisher(options: NatsPublisherOptions): NatsPublisher {
     publish: (entries, { signal }) =>
       settings.batch === 'none'
         ? oneByOne(entries, signal)
-        : publishInBatches(entries, signal, { connection, replies, compose, read, noteTaken, oneByOne }),
+        : publishInBatches(entries, signal, { ...settings, replies, compose, read, noteTaken, oneByOne }),
 
     async check({ retryHorizonMs, signal = new AbortController().signal }) {
       const found = await checkSetup(settings, replies, api, { fence, retryHorizonMs, signal })
