@@ -74,8 +74,9 @@ function executor({ client, name, acknowledge }: ScriptSettings): Execute {
 /**
  * A pipeline follows no redirection, and a client of a cluster learns nothing from it; from one command it does.
  *
- * Until a node has heard of a move it may tell the client where the slot was, so this can be needed more than once.
+ * It must not be one that only reads: with `scaleReads` that goes to replicas, which hear of a move later. Until a node has
+ * heard of it, it may tell the client where the slot was, so this can be needed more than once.
  */
 async function learnSlot({ keys }: ScriptCall, client: RedisClient): Promise<void> {
-  await client.call('exists', keys.slice(0, 1))
+  await client.call('eval', ['return 1', 1, ...keys.slice(0, 1)])
 }

@@ -143,6 +143,38 @@ for (const { name, need } of servers.slice(0, 1)) {
       }
     })
 
+    it('a stream that has moved is asked for at a master, which knows, also by a client that reads from replicas', async () => {
+      await using move = await slotMove(`{${tag}}`, nodes)
+      const [{ url, port } = { url: '', port: 0 }] = cluster.replicas
+      using replica = connect(url)
+      const knowsReplica = async ({ client }: ClusterNode) =>
+        JSON.stringify(await client.cluster('SLOTS')).includes(String(port))
+      await waitFor(async () => (await Promise.all(nodes.map(knowsReplica))).every(Boolean), {
+        what: 'all nodes to know the replica',
+      })
+      const addresses = cluster.masters.map(({ host, port }) => ({ host, port }))
+      const reading = { scaleReads: 'slave' } as const
+      const readers = [new Cluster(addresses, reading), new Cluster5(addresses, reading)]
+      try {
+        const publishers = readers.map((client, index) =>
+          redisPublisher({ client, stream: `{${tag}}:${index}`, acknowledge }),
+        )
+        for (const publisher of publishers) {
+          expect(await statuses(publisher, entriesOf('1', [1]))).toEqual(['published'])
+        }
+        await move.begin()
+        await move.moveKeys()
+        await move.end()
+        await replica.call('config', ['resetstat'])
+        for (const publisher of publishers) {
+          expect(await statuses(publisher, entriesOf('1', [2]))).toEqual(['published'])
+        }
+        expect(await replica.info('commandstats')).not.toMatch(/cmdstat_(?:exists|eval)/)
+      } finally {
+        for (const client of readers) client.disconnect()
+      }
+    })
+
     it('a client that knows one node only is told so at start; its entries wait', async () => {
       using single = connect(cluster.masters[1]?.url ?? '')
       const stream = `{${tag}}:orders`
