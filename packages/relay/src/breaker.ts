@@ -36,6 +36,11 @@ export class Breaker {
     return this.#isOpen
   }
 
+  /** An outage is told, and its end is not; it may be tried all the same. */
+  get isAway(): boolean {
+    return this.#failures > 0
+  }
+
   /**
    * Asks whether a failure was the destination's own, and opens if it was.
    *

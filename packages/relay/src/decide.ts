@@ -1,7 +1,7 @@
 import { type DueEntry, OutboxError, type PublishOutcome, type Settlement } from '@outbox/core'
 import type { RelaySettings } from './options.ts'
 import { reasonOf } from './reason.ts'
-import { backoffMs, type RetryOptions } from './retry.ts'
+import { backoffMs, type RetryRules } from './retry.ts'
 
 /** The shortest wait, in milliseconds, after a function of the user's has failed: mending it takes longer anyway. */
 const bugDelayMs = 10_000
@@ -9,7 +9,7 @@ const bugDelayMs = 10_000
 export interface DecisionContext {
   readonly settings: Pick<RelaySettings, 'onDead' | 'random'>
   /** the rules for this entry */
-  readonly retry: Required<RetryOptions>
+  readonly retry: RetryRules
   /** the destination is away, by its breaker, and nobody is to blame: milliseconds until it is asked again */
   readonly awayForMs: number | undefined
   /** other destinations go on: an entry that cannot leave makes room for theirs */

@@ -11,7 +11,12 @@ export interface RoutedPublisher extends Publisher {
 }
 
 function isRouted(publisher: Publisher): publisher is RoutedPublisher {
-  return 'destinations' in publisher && 'destinationOf' in publisher
+  return ['destinations', 'destinationOf'].every((name) => name in Object(publisher))
+}
+
+/** Where all of it may go: a route may lead to another. */
+function destinationsOf(publisher: Publisher): readonly Publisher[] {
+  return isRouted(publisher) ? publisher.destinations.flatMap(destinationsOf) : [publisher]
 }
 
 /** Every destination behind the relay's publisher, each with its breaker. */
@@ -23,8 +28,7 @@ export class Destinations {
   readonly #warnings = new Set<string>()
 
   constructor(publisher: Publisher, context: BreakerContext) {
-    const publishers = new Set(isRouted(publisher) ? publisher.destinations : [publisher])
-    this.all = [...publishers].map((each) => new Breaker(each, context))
+    this.all = [...new Set(destinationsOf(publisher))].map((each) => new Breaker(each, context))
     this.#publisher = publisher
     this.#context = context
     this.#unchecked = new Set(this.all)
@@ -41,9 +45,13 @@ export class Destinations {
    * @throws {OutboxError} `callback-failed` for a bug of the user's routing, `rejected` where that names no destination
    */
   of(entry: DueEntry): Breaker {
-    const whole = this.#publisher
-    const callback = `destinationOf of '${whole.name}'`
-    const publisher = isRouted(whole) ? called(callback, () => whole.destinationOf(entry)) : whole
+    let publisher = this.#publisher
+    let callback = ''
+    while (isRouted(publisher)) {
+      const route = publisher
+      callback = `destinationOf of '${route.name}'`
+      publisher = called(callback, () => route.destinationOf(entry))
+    }
     const breaker = this.all.find((each) => each.publisher === publisher)
     if (!breaker) throw callbackFailed(callback, 'returned what is none of its destinations')
     return breaker

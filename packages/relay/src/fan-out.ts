@@ -1,7 +1,7 @@
 import { type DueEntry, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
 import { knownOptions, requireName } from '@outbox/core/adapter'
 import { notSent, outcomesOf } from './outcomes.ts'
-import { checkAll, requireSome } from './several.ts'
+import { checkAll, probeAll, requireSome } from './several.ts'
 
 /** How many half-delivered entries are remembered; beyond that their repeats reach destinations that have them. */
 const maxRemembered = 10_000
@@ -26,8 +26,7 @@ export function fanOutPublisher(options: {
   requireName(of, name)
   const destinations = [...new Set(given)] // one that stands there twice has each entry once
   const memory = new DeliveryMemory()
-  // A destination without a probe would pass for one that answers: then the whole is tried again instead.
-  const probes = destinations.every(({ probe }) => probe)
+  const probing = probeAll(destinations)
   return {
     name,
     capabilities: combinedCapabilities(destinations),
@@ -38,18 +37,14 @@ export function fanOutPublisher(options: {
       return entries.map((entry, index) => {
         const outcome = combined(
           each.map((outcomes) => outcomes[index] ?? notSent),
-          probes,
+          'probe' in probing,
         )
-        if (outcome.status === 'published') memory.forget(entry)
+        if (outcome.status === 'published' || outcome.status === 'reject') memory.forget(entry)
         return outcome
       })
     },
     check: checkAll(destinations),
-    ...(probes && {
-      async probe(call) {
-        await Promise.all(destinations.map(async (each) => each.probe?.(call)))
-      },
-    }),
+    ...probing,
   }
 }
 

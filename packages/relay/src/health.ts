@@ -40,7 +40,7 @@ export interface Stall {
 export interface HealthOptions {
   readonly relay: Pick<Relay, 'stats' | 'on'>
   /** asked for its backlog at each check; without it nothing is ever called stalled */
-  readonly store?: { stats(options?: CallOptions): Promise<Pick<StoreStats, 'partitions'>> }
+  readonly store?: { stats(options?: CallOptions): Promise<Pick<StoreStats, 'partitions'>> } | undefined
   /** how old a partition's oldest pending entry may be while nothing leaves the partition, default 60,000 ms */
   readonly stalledAfterMs?: number | undefined
   /**
@@ -73,7 +73,7 @@ export interface HealthCheck {
    *
    * @throws {OutboxError} `invalid-option`, naming the option
    */
-  watch(options: { readonly everyMs?: number; readonly signal: AbortSignal }): Promise<void>
+  watch(options: { readonly everyMs?: number | undefined; readonly signal: AbortSignal }): Promise<void>
 }
 
 const of = 'relayHealth'
@@ -132,7 +132,7 @@ export function relayHealth(options: HealthOptions): HealthCheck {
     const now = clock.monotonic()
     const stats = relay.stats()
     const trouble = backlog.trouble ?? (stats.isStoreDown ? databaseAway : undefined)
-    if (stats.mayPublish || (trouble && !backlog.isBug)) wellAt = now
+    if (stats.mayPublish || stats.state !== 'running' || (trouble && !backlog.isBug)) wellAt = now
     const stuckForMs = now - wellAt >= stuckAfterMs ? now - wellAt : undefined
     unread = backlog.trouble === databaseAway ? undefined : backlog.trouble
     const stillness = unread ? unseen : stillnessIn(backlog.partitions ?? [], stats.heldElsewhere)
@@ -164,7 +164,7 @@ interface Findings {
   readonly stats: RelayStats
   /** with the database, or in reading the backlog */
   readonly trouble: string | undefined
-  /** for how long it has had no lease though the database answers; undefined while that is not too long */
+  /** for how long it has had no lease though the database is not known to be away; undefined: not too long */
   readonly stuckForMs: number | undefined
   readonly stillness: Stillness
 }
@@ -181,7 +181,7 @@ function judged({ stats, trouble, stuckForMs, stillness }: Findings): {
     ...(trouble ? [trouble] : []),
     ...stats.destinationsDown.map((name) => `'${name}' is away.`),
     ...(stuckForMs !== undefined
-      ? [`The relay has held no lease for ${seconds(stuckForMs)}, though the database answers.`]
+      ? [`The relay has held no lease for ${seconds(stuckForMs)}, though the database is not known to be away.`]
       : []),
   ]
   const reasons = [

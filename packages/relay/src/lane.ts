@@ -10,7 +10,7 @@ import type { Leases } from './leases.ts'
 import { retryFrom } from './options.ts'
 import { maxTimerMs, pause } from './pause.ts'
 import { type Attempt, Publishing, rejectedForCrashes } from './publishing.ts'
-import { type RetryOptions, wakeAt } from './retry.ts'
+import { type RetryRules, wakeAt } from './retry.ts'
 import { Setbacks } from './setbacks.ts'
 import { isRetryable, type StoreCalls } from './store-calls.ts'
 import type { Turns } from './turns.ts'
@@ -143,8 +143,6 @@ export class Lane {
 
   async #work(entries: readonly DueEntry[], borrowed: readonly Lease[], abort: AbortSignal): Promise<CycleResult> {
     if (entries.length === 0) return 'empty'
-    const { events } = this.#context
-    for (const entry of entries) if (entry.isLate) events.emit('lateSequence', { entry })
     const verdicts = await this.#judge(await this.#attempt(entries, borrowed, abort), abort)
     const leases = borrowed.filter(({ partition }) => entries.some(({ lease }) => lease.partition === partition))
     const lost = await this.#settleUntilHeard(
@@ -210,7 +208,7 @@ export class Lane {
   }
 
   /** If the user's own function fails, that is an `error` event, and `retry` applies. */
-  #retryFor(entry: DueEntry): Required<RetryOptions> {
+  #retryFor(entry: DueEntry): RetryRules {
     const { events, settings } = this.#context
     try {
       const given = settings.retryFor?.(entry)
@@ -267,6 +265,7 @@ export class Lane {
       counters.published += published.length
       counters.duplicates += published.filter(({ outcome }) => 'duplicate' in outcome && outcome.duplicate).length
       events.emit('published', { entries: published.map(({ entry }) => entry) })
+      for (const { entry } of published) if (entry.isLate) events.emit('lateSequence', { entry })
     }
     for (const verdict of heard) this.#tellFailure(verdict)
   }

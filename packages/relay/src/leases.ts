@@ -1,4 +1,4 @@
-import type { Lease, LeaseClaim, LeaseState, Poll, RelayBeat } from '@outbox/core'
+import { type Lease, type LeaseClaim, type LeaseState, type Poll, partitionCount, type RelayBeat } from '@outbox/core'
 import type { RelayContext } from './context.ts'
 import { keptForMs } from './options.ts'
 import { freeLeases, inPreferredOrder, type Share, shareOf } from './shares.ts'
@@ -29,6 +29,8 @@ interface Sighting {
 interface Holding extends Lease {
   /** to be given back as soon as it is free, and until the store has confirmed it */
   isRetiring: boolean
+  /** a release of it was sent: whether the store has heard that, the next poll shows */
+  isReleased: boolean
   /** not to be handed over before this monotonic time: a publish under it got no answer */
   unresolvedUntil: number
 }
@@ -66,6 +68,10 @@ export class Leases {
   #deadline = never
   /** when the last poll of this membership was answered */
   #answeredAt: number | undefined
+  /** polls sent since then */
+  #polls = 0
+  /** how many one call may claim: fewer after a failure, or one row that somebody holds would keep all from us */
+  #mostClaims = partitionCount
 
   constructor(context: LeasesContext) {
     this.#context = context
@@ -112,9 +118,10 @@ export class Leases {
 
   /** The store says that these went to another. */
   drop(leases: readonly Lease[]): void {
-    const lost = leases.flatMap((lease) => this.#holding(lease)?.partition ?? [])
-    for (const partition of lost) this.#held.delete(partition)
-    if (lost.length > 0) this.#context.events.emit('leasesLost', { partitions: lost })
+    const lost = leases.flatMap((lease) => this.#holding(lease) ?? [])
+    if (lost.length === 0) return
+    this.#context.events.emit('leasesLost', { partitions: lost.map(({ partition }) => partition) })
+    this.#forget(lost)
   }
 
   /**
@@ -136,14 +143,17 @@ export class Leases {
     const keptMs = keptForMs(this.#context.settings)
     const holder = this.#holder ?? (await this.#join())
     const sent = this.#now
+    this.#polls += 1
     const poll = await this.#context.calls.ask((store, signal) => store.poll({ holder, signal }))
     // Who hears nothing cannot tell who was silent meanwhile: after an outage nobody evicts the living.
-    if (this.#answeredAt !== undefined && this.#now - this.#answeredAt > keptMs / 2) this.#seen.clear()
+    const outageMs = this.#polls > 1 ? keptMs / 2 : keptMs // a poll that is only slow is none
+    if (this.#answeredAt !== undefined && this.#now - this.#answeredAt > outageMs) this.#seen.clear()
     this.#answeredAt = this.#now
+    this.#polls = 0
     if (!poll.isMember) {
       this.#holder = undefined // the next poll joins under another name
       this.#deadline = never
-      this.drop([...this.#held.values()])
+      this.#miss([...this.#held.values()])
       return { due: [], dueElsewhere: [], isContested: false, isMember: false }
     }
     this.#deadline = sent + keptMs
@@ -163,7 +173,7 @@ export class Leases {
     if (holder === undefined) return
     const leases = this.#free()
     await this.#release(holder, leases, leases.length === this.#held.size)
-    this.#held.clear()
+    this.#forget([...this.#held.values()])
     this.#holder = undefined
     this.#deadline = never
     this.#answeredAt = undefined
@@ -196,8 +206,9 @@ export class Leases {
 
   async #release(holder: string, holdings: readonly Holding[], leave: boolean): Promise<void> {
     const leases = holdings.map(leaseOf)
+    for (const holding of holdings) holding.isReleased = true
     await this.#context.calls.ask((store, signal) => store.release({ holder, leases, leave, signal }))
-    for (const { partition } of leases) this.#held.delete(partition)
+    this.#forget(leases)
   }
 
   #observe(relays: readonly RelayBeat[], self: string, keptMs: number): void {
@@ -212,13 +223,25 @@ export class Leases {
   /** Brings what we hold in line with what the store says. */
   #reconcile(poll: Poll, self: string): void {
     const ours = poll.leases.filter((lease): lease is Lease => lease.holder === self)
-    this.drop([...this.#held.values()].filter((held) => !ours.some((lease) => this.#holding(lease) === held)))
+    const gone = [...this.#held.values()].filter((held) => !ours.some((lease) => this.#holding(lease) === held))
+    this.#miss(gone)
     // A claim or a release whose answer was lost: the store says ours, we do not hold it. Give it back and start over.
     for (const lease of ours) if (!this.#held.has(lease.partition)) this.#hold(lease, true)
   }
 
+  /** These are not ours any more: lost, unless we gave them back and did not hear the answer. */
+  #miss(gone: readonly Holding[]): void {
+    this.#forget(gone.filter(({ isReleased }) => isReleased))
+    this.drop(gone)
+  }
+
+  #forget(leases: readonly Lease[]): void {
+    for (const { partition } of leases) this.#held.delete(partition)
+    if (leases.length > 0) this.#announce()
+  }
+
   #hold(lease: Lease, isRetiring = false): void {
-    this.#held.set(lease.partition, { ...lease, isRetiring, unresolvedUntil: never })
+    this.#held.set(lease.partition, { ...lease, isRetiring, isReleased: false, unresolvedUntil: never })
   }
 
   async #rebalance(poll: Poll, self: string): Promise<void> {
@@ -231,15 +254,17 @@ export class Leases {
     )
     const share = shareOf(live.sort().indexOf(self), live.length)
     await this.#handOver(share, self)
-    const wanted = inPreferredOrder(freeLeases(poll.leases, live), share).slice(
-      0,
-      Math.max(0, share.size - this.#held.size),
+    const wanted = this.#someOf(
+      inPreferredOrder(freeLeases(poll.leases, live), share).slice(0, Math.max(0, share.size - this.#held.size)),
     )
     if (wanted.length + evict.length === 0) return
     const claims = wanted.map((lease) => this.#claim(lease))
+    const most = this.#mostClaims
+    this.#mostClaims = Math.max(1, claims.length >> 1) // if it fails
     const granted = await this.#context.calls.ask((store, signal) =>
       store.acquire({ holder: self, claims, evict, signal }),
     )
+    this.#mostClaims = Math.min(2 * most, partitionCount)
     for (const lease of granted) {
       this.#hold(lease)
       this.#brokerEpochs.delete(lease.partition)
@@ -259,7 +284,13 @@ export class Leases {
     const retired = this.#free().filter(({ isRetiring }) => isRetiring)
     if (retired.length === 0) return
     await this.#release(self, retired, false)
-    this.#announce()
+  }
+
+  /** As many as one call may claim, at random: what failed must not be tried first for ever. */
+  #someOf(wanted: readonly LeaseState[]): readonly LeaseState[] {
+    const count = Math.min(wanted.length, this.#mostClaims)
+    const first = Math.floor(this.#context.settings.random() * (wanted.length - count + 1))
+    return wanted.slice(first, first + count)
   }
 
   #claim({ partition, epoch }: LeaseState): LeaseClaim {

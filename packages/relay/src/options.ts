@@ -10,7 +10,7 @@ import {
 import { invalidOption, knownOptions, requireCount, shown, suspectAt } from '@outbox/core/adapter'
 import type { RelayListeners } from './events.ts'
 import { requireTimer } from './pause.ts'
-import type { RetryOptions } from './retry.ts'
+import type { RetryOptions, RetryRules } from './retry.ts'
 import { isLeased } from './store-calls.ts'
 
 export interface RelayOptions {
@@ -72,7 +72,7 @@ export interface RelaySettings {
   readonly publishTimeoutMs: number
   readonly storeTimeoutMs: number
   readonly drainMs: number
-  readonly retry: Required<RetryOptions>
+  readonly retry: RetryRules
   readonly retryFor: RelayOptions['retryFor']
   readonly maxCrashes: number
   readonly onDead: 'skip' | 'block'
@@ -172,7 +172,7 @@ function requireFit(settings: RelaySettings): void {
 }
 
 /** The rules of `base`, with those that are given in their place. @throws {OutboxError} `invalid-option` */
-export function retryFrom(base: Required<RetryOptions>, given: RetryOptions = {}): Required<RetryOptions> {
+export function retryFrom(base: RetryRules, given: RetryOptions = {}): RetryRules {
   const retry = { ...base, ...knownOptions(of, given, defaults.retry, 'retry.') }
   requireNumbers('retry.', retry, defaults.retry)
   if (retry.maxDelayMs < retry.minDelayMs) {

@@ -1,4 +1,4 @@
-import { type DueEntry, OutboxError, type Publisher, type PublishOutcome } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
 import { callbackFailed } from '@outbox/core/adapter'
 
 export const notSent: PublishOutcome = Object.freeze({ status: 'notSent' })
@@ -42,6 +42,15 @@ export async function outcomesOf(
     if (status === 'retry' && !OutboxError.is(error, 'callback-failed')) onDefect(error)
     return entries.map(() => ({ status, error }))
   }
+}
+
+/** The refusal of a payload that is larger than the publisher takes; undefined: it takes it. */
+export function oversizeOf({ payload }: DueEntry, { name, capabilities }: Publisher): OutboxError | undefined {
+  const limit = capabilities.maxPayloadBytes
+  if (limit === undefined) return undefined
+  const bytes = Buffer.byteLength(payload)
+  if (bytes <= limit) return undefined
+  return permanent(`The payload is ${bytes} bytes; '${name}' takes ${limit} at most.`, { system: name })
 }
 
 /** A publisher is somebody's own code: its answers are looked at before they become settlements. */

@@ -1,9 +1,9 @@
-import { type DueEntry, type OutboxError, type PublishOutcome, permanent, unavailable } from '@outbox/core'
+import { type DueEntry, type PublishOutcome, permanent, unavailable } from '@outbox/core'
 import { aggregateKey, groupByAggregate, refusal } from '@outbox/core/adapter'
 import type { Breaker } from './breaker.ts'
 import type { RelayContext } from './context.ts'
 import type { Destinations } from './destinations.ts'
-import { notSent, outcomesOf } from './outcomes.ts'
+import { notSent, outcomesOf, oversizeOf } from './outcomes.ts'
 import { within } from './within.ts'
 
 /** How long a publisher may take to come back once it was told to stop; then its answer is not waited for. */
@@ -108,7 +108,7 @@ export class Publishing {
     } catch (error) {
       return refuse(error)
     }
-    const oversize = oversizeOf(draft.entry, breaker) // what this throws is a defect, and no entry's fault
+    const oversize = oversizeOf(draft.entry, breaker.publisher) // what this throws is a defect, and no entry's fault
     return oversize ? refuse(oversize) : breaker
   }
 
@@ -148,14 +148,6 @@ export class Publishing {
 
 function notTried({ publisher: { name } }: Breaker): PublishOutcome {
   return { status: 'unavailable', error: unavailable(`'${name}' is away: not tried.`, { system: name }) }
-}
-
-function oversizeOf({ payload }: DueEntry, { publisher: { name, capabilities } }: Breaker): OutboxError | undefined {
-  const limit = capabilities.maxPayloadBytes
-  if (limit === undefined) return undefined
-  const bytes = Buffer.byteLength(payload)
-  if (bytes <= limit) return undefined
-  return permanent(`The payload is ${bytes} bytes; '${name}' takes ${limit} at most.`, { system: name })
 }
 
 /**

@@ -36,7 +36,7 @@ export interface RelayStats extends Readonly<Counters> {
   /** the leases were renewed so lately that a publish may start */
   readonly mayPublish: boolean
   readonly isStoreDown: boolean
-  /** names of destinations that are away */
+  /** names of destinations whose outage was told by `destinationDown`, and its end not yet */
   readonly destinationsDown: readonly string[]
 }
 
@@ -153,7 +153,7 @@ class StoreRelay implements Relay {
     heldElsewhere: this.#leases.heldElsewhere,
     mayPublish: this.#leases.mayPublish(),
     isStoreDown: this.#calls.isDown,
-    destinationsDown: this.#destinations.all.flatMap(({ isOpen, publisher }) => (isOpen ? publisher.name : [])),
+    destinationsDown: this.#destinations.all.flatMap(({ isAway, publisher }) => (isAway ? publisher.name : [])),
   })
 
   readonly wake = (): void => this.#wakeOwners()
@@ -174,7 +174,7 @@ class StoreRelay implements Relay {
   }
 
   readonly stop = (options: { readonly deadlineMs?: number | undefined } = {}): Promise<void> => {
-    const { deadlineMs = this.#context.settings.drainMs } = options
+    const { deadlineMs = this.#context.settings.drainMs } = Object(options) as typeof options // a signal's name, by a process's event
     // NaN and what is below 1 count as 1 ms; a timer takes no more than `maxTimerMs`
     this.#stopping ??= this.#stop(deadlineMs > 0 ? Math.min(deadlineMs, maxTimerMs) : 1)
     return this.#stopping
@@ -201,7 +201,7 @@ class StoreRelay implements Relay {
     if (this.#state !== 'idle' || this.#stopping) {
       throw new OutboxError(
         'invalid-option',
-        `relay.${method}(): the relay is ${this.#state} already. It starts once; make another.`,
+        `relay.${method}(): the relay is ${this.#stopping ? 'stopped' : this.#state} already. It starts once; make another.`,
         { option: method },
       )
     }

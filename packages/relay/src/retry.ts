@@ -1,11 +1,14 @@
 export interface RetryOptions {
   /** tries that the broker refused before an entry is a dead letter, default 10; outages do not count */
-  readonly maxAttempts?: number
+  readonly maxAttempts?: number | undefined
   /** default 100 ms */
-  readonly minDelayMs?: number
+  readonly minDelayMs?: number | undefined
   /** default 60,000 ms */
-  readonly maxDelayMs?: number
+  readonly maxDelayMs?: number | undefined
 }
+
+/** The options with every default filled in. */
+export type RetryRules = { readonly [Name in keyof RetryOptions]-?: number }
 
 /**
  * Milliseconds to wait after the `attempt`-th try (from 1): capped exponential with full jitter, so that entries
@@ -20,7 +23,7 @@ export function backoffMs(
 }
 
 /** How long after its first try an entry may be sent again, outages left aside: what a dedupe window must exceed. */
-export function retryHorizonMs(retry: Required<RetryOptions>): number {
+export function retryHorizonMs(retry: RetryRules): number {
   let total = 0
   let attempt = 1
   for (; attempt < retry.maxAttempts && ceilingMs(attempt, retry) < retry.maxDelayMs; attempt++) {

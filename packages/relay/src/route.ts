@@ -1,8 +1,8 @@
 import { type DueEntry, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
 import { callbackFailed, called, invalidOption, knownOptions, refusal, requireName } from '@outbox/core/adapter'
 import type { RoutedPublisher } from './destinations.ts'
-import { outcomesOf } from './outcomes.ts'
-import { checkAll, requireSome } from './several.ts'
+import { outcomesOf, oversizeOf } from './outcomes.ts'
+import { checkAll, probeAll, requireSome } from './several.ts'
 
 export type { RoutedPublisher }
 
@@ -54,13 +54,14 @@ export function routePublisher<const Destinations extends Readonly<Record<string
     name,
     destinations: publishers,
     destinationOf,
-    // The relay publishes to the destinations themselves; this is for whoever uses the whole as one publisher.
+    // The relay publishes to the destinations themselves; what follows is for whoever takes the whole for one publisher.
     capabilities: { keepsOrderInBatch: false },
     async publish(entries, { signal }) {
       const each = await Promise.all(entries.map((entry) => outcomeOf(destinationOf, entry, signal)))
       return each.flat()
     },
     check: checkAll(publishers),
+    ...probeAll(publishers),
   }
 }
 
@@ -70,7 +71,9 @@ async function outcomeOf(
   signal: AbortSignal,
 ): Promise<readonly PublishOutcome[]> {
   try {
-    return await outcomesOf(destinationOf(entry), [entry], signal)
+    const destination = destinationOf(entry)
+    const oversize = oversizeOf(entry, destination)
+    return oversize ? [refusal(oversize)] : await outcomesOf(destination, [entry], signal)
   } catch (error) {
     return [refusal(error)]
   }

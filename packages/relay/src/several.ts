@@ -14,3 +14,13 @@ export function checkAll(destinations: readonly Publisher[]): NonNullable<Publis
     return warnings.flat()
   }
 }
+
+/** Probes all, where all can be probed: one that cannot would pass for one that answers. */
+export function probeAll(destinations: readonly Publisher[]): Pick<Publisher, 'probe'> {
+  if (!destinations.every(({ probe }) => probe)) return {}
+  return {
+    async probe(call) {
+      await Promise.all(destinations.map(async (each) => each.probe?.(call)))
+    },
+  }
+}

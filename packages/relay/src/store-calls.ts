@@ -67,7 +67,7 @@ export class StoreCalls {
 }
 
 export function isLeased(store: LeasedSource | OutboxSource): store is LeasedSource {
-  return 'acquire' in store && 'settle' in store && 'poll' in store
+  return 'acquire' in store || 'settle' in store || 'poll' in store
 }
 
 /** Most stores have leases: what stands in for them is loaded only where it is needed. */

@@ -172,6 +172,16 @@ describe('a breaker before a destination without a probe', () => {
   })
 })
 
+test('a destination is away until it has taken something, though it may be tried', async () => {
+  const { breaker, clock } = new Destination(false)
+  expect(breaker.isAway).toBe(false)
+  await breaker.openIfAway(error, true)
+  await clock.advance(50)
+  expect([breaker.isOpen, breaker.isAway]).toEqual([false, true])
+  breaker.noteSuccess()
+  expect(breaker.isAway).toBe(false)
+})
+
 test('a stopped breaker stays open until the relay works again', async () => {
   const { breaker, clock } = new Destination(false)
   await breaker.openIfAway(error, true)

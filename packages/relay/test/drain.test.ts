@@ -23,10 +23,22 @@ describe('stop ends at once, holds no lease and leaves no timer', () => {
   test('on a relay that never started', async () => {
     const world = new World()
     const idle = world.relay(recordingPublisher())
-    expect(await stop(world, idle)).toBe(0)
+    const stopping = stop(world, idle)
+    await expect(idle.relay.start()).rejects.toThrow(/stopped already/)
+    expect(await stopping).toBe(0)
     expect(idle.probe.calls).toEqual([])
     expect(world.clock.pending).toBe(0)
     await expect(idle.relay.start()).rejects.toThrow(/stopped already/)
+  })
+
+  test('whatever it is called with', async () => {
+    for (const given of [null, 'SIGTERM', { deadlineMs: Number.NaN }]) {
+      const world = new World()
+      const { relay } = world.relay(recordingPublisher())
+      await relay.start()
+      await relay.stop(given as never)
+      expect(relay.stats().state).toBe('stopped')
+    }
   })
 
   test('at rest', async () => {

@@ -105,6 +105,16 @@ describe('fan-out', () => {
     await relay.stop()
   })
 
+  test('forgets what became a dead letter: it goes out under another id, if at all', async () => {
+    const destinations = [recordingPublisher(), recordingPublisher(() => ({ status: 'reject', error }))]
+    const whole = fanOutPublisher({ destinations })
+    const entry = dueEntry()
+    for (const times of [1, 2]) {
+      expect(await whole.publish([entry], { signal })).toEqual([{ status: 'reject', error }])
+      expect(destinations[0]?.sent).toHaveLength(times)
+    }
+  })
+
   test('takes a destination that throws or miscounts for one that failed, not the others', async () => {
     const good = recordingPublisher(undefined, { deduplicates: false })
     const faulty: readonly (readonly [Publisher['publish'], PublishOutcome['status']])[] = [

@@ -36,6 +36,14 @@ describe('a relay', () => {
     await relay.stop()
   })
 
+  test('is live before it was started, however long that takes: it stands still as it should', async () => {
+    const world = new World()
+    const { relay } = world.relay(recordingPublisher())
+    const health = relayHealth({ relay, store: world.store, clock: world.clock })
+    await world.clock.advance(61_000)
+    expect(await health.check()).toMatchObject({ isLive: true, isReady: false, reasons: ['The relay is idle.'] })
+  })
+
   test('names the destinations that are away', async () => {
     const error = new OutboxError('unavailable', 'gone', { system: 'broker' })
     const away = recordingPublisher(() => ({ status: 'unavailable', error }), { name: 'orders' })
@@ -57,7 +65,7 @@ describe('a relay', () => {
       ...well,
       isLive: false,
       isReady: false,
-      reasons: ['The relay has held no lease for 91 s, though the database answers.'],
+      reasons: ['The relay has held no lease for 91 s, though the database is not known to be away.'],
     })
     await relay.stop()
   })

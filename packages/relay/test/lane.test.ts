@@ -415,9 +415,15 @@ describe('a lane', () => {
     await relay.stop()
   })
 
-  test('tells of a sequence that was committed after a later one had been published', async () => {
+  test('tells of a sequence that was committed after a later one had been published, once', async () => {
     const world = new World()
-    const { relay, journal } = world.relay(recordingPublisher())
+    let refusesOnce = false
+    const broker = recordingPublisher(() => {
+      if (!refusesOnce) return undefined
+      refusesOnce = false
+      return { status: 'retry', error: new Error('not now') }
+    })
+    const { relay, journal } = world.relay(broker)
     const commit = (sequence: number): Promise<unknown> =>
       world.store.transaction((tx) =>
         world.store.enqueue(tx, { type: 'account.credited', aggregateId: '7', sequence, payload: {} }),
@@ -426,8 +432,10 @@ describe('a lane', () => {
     await relay.start()
     await world.clock.advanceUntil(() => world.store.isEmpty)
     expect(journal.count('lateSequence')).toBe(0)
+    refusesOnce = true
     await commit(1)
     await world.clock.advanceUntil(() => world.store.isEmpty)
+    expect(relay.stats().retried).toBe(1)
     expect(journal.of('lateSequence').map(({ entry }) => entry.sequence)).toEqual([1])
     await relay.stop()
   })

@@ -229,6 +229,76 @@ test('where partitions cannot be claimed, polls wake the work on those that are 
   await relay.stop()
 })
 
+test('a lease whose row somebody holds keeps no other from being claimed', async () => {
+  const world = new World()
+  const { subscribe: _subscribe, ...store } = world.store
+  let isLocked = true
+  const acquire: typeof store.acquire = async (request) => {
+    if (!isLocked || request.claims.every(({ partition }) => partition !== 13)) return store.acquire(request)
+    throw new OutboxError('busy', 'somebody holds a row', { system: 'database' })
+  }
+  let x = 0
+  const random = (): number => (x = (x + 0.618) % 1)
+  const { relay } = world.relay(recordingPublisher(), { store: { ...store, acquire }, random })
+  await relay.start()
+  await world.clock.advance(60_000)
+  expect(relay.stats().partitions).toBe(63)
+  isLocked = false
+  await world.clock.advance(10_000)
+  expect(relay.stats().partitions).toBe(64)
+  await relay.stop()
+})
+
+test('polls that are slow, and answered, let a relay that died be evicted', async () => {
+  const world = new World()
+  const slow = { leaseMs: 4_000, publishTimeoutMs: 1_000 }
+  const [dying, survivor] = await started(world, 2, undefined, slow)
+  if (!dying || !survivor) throw new Error('two relays were asked for')
+  await world.clock.advance(30_000)
+  survivor.probe.interfere = async (method, proceed) => {
+    if (method === 'poll') await new Promise<void>((resolve) => world.clock.schedule(resolve, 900))
+    return proceed()
+  }
+  await world.clock.advance(10_000)
+  silence(world, dying)
+  await world.clock.advance(10_000)
+  expect(survivor.relay.stats().partitions).toBe(64)
+  await stopped(world, [survivor])
+})
+
+describe('the partitions that a relay holds are told', () => {
+  test('when it has lost them, and when it has left', async () => {
+    const world = new World()
+    const { relay, journal } = world.relay(recordingPublisher())
+    await relay.start()
+    await world.clock.advance(1_000)
+    const held = (): readonly number[] => journal.of('partitions').map(({ held }) => held.length)
+    expect(held()).toEqual([64])
+    const { relays } = await world.store.poll({ holder: 'an onlooker' })
+    await world.store.join({ holder: 'a rival' })
+    await world.store.acquire({ holder: 'a rival', claims: [], evict: relays })
+    await world.store.release({ holder: 'a rival', leases: [], leave: true })
+    await world.clock.advance(10_000)
+    expect(journal.of('leasesLost').map(({ partitions }) => partitions.length)).toEqual([64])
+    expect(held()).toEqual([64, 0, 64])
+    await relay.stop()
+    expect(held()).toEqual([64, 0, 64, 0])
+  })
+
+  test('as given back, not as lost, where the answer to that was lost', async () => {
+    const world = new World()
+    const [first] = await started(world, 1)
+    if (!first) throw new Error('a relay was asked for')
+    await world.clock.advance(5_000)
+    first.probe.loseNextAnswer('release')
+    const [second] = await started(world, 1)
+    await world.clock.advance(10_000)
+    expect(first.journal.count('leasesLost')).toBe(0)
+    expect(first.journal.of('partitions').at(-1)?.held).toHaveLength(32)
+    await stopped(world, [first, ...(second ? [second] : [])])
+  })
+})
+
 test('a tick that was fenced leaves nothing behind: the next one publishes', async () => {
   const world = new World()
   const broker = recordingPublisher(undefined, { fences: true })

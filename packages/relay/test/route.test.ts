@@ -1,10 +1,11 @@
-import { type DueEntry, OutboxError, type Publisher, permanent } from '@outbox/core'
+import { type DueEntry, OutboxError, type Publisher, type PublishOutcome, permanent } from '@outbox/core'
 import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import { routePublisher } from '../src/route.ts'
 import { dueEntry } from './due-entry.ts'
 import { named, names, World } from './world.ts'
 
+const signal = AbortSignal.timeout(60_000)
 const gone = new OutboxError('unavailable', 'gone', { system: 'left' })
 const bySequence = (entry: DueEntry): 'left' | 'right' => (entry.sequence % 2 === 1 ? 'left' : 'right')
 
@@ -138,6 +139,64 @@ describe('a routed publisher, used as a whole', () => {
     const warn = (message: string): Publisher => ({ ...recordingPublisher(), check: async () => [message] })
     const routed = routePublisher({ route: bySequence, destinations: { left: warn('l'), right: warn('r') } })
     expect(await routed.check?.({ retryHorizonMs: 1 })).toEqual(['l', 'r'])
+  })
+})
+
+describe('a route within a route', () => {
+  const outer = (inner: Publisher, beside: Publisher): Publisher =>
+    routePublisher({
+      route: ({ aggregateId }) => (aggregateId === 'b' ? 'beside' : 'inner'),
+      destinations: { inner, beside },
+    })
+
+  test('is one route to all of their destinations, each with its own outages', async () => {
+    const world = new World()
+    const gone = new OutboxError('unavailable', 'gone', { system: 'far' })
+    let isAway = true
+    const script = (): PublishOutcome | undefined => (isAway ? { status: 'unknown', error: gone } : undefined)
+    const far: Publisher = {
+      ...recordingPublisher(script, { name: 'far' }),
+      probe: async () => {
+        if (isAway) throw gone
+      },
+    }
+    const near = recordingPublisher(undefined, { name: 'near' })
+    const inner = routePublisher({
+      route: ({ aggregateId }) => (aggregateId === 'a' ? 'far' : 'near'),
+      destinations: { far, near },
+    })
+    const { relay } = world.relay(outer(inner, near), { retry: { maxAttempts: 1 } })
+    await world.enqueue('a', 'b', 'c')
+    await relay.start()
+    await world.clock.advance(2_000)
+    expect(relay.stats()).toMatchObject({ published: 2, dead: 0, destinationsDown: ['far'] })
+    expect(near.published.map(named).sort()).toEqual(['b 1', 'c 1'])
+    isAway = false
+    await world.clock.advanceUntil(() => world.store.isEmpty)
+    await relay.stop()
+  })
+})
+
+describe('a route as one publisher among others', () => {
+  const route = (destinations: Readonly<Record<string, Publisher>>): Publisher =>
+    routePublisher({ route: () => 'one', destinations })
+
+  test('can be probed where all of its destinations can', async () => {
+    const gone = new OutboxError('unavailable', 'gone', { system: 'two' })
+    const one = { ...recordingPublisher(), probe: async () => undefined }
+    const two = { ...recordingPublisher(), probe: () => Promise.reject(gone) }
+    await route({ one }).probe?.({ signal })
+    await expect(route({ one, two }).probe?.({ signal })).rejects.toBe(gone)
+    expect(route({ one, three: recordingPublisher() }).probe).toBeUndefined()
+  })
+
+  test('sends no payload to a destination that does not take it', async () => {
+    const small = recordingPublisher(undefined, { name: 'small' })
+    const one = { ...small, capabilities: { ...small.capabilities, maxPayloadBytes: 10 } }
+    const payload = JSON.stringify('a'.repeat(20))
+    const [outcome] = await route({ one }).publish([dueEntry({ payload })], { signal })
+    expect(outcome).toMatchObject({ status: 'reject', error: { message: expect.stringContaining("'small' takes 10") } })
+    expect(small.sent).toEqual([])
   })
 })
 

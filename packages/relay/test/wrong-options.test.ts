@@ -6,6 +6,8 @@ import { createRelay } from '../src/index.ts'
 import { routePublisher } from '../src/route.ts'
 
 const store = memoryOutbox()
+const { poll: pol, ...rest } = store
+const misspelt = { ...rest, pol }
 const publisher = recordingPublisher()
 const relay = createRelay({ store, publisher })
 const route = (): 'orders' => 'orders'
@@ -35,6 +37,13 @@ describe('what cannot be meant is refused, with what to write instead:', () => {
       [{ store: { ...store, fetch: undefined }, publisher }],
       'store',
       /has no fetch: a store with leases has all of their calls/,
+    ],
+    [
+      'a store with leases whose call is misspelt',
+      createRelay,
+      [{ store: misspelt, publisher }],
+      'store',
+      /has no poll: a store with leases has all of their calls/,
     ],
     ['a fan-out without a name', fanOutPublisher, [{ destinations: [publisher], name: '' }], 'name', /not empty/],
     ['a Map of listeners', createRelay, [{ store, publisher, on: new Map([['dead', route]]) }], 'on', /an object of/],

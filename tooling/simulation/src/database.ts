@@ -103,16 +103,18 @@ export class Database {
           },
           (granted) => ({ call: 'acquire', granted }),
         ),
-      release: ({ signal, ...request }) =>
-        over(
+      release: ({ signal, ...request }) => {
+        this.#history.record({ kind: 'releasing', relay: machine.name, leases: request.leases })
+        return over(
           { ...(signal && { signal }) },
           async () => {
             await outbox.release(request)
             for (const lease of request.leases) this.#released(lease)
             if (request.leave) this.#beatAt.delete(request.holder)
           },
-          () => ({ call: 'release', released: request.leases, isLeaving: request.leave === true }),
-        ),
+          () => ({ call: 'release', released: request.leases }),
+        )
+      },
       fetch: ({ signal, ...request }) =>
         over(
           { ...(signal && { signal }) },

@@ -77,6 +77,8 @@ export type Deed =
       readonly ids: readonly string[]
       readonly text: string
     }
+  /** a relay gives leases back */
+  | { readonly kind: 'releasing'; readonly relay: string; readonly leases: readonly Lease[] }
   /** a relay is told to end */
   | { readonly kind: 'stopping'; readonly relay: string }
   /** a relay's counters when its process ends */
@@ -122,7 +124,7 @@ export interface SaidSettlement {
 export type StoreAnswer =
   | { readonly call: 'poll'; readonly isMember: boolean; readonly ours: readonly Lease[] }
   | { readonly call: 'acquire'; readonly granted: readonly Lease[] }
-  | { readonly call: 'release'; readonly released: readonly Lease[]; readonly isLeaving: boolean }
+  | { readonly call: 'release'; readonly released: readonly Lease[] }
   | { readonly call: 'fetch'; readonly fetch: number; readonly leases: readonly Lease[] }
   | { readonly call: 'settle'; readonly say: number; readonly lost: readonly Lease[] }
   | { readonly call: 'other' }

@@ -6,7 +6,7 @@ type Event = RecordedAs<'event'>
 type Said = RecordedAs<'said'>
 
 /** What a relay does, hears and tells, as far as its events depend on it. */
-export type OwnDeed = RecordedAs<'asked' | 'probed' | 'said' | 'heard' | 'event' | 'stopping'>
+export type OwnDeed = RecordedAs<'asked' | 'probed' | 'said' | 'heard' | 'event' | 'releasing' | 'stopping'>
 
 /** An event that a relay must tell at the moment when it hears of the cause. */
 export interface Due extends Pick<Event, 'name' | 'ids' | 'text'> {
@@ -23,6 +23,8 @@ export class Dues {
   readonly #said = new Map<number, Said>()
   /** the leases that it knows of, by partition */
   readonly #held = new Map<number, Lease>()
+  /** those of them that it has given back, as far as it knows */
+  readonly #released = new Set<Lease>()
   /** the batch in hand, by partition; only until it is spoken of */
   readonly #batches = new Map<number, number>()
   /** probes sent since the destination was told as down */
@@ -43,6 +45,9 @@ export class Dues {
     switch (deed.kind) {
       case 'stopping':
         this.#isStopping = true
+        return []
+      case 'releasing':
+        for (const lease of this.#known(deed.leases)) this.#released.add(lease)
         return []
       case 'asked':
         if (this.#isDestinationDown) this.#asked.add(deed.probe)
@@ -108,10 +113,9 @@ export class Dues {
         return this.#ofPoll(answer.isMember ? answer.ours : [])
       case 'acquire':
         for (const lease of answer.granted) this.#held.set(lease.partition, lease)
-        return answer.granted.length > 0 ? [this.#partitions(false)] : []
+        return answer.granted.length > 0 ? [this.#partitions()] : []
       case 'release':
-        for (const { partition } of answer.released) this.#held.delete(partition)
-        return answer.isLeaving ? [] : [this.#partitions(this.#isStopping)]
+        return [...this.#forget(this.#known(answer.released)), ...this.#ofEnd()]
       case 'fetch':
         for (const { partition } of answer.leases) this.#batches.set(partition, answer.fetch)
         return []
@@ -125,8 +129,9 @@ export class Dues {
 
   /** What the store gives to others is lost; what it gives to this relay is held, were it news to it. */
   #ofPoll(ours: readonly Lease[]): readonly Due[] {
-    const lost = [...this.#held.values()].filter((held) => !ours.some((lease) => isSame(lease, held)))
-    const dues = this.#lose(lost)
+    const gone = [...this.#held.values()].filter((held) => !ours.some((lease) => isSame(lease, held)))
+    // given back, though the answer to that was lost: nobody took it
+    const dues = [...this.#forget(gone.filter((lease) => this.#released.has(lease))), ...this.#lose(gone)]
     for (const lease of ours) this.#held.set(lease.partition, lease)
     return dues
   }
@@ -147,18 +152,34 @@ export class Dues {
   }
 
   #lose(leases: readonly Lease[]): readonly Due[] {
-    const lost = leases.filter((lease) => this.#holds(lease)).map(({ partition }) => partition)
-    for (const partition of lost) this.#held.delete(partition)
-    return lost.length > 0 ? [due('leasesLost', { text: numbers(lost) })] : []
+    const lost = this.#known(leases)
+    if (lost.length === 0) return []
+    return [due('leasesLost', { text: numbers(lost.map(({ partition }) => partition)) }), ...this.#forget(lost)]
   }
 
-  #holds(lease: Lease): boolean {
-    const held = this.#held.get(lease.partition)
-    return held !== undefined && isSame(held, lease)
+  /** A relay that ends may keep what it cannot give back: it forgets that last. */
+  #ofEnd(): readonly Due[] {
+    return this.#isStopping && this.#held.size > 0 ? [due('partitions', { isOptional: true })] : []
   }
 
-  #partitions(isOptional: boolean): Due {
-    return due('partitions', { text: numbers([...this.#held.keys()]), isOptional })
+  #forget(leases: readonly Lease[]): readonly Due[] {
+    for (const lease of leases) {
+      this.#held.delete(lease.partition)
+      this.#released.delete(lease)
+    }
+    return leases.length > 0 ? [this.#partitions()] : []
+  }
+
+  /** Of these, what the relay holds as far as it knows. */
+  #known(leases: readonly Lease[]): readonly Lease[] {
+    return leases.flatMap((lease) => {
+      const held = this.#held.get(lease.partition)
+      return held && isSame(held, lease) ? held : []
+    })
+  }
+
+  #partitions(): Due {
+    return due('partitions', { text: numbers([...this.#held.keys()]) })
   }
 }
 

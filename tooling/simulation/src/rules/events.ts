@@ -38,7 +38,7 @@ export function defectsAreNone(facts: Facts): readonly Violation[] {
 }
 
 function ownDeedsIn(facts: Facts): ReadonlyMap<string, readonly OwnDeed[]> {
-  const own = facts.outcome.history.all('asked', 'probed', 'said', 'heard', 'event', 'stopping')
+  const own = facts.outcome.history.all('asked', 'probed', 'said', 'heard', 'event', 'releasing', 'stopping')
   return Map.groupBy(own, ({ relay }) => relay)
 }
 
