@@ -254,6 +254,24 @@ test('without WAL, where a reader holds up the commit, it waits with the thread 
   expect(await db.all('PRAGMA busy_timeout')).toEqual([{ timeout: 30_000 }])
 })
 
+test('without WAL a call that reads waits for who writes, and leaves no lock behind', async () => {
+  await file.db.run('PRAGMA journal_mode = DELETE')
+  const patient = sqliteOutbox({ db: file.connectLibsql(), maxWaitMs: 60_000 })
+  const beginExclusive = async () => {
+    const transaction = await file.db.$client.transaction('deferred')
+    await transaction.executeMultiple('ROLLBACK; BEGIN EXCLUSIVE')
+    return transaction
+  }
+  await patient.stats() // so that its connection knows the tables
+  const writer = await beginExclusive()
+  const reading = patient.stats()
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve)) // it has met the lock by then
+  writer.close()
+  expect(await reading).toMatchObject({ pending: 0 })
+  const next = await beginExclusive()
+  next.close()
+})
+
 test('two outboxes on one transaction take turns', async () => {
   const other = sqliteOutbox({ db: file.db })
   await file.db.transaction(async (tx) => {

@@ -67,7 +67,8 @@ export function makeInOneGo(client: LibsqlClient, statements: readonly string[])
 /**
  * Runs the steps in a transaction of their own, under the write lock if there is a statement that takes it.
  *
- * On a file, COMMIT too may be told SQLITE_BUSY (without WAL, by a reader): see `runnerOf`.
+ * On a file without WAL, readers and who writes are in each other's way: the first read and COMMIT too may be told
+ * SQLITE_BUSY. See `runnerOf`.
  */
 export async function runAlone<Result>(client: LibsqlClient, steps: Steps<Result>, lock?: Query): Promise<Result> {
   return translatedAsync(async () => {
@@ -121,7 +122,7 @@ async function inFile<Result>(
   const timeout = row ? integerOf(row, 'timeout') : 0
   if (timeout > 0) await runner.rows(busyTimeout(0))
   try {
-    if (lock) await runner.rows(lock)
+    await runner.rows(lock ?? readLock)
     const result = await runStepsAsync(runner, steps)
     const commit = [busyTimeout(Math.min(timeout, commitWaitMs)).text, 'COMMIT', busyTimeout(timeout).text]
     // in one go: after the commit libsql takes nothing more, and others get the connection
@@ -155,13 +156,16 @@ async function setBackAfterFailure(
   }
 }
 
+/** With it the reads that follow in the transaction find the file theirs. */
+const readLock: Query = { text: 'SELECT 1 FROM sqlite_schema LIMIT 1', values: [], takesLock: true }
+
 function busyTimeout(milliseconds: number): Query {
   return { text: `PRAGMA busy_timeout = ${milliseconds}`, values: [] }
 }
 
 /**
  * Statements that may be told SQLITE_BUSY go through `executeMultiple`: of one that `execute` prepared, libsql lets go
- * only when garbage is collected, and until then no transaction of that connection can commit.
+ * only when garbage is collected. Until then no transaction of that connection can commit, and what it read stays locked.
  */
 function runnerOf(transaction: LibsqlTransaction): AsyncRunner {
   return {

@@ -5,7 +5,7 @@ export type SqlValue = string | number | null
 export interface Query {
   readonly text: string
   readonly values: readonly SqlValue[]
-  /** it changes nothing, has no values, and takes the write lock: the only statement that may be told `busy` */
+  /** it changes nothing, has no values, and takes a lock of the file: the only statement that may be told `busy` */
   readonly takesLock?: true
 }
 
