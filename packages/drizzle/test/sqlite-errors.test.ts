@@ -24,6 +24,8 @@ test.each([
   ['SQLITE_CORRUPT_INDEX', 'database disk image is malformed', 'unavailable'],
   ['SQLITE_NOTADB', 'file is not a database', 'unavailable'],
   ['TRANSACTION_ACTIVE', 'This client has a single connection', 'busy'],
+  ['TRANSACTION_BUSY', 'Server cannot handle additional transactions', 'busy'],
+  ['TRANSACTION_TIMEOUT', 'Transaction timed out', 'busy'],
   ['CLIENT_CLOSED', 'The client is closed', 'unavailable'],
   ['HRANA_WEBSOCKET_ERROR', 'closed', 'unavailable'],
 ] as const)('%s (%s) is %s', (code, message, expected) => {

@@ -22,8 +22,10 @@ const codes: readonly (readonly [stem: string, ...Meaning])[] = [
   ['SQLITE_PROTOCOL', 'unavailable', "The locks of the database file's WAL could not be had."],
   ['SQLITE_CORRUPT', 'unavailable', 'The database file is damaged: run PRAGMA integrity_check, and restore it.'],
   ['SQLITE_NOTADB', 'unavailable', 'The database file is no SQLite database, or it is encrypted: restore it.'],
-  // what libsql says by itself
+  // what libsql and its server say by themselves
   ['TRANSACTION_ACTIVE', 'busy', 'All connections of the libsql client are in use by open transactions.'],
+  ['TRANSACTION_BUSY', 'busy', 'The libsql server has too many transactions: run the whole transaction again.'],
+  ['TRANSACTION_TIMEOUT', 'busy', 'The libsql server ended the transaction, which took long: run all of it again.'],
   ['CLIENT_CLOSED', 'unavailable', 'The libsql client is closed.'],
   ['HRANA_CLOSED_ERROR', 'unavailable', 'The connection to the libsql server was closed.'],
   ['HRANA_WEBSOCKET_ERROR', 'unavailable', 'The libsql server cannot be reached.'],

@@ -178,8 +178,9 @@ function runnerOf(transaction: LibsqlTransaction): AsyncRunner {
       return rows.filter(isRow)
     },
     async inOneGo(queries) {
-      // Both calls at once, so that not even the commit of a caller who forgot to await comes in between. The second goes
-      // back to the savepoint that stands: the one before a batch that failed, or the empty one after a batch that did not.
+      // The first call sets a savepoint before the queries, and another one behind them. The second goes back to the one
+      // that stands: if a query failed, that undoes all; if none did, it undoes nothing. Both are made at once, so that not
+      // even the commit of a caller who forgot to await comes in between.
       await Promise.all([
         transaction.batch([savepoint, ...queries.map(statementOf), releaseSavepoint, savepoint]),
         transaction.batch([rollbackToSavepoint, releaseSavepoint]),
