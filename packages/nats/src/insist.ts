@@ -17,9 +17,9 @@ export interface InsistOptions {
  * Sends a message again where a change of the stream's leader may be all that is wrong, so that it costs no attempt.
  *
  * What was not taken is sent again twice, after short pauses. What was not answered is sent again once, under the same
- * id: the leader that had it may be gone, and the next one knows whether it was stored. Then the first answer stands,
- * unless the second says what became of the message. A message that the leader has under way already is treated in the
- * same way, after `ackTimeoutMs`.
+ * id: the leader that had it may be gone, and the next one knows whether it was stored. If that answer too leaves it open,
+ * the outcome stays `unknown`. A message that the leader has under way already is sent again once, too, after
+ * `ackTimeoutMs`.
  */
 export async function insist(
   send: () => Promise<PublishOutcome>,
@@ -36,7 +36,7 @@ export async function insist(
   if (outcome.error instanceof InProcessError) await pause(ackTimeoutMs, clock, signal)
   if (signal.aborted || !isConnected()) return outcome
   const second = await send()
-  // any other answer is about the second message alone
+  // A refusal of the second says nothing of the first, which may be stored. `fenced` ends the matter, stored or not.
   return second.status === 'published' || second.status === 'fenced' ? second : outcome
 }
 

@@ -59,10 +59,14 @@ export class TroubledSubjects {
   }
 
   /**
-   * A subject that no stream covers is its entries' own trouble, and fails nothing, unless one of the same aggregate
-   * type was taken before and has no stream now either: then a stream is gone. One that is forbidden is its entries' own
-   * trouble while another that was taken before is not. With none known, it fails nothing once in a while: then the next
-   * batch shows whether others are allowed, and one subject does not stop them for ever.
+   * Asks what each subject in trouble meets now:
+   *
+   * - A stream takes it: all is well.
+   * - No stream covers it: its entries' own trouble, and no outage. But if a subject of the same aggregate type was taken
+   *   before and has no stream any more either, a stream is gone, and that is one.
+   * - It is forbidden: its entries' own trouble while a subject that was taken before is still allowed; otherwise an
+   *   outage. Where none was taken before nobody knows: half a minute after the latest trouble a batch is let through, to
+   *   show whether others are allowed, so that one subject does not stop them for ever.
    *
    * @throws {OutboxError} `unavailable` while a stream covers a subject and does not answer there, or is gone;
    *   `setup-required` while what was allowed is forbidden

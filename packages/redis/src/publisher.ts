@@ -140,8 +140,8 @@ async function sendGroup(
 }
 
 /**
- * The publisher's contract: behind the first entry of an aggregate that is not published, the rest is `notSent`; or
- * `unknown`, where it went out in the call that was not answered.
+ * A publisher promises that an aggregate stops at its first entry that is not published: what stands behind it is
+ * `notSent`. But it stays `unknown` where it was sent together with that entry, and neither was confirmed.
  */
 function stoppedAtFailure(
   entries: readonly DueEntry[],

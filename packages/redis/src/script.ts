@@ -88,9 +88,9 @@ local function add(seen, set, from)
   return 'added'
 end
 
--- Every command that an entry needs, in a form that reads, or that is refused for its arguments. A server looks at
--- these last: every other error is what the entry would meet. SET is among them, though an entry goes through without
--- it: what was not answered is about to be repeated, and its repeat would not be dropped.
+-- Tries every command that an entry needs and changes nothing: those that write have arguments that cannot be. A server
+-- looks at arguments last, so any other error (no right, no memory, a replica) is what an entry would meet, too.
+-- An entry goes through without SET, but then its repeat is not dropped, and after an outage there are repeats.
 local function unwillingness(seen)
   local commands = {
     { { 'HGET', fence, '0' } },
