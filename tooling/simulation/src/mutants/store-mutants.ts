@@ -134,7 +134,7 @@ export const storeMutants: readonly Mutant[] = [
     instead: '',
     by: ['lent-entries-are-due'],
     within: 20,
-    from: 895,
+    from: 265,
   },
   {
     name: 'settles an entry again that was refused meanwhile',

@@ -46,21 +46,26 @@ export const tellingMutants: readonly Mutant[] = [
   {
     name: 'does not tell leases that it finds lost',
     file: 'relay/src/leases.ts',
-    code: `    if (lost.length > 0) this.#context.events.emit('leasesLost', { partitions: lost })\n`,
+    code: "    this.#context.events.emit('leasesLost', { partitions: lost.map(({ partition }) => partition) })\n",
     instead: '',
     by: ['events-are-true'],
     within: 100,
   },
   {
-    name: 'does not tell what partitions are left after it has handed some over',
+    name: 'does not tell what partitions are left after it has handed some over, or lost them',
     file: 'relay/src/leases.ts',
-    code: `    await this.#release(self, retired, false)
-    this.#announce()
-`,
-    instead: `    await this.#release(self, retired, false)
-`,
+    code: '    if (leases.length > 0) this.#announce()\n',
+    instead: '',
     by: ['events-are-true'],
     within: 20,
+  },
+  {
+    name: 'takes leases for lost that it gave back, where it did not hear the answer',
+    file: 'relay/src/leases.ts',
+    code: '    this.#forget(gone.filter(({ isReleased }) => isReleased))\n',
+    instead: '',
+    by: ['events-are-true'],
+    within: 100,
   },
   {
     name: 'does not tell that a destination is back',
