@@ -13,8 +13,13 @@ export interface Acknowledged {
 /** A script as a command: its name, and what stands behind it. */
 export type ScriptCommand = readonly [name: 'eval' | 'evalsha', ...args: RedisArgument[]]
 
+/** A pipeline is one text to older versions of ioredis, and Node takes some 512 million characters for one. */
+const maxPipelineLength = 256 * 1024 * 1024
+
 interface Asked {
   readonly command: ScriptCommand
+  /** characters of all arguments */
+  readonly length: number
   readonly interruption: Interruption
   readonly resolve: (acknowledged: Acknowledged) => void
   readonly reject: (error: unknown) => void
@@ -46,7 +51,8 @@ export class AcknowledgedScripts {
    */
   call(command: ScriptCommand, key: string, interruption: Interruption): Promise<Acknowledged> {
     return new Promise((resolve, reject) => {
-      const asked = { command, interruption, resolve, reject }
+      const length = command.reduce((sum: number, argument) => sum + String(argument).length, 0)
+      const asked = { command, length, interruption, resolve, reject }
       const node = nodeOf(key, this.#client)
       const gathered = this.#gathered.get(node)
       if (gathered) gathered.push(asked)
@@ -56,8 +62,8 @@ export class AcknowledgedScripts {
 
   async #sendAll(node: string, gathered: Asked[]): Promise<void> {
     this.#gathered.set(node, gathered)
-    await undefined // what is asked in this turn goes along
-    while (gathered.length > 0) await this.#send(gathered.splice(0))
+    await Promise.resolve() // what is asked in this turn goes along
+    while (gathered.length > 0) await this.#send(takeUpTo(maxPipelineLength, gathered))
     this.#gathered.delete(node)
   }
 
@@ -93,6 +99,17 @@ export class AcknowledgedScripts {
       else for (const { reject } of asked) reject(error)
     }
   }
+}
+
+/** Takes the first ones out that have no more than so many characters together; one in any case. */
+export function takeUpTo<Sized extends { readonly length: number }>(limit: number, from: Sized[]): readonly Sized[] {
+  let total = 0
+  const isBeyond = ({ length }: Sized, index: number): boolean => {
+    total += length
+    return index > 0 && total > limit
+  }
+  const count = from.findIndex(isBeyond)
+  return from.splice(0, count === -1 ? from.length : count)
 }
 
 function shortfallOf(waits: readonly WaitCommand[], replies: readonly [Error | null, unknown][]): string | undefined {

@@ -1,5 +1,6 @@
 import { describeWith, type OwnServer, startTcpProxy, waitFor } from '@outbox/services'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { takeUpTo } from '../src/acknowledge.ts'
 import { redisPublisher } from '../src/index.ts'
 import {
   arrivals,
@@ -14,6 +15,18 @@ import {
   statuses,
   statusOf,
 } from './support.ts'
+
+it('what gathers goes out in parts where it is too much for one text', () => {
+  const parts = (...lengths: readonly number[]) => {
+    const left = lengths.map((length) => ({ length }))
+    const taken: number[][] = []
+    while (left.length > 0) taken.push(takeUpTo(10, left).map(({ length }) => length))
+    return taken
+  }
+  expect(parts(4, 6, 1)).toEqual([[4, 6], [1]])
+  expect(parts(20, 20, 3, 3)).toEqual([[20], [20], [3, 3]])
+  expect(parts(1, 2)).toEqual([[1, 2]])
+})
 
 /** Until what was asked for has been sent, or waits to be. */
 const underWay = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
