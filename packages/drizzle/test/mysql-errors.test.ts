@@ -1,8 +1,13 @@
 import { inspect } from 'node:util'
-import { OutboxError } from '@outbox/core'
-import { describe, expect, test } from 'vitest'
+import { event, OutboxError } from '@outbox/core'
+import { entriesFrom } from '@outbox/core/adapter'
+import { describe, expect, test, vi } from 'vitest'
 import { saysTransactionIsOpen, translated as translatedFor, violatedIndex } from '../src/mysql/errors.ts'
+import { findConflict, knownAmong } from '../src/mysql/known.ts'
 import { namesIn } from '../src/mysql/names.ts'
+import { sessionOn } from '../src/mysql/session.ts'
+
+const limits = { newId: () => crypto.randomUUID(), now: Date.now, maxPayloadBytes: 1_000 }
 
 const translated = (error: unknown) => translatedFor(error, { names: namesIn(), use: 'enqueue' })
 
@@ -16,6 +21,8 @@ describe('what an error of the database means', () => {
     [3024, 'busy'],
     [1969, 'busy'],
     [3572, 'busy'],
+    [1180, 'busy'],
+    [1206, 'busy'],
     [1040, 'unavailable'],
     [1053, 'unavailable'],
     [1047, 'unavailable'],
@@ -25,6 +32,9 @@ describe('what an error of the database means', () => {
     [1836, 'unavailable'],
     [1927, 'unavailable'],
     [4031, 'unavailable'],
+    [1637, 'unavailable'],
+    [3032, 'unavailable'],
+    [3100, 'unavailable'],
     [1146, 'setup-required'],
     [1054, 'setup-required'],
     [1049, 'setup-required'],
@@ -33,6 +43,10 @@ describe('what an error of the database means', () => {
     [1142, 'setup-required'],
     [1227, 'setup-required'],
     [1045, 'setup-required'],
+    [1524, 'setup-required'],
+    [3159, 'setup-required'],
+    [3955, 'setup-required'],
+    [1153, 'setup-required'],
   ])('%i is %s', (errno, meaning) => {
     const cause = serverError(errno)
     const error = translated(cause)
@@ -40,7 +54,7 @@ describe('what an error of the database means', () => {
     expect(OutboxError.is(error) && error.isRetryable).toBe(meaning !== 'setup-required')
   })
 
-  test.each(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'ENOTFOUND', 'PROTOCOL_CONNECTION_LOST'])(
+  test.each(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'ENOTFOUND', 'ENOENT', 'PROTOCOL_CONNECTION_LOST'])(
     '%s is unavailable',
     (code) => {
       expect(translated(Object.assign(new Error('gone'), { code }))).toMatchObject({ code: 'unavailable' })
@@ -54,6 +68,12 @@ describe('what an error of the database means', () => {
     "Can't add new command when connection is in closed state",
   ])('"%s", which has no code, is unavailable', (message) => {
     expect(translated(new Error(message))).toMatchObject({ code: 'unavailable' })
+  })
+
+  test('what ends a connection is an outage, whatever it is called', () => {
+    const cause = Object.assign(new Error('handshake failed'), { code: 'HANDSHAKE_SSL_ERROR', fatal: true })
+    expect(translated(cause)).toMatchObject({ code: 'unavailable', cause })
+    expect(translated(Object.assign(serverError(1045), { fatal: true }))).toMatchObject({ code: 'setup-required' })
   })
 
   test('a read-only server is told apart from one that is away', () => {
@@ -86,6 +106,29 @@ describe('what an error of the database means', () => {
     const own = new OutboxError('busy', 'busy', { system: 'mysql' })
     expect(translated(own)).toBe(own)
   })
+})
+
+describe('how often a statement that commits by itself is sent', () => {
+  test.each([
+    ['after a deadlock', 1213, 10],
+    ['after a time-out: it has waited long enough', 1205, 2],
+    ['after an outage', 1053, 1],
+  ])('%s', async (_what, errno, times) => {
+    const execute = vi.fn(() => Promise.reject(serverError(errno)))
+    const session = sessionOn({ execute } as never, { names: namesIn(), use: 'relay' })
+    await expect(session.read('select 1')).rejects.toThrow(OutboxError)
+    expect(execute).toHaveBeenCalledTimes(times)
+  })
+})
+
+test('an event that is met behind the snapshot is `busy` for a user who may not lock, as on MySQL before 8.0.22', async () => {
+  const refused = translated(serverError(1142, "SELECT with locking clause command denied for table 'outbox_entries'"))
+  const read = vi.fn((text: string) => (text.includes('share mode') ? Promise.reject(refused) : Promise.resolve([])))
+  const session = { read, write: () => expect.fail('nothing is written') }
+  const [entry] = entriesFrom(event('order.placed', { aggregateId: '1', sequence: 1, payload: {} }), limits)
+  if (!entry) expect.fail('one was asked for')
+  await expect(knownAmong(session, namesIn(), [entry])).rejects.toMatchObject({ code: 'busy', cause: refused })
+  await expect(findConflict(session, namesIn(), [{ ...entry, sequence: 1 }])).rejects.toMatchObject({ code: 'busy' })
 })
 
 describe('which unique index was violated', () => {

@@ -129,6 +129,20 @@ for (const [title, server] of servers) {
       expect(await fetchOne(outbox, ...granted)).toMatchObject([{ sequence: 2, crashes: 0 }])
     })
 
+    test('a fetch lends nothing that was settled since it began to read, under the same lease too', async () => {
+      for (let stopAt = 1; ; stopAt++) {
+        const stopped = stoppedAt(own.db, stopAt)
+        const calling = fetchOne(mysqlOutbox({ db: stopped.db }), lease)
+        if (!(await stopped.isReached(calling))) return expect(stopAt).toBeGreaterThan(2)
+        expect(await settle(outbox, due.map(published))).toEqual({ lost: [] })
+        stopped.goOn()
+        // before it reads, after it has noted, or not at all
+        const noted = stopAt === 1 ? [{ sequence: 2 }] : []
+        expect(await calling, `stopped before statement ${stopAt}`).toMatchObject(noted)
+        await startAnew()
+      }
+    })
+
     const calls: readonly (readonly [string, (zombie: MysqlOutbox) => Promise<unknown>, unknown])[] = [
       ['fetch', (zombie) => fetchOne(zombie, lease), []],
       ['settle as published', (zombie) => settle(zombie, due.map(published)), 'lost'],

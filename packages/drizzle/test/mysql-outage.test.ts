@@ -2,7 +2,7 @@ import { event } from '@outbox/core'
 import { mysqlInbox, mysqlOutbox, setup, setupInbox } from '@outbox/drizzle/mysql'
 import { describeWith, type OwnServer, startMariadb, startMysql, startTcpProxy, waitFor } from '@outbox/services'
 import { expectHandledAgain } from '@outbox/services/delivery-outage'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { openMysql, rowsOf } from './mysql-databases.ts'
 
 const placed = event('order.placed', { aggregateId: '1', payload: {} })
@@ -43,6 +43,27 @@ for (const [title, service, start] of [
       await setupInbox(own.db)
       const inbox = mysqlInbox({ db: own.db })
       await expectHandledAgain(server, inbox, (work) => own.db.transaction(work))
+    })
+
+    test('a server that takes no statement as large as a payload may be says so, to a check and to an enqueue', async () => {
+      await using own = openMysql(server.url)
+      const megabytes = 1024 * 1024
+      const [{ bytes = 0 } = {}] = await rowsOf(own.pool, 'select @@max_allowed_packet as bytes')
+      await own.pool.query(`set global max_allowed_packet = ${2 * megabytes}`)
+      onTestFinished(async () => {
+        await using restoring = openMysql(server.url)
+        await restoring.pool.query(`set global max_allowed_packet = ${bytes}`)
+      })
+      await using limited = openMysql(server.url)
+      const outbox = mysqlOutbox({ db: limited.db })
+      await expect(outbox.check()).rejects.toThrow(/max_allowed_packet of 2162688 bytes or more; it is 2097152/)
+      const large = event('order.placed', { aggregateId: 'large', payload: 'é'.repeat(megabytes / 2 - 10) })
+      const enqueueing = limited.db.transaction(async (tx) => {
+        const failure = await outbox.enqueue(tx, large).catch((error: unknown) => error)
+        expect(failure).toMatchObject({ code: 'setup-required' })
+        expect(String(failure)).toContain('max_allowed_packet')
+      })
+      await expect(enqueueing).rejects.toThrow() // the server has closed the connection
     })
 
     test('a server that is read-only says so, and takes writes again', async () => {

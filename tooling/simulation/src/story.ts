@@ -80,6 +80,7 @@ function tell(deed: Recorded, { names, ids, partitions }: Interest): string | un
     case 'probed':
     case 'said':
     case 'heard':
+    case 'releasing':
     case 'stopping':
     case 'counted':
       return undefined

@@ -9,6 +9,7 @@ type Meaning =
   | 'unavailable'
   | 'read-only'
   | 'setup-required'
+  | 'too-large'
   | 'no-database'
   | 'refused-user'
   | 'refused-connection'
@@ -22,6 +23,8 @@ const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [1412, 'busy'], // ER_TABLE_DEF_CHANGED: the snapshot is older than a change of the table
   [1613, 'busy'], // ER_XA_RBTIMEOUT
   [1614, 'busy'], // ER_XA_RBDEADLOCK
+  [1180, 'busy'], // ER_ERROR_DURING_COMMIT
+  [1206, 'busy'], // ER_LOCK_TABLE_FULL
   [1969, 'busy'], // MariaDB: max_statement_time
   [3024, 'busy'], // MySQL: max_execution_time
   [3058, 'busy'], // ER_USER_LOCK_DEADLOCK
@@ -42,9 +45,13 @@ const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [1159, 'unavailable'], // ER_NET_READ_INTERRUPTED
   [1160, 'unavailable'], // ER_NET_ERROR_ON_WRITE
   [1161, 'unavailable'], // ER_NET_WRITE_INTERRUPTED
+  [1184, 'unavailable'], // ER_NEW_ABORTING_CONNECTION
   [1203, 'unavailable'], // ER_TOO_MANY_USER_CONNECTIONS
   [1226, 'unavailable'], // ER_USER_LIMIT_REACHED
+  [1637, 'unavailable'], // ER_TOO_MANY_CONCURRENT_TRXS
   [1927, 'unavailable'], // MariaDB: ER_CONNECTION_KILLED
+  [3032, 'unavailable'], // ER_SERVER_OFFLINE_MODE
+  [3100, 'unavailable'], // ER_RUN_HOOK_ERROR: group replication
   [3168, 'unavailable'], // ER_SERVER_ISNT_AVAILABLE
   [4031, 'unavailable'], // ER_CLIENT_INTERACTION_TIMEOUT
   [1223, 'read-only'], // ER_CANT_UPDATE_WITH_READLOCK
@@ -52,6 +59,7 @@ const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [1792, 'read-only'], // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
   [1836, 'read-only'], // ER_READ_ONLY_MODE
   [1049, 'setup-required'], // ER_BAD_DB_ERROR
+  [1153, 'too-large'], // ER_NET_PACKET_TOO_LARGE
   [1046, 'no-database'], // ER_NO_DB_ERROR
   [1054, 'setup-required'], // ER_BAD_FIELD_ERROR
   [1146, 'setup-required'], // ER_NO_SUCH_TABLE
@@ -63,10 +71,13 @@ const byNumber: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [1045, 'refused-connection'], // ER_ACCESS_DENIED_ERROR
   [1130, 'refused-connection'], // ER_HOST_NOT_PRIVILEGED
   [1251, 'refused-connection'], // ER_NOT_SUPPORTED_AUTH_MODE
+  [1524, 'refused-connection'], // ER_PLUGIN_IS_NOT_LOADED
   [1698, 'refused-connection'], // ER_ACCESS_DENIED_NO_PASSWORD_ERROR
   [1820, 'refused-connection'], // ER_MUST_CHANGE_PASSWORD
   [1862, 'refused-connection'], // ER_MUST_CHANGE_PASSWORD_LOGIN
   [3118, 'refused-connection'], // ER_ACCOUNT_HAS_BEEN_LOCKED
+  [3159, 'refused-connection'], // ER_SECURE_TRANSPORT_REQUIRED
+  [3955, 'refused-connection'], // MySQL: blocked after wrong passwords
   [4151, 'refused-connection'], // MariaDB: ER_ACCOUNT_HAS_BEEN_LOCKED
 ])
 
@@ -83,6 +94,9 @@ const byCode: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['EAI_AGAIN', 'unavailable'],
   ['PROTOCOL_CONNECTION_LOST', 'unavailable'],
   ['PROTOCOL_SEQUENCE_TIMEOUT', 'unavailable'],
+  ['ENOENT', 'unavailable'], // the socket of a server that does not run
+  ['EACCES', 'refused-connection'], // a socket that this user may not open
+  ['AUTH_SWITCH_PLUGIN_ERROR', 'refused-connection'],
   ['HANDSHAKE_NO_SSL_SUPPORT', 'refused-connection'],
 ])
 
@@ -130,6 +144,12 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
         said,
         cause,
       )
+    case 'too-large':
+      return setupRequired(
+        `The server takes no statement of this size: ${said}. ${roomRemedy}`,
+        'a larger max_allowed_packet',
+        cause,
+      )
     case 'no-database':
       return setupRequired(`These connections have no database selected. ${selectDatabase}`, 'a database', cause)
     case 'refused-user': {
@@ -149,6 +169,10 @@ function explained(meaning: Meaning, cause: unknown, purpose: Purpose): OutboxEr
       )
   }
 }
+
+/** What is to be done where the server takes no statement as large as an entry makes it. */
+export const roomRemedy: string =
+  'Set max_allowed_packet to more than twice maxPayloadBytes, on the server and for its clients, or lower maxPayloadBytes.'
 
 /** What is to be done where no database is selected. */
 export const selectDatabase: string =
@@ -176,6 +200,11 @@ export function saysTransactionIsOpen(error: unknown): boolean {
 /** True for the server's refusal to release a savepoint that is not there. */
 export function saysSavepointIsAbsent(error: unknown): boolean {
   return numberOf(driverError(error)) === 1305
+}
+
+/** True for an error of `translated` after which another try would only wait as long again. */
+export function saysTimeIsOver(error: OutboxError): boolean {
+  return [1205, 1317, 1969, 3024].includes(numberOf(error.cause) ?? 0)
 }
 
 /** True for an error of `translated` that came of a table or a database that is not there. */
@@ -208,7 +237,12 @@ function meaningOf(error: unknown): Meaning | undefined {
   const code = codeOf(error)
   if (known !== undefined) return known
   if (code !== undefined && byCode.has(code)) return byCode.get(code)
-  return inWords.test(messageOf(error)) ? 'unavailable' : undefined
+  return hasLostConnection(error) || inWords.test(messageOf(error)) ? 'unavailable' : undefined
+}
+
+/** mysql2 marks the errors after which it gives a connection up. */
+function hasLostConnection(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'fatal' in error && error.fatal === true
 }
 
 function numberOf(error: unknown): number | undefined {

@@ -42,8 +42,8 @@ export async function knownAndDeclared(
 }
 
 /**
- * The entries that an insert has just met. The caller's snapshot may not show them; a locking read does, and it is
- * only made where the snapshot shows none, because it keeps others from inserting beside what it reads.
+ * The entries that an insert has just met. The caller's snapshot may not show them; then a read that locks does. It comes
+ * second, since its locks keep others from inserting beside those entries.
  */
 export async function knownAmong(
   session: Session,
@@ -52,7 +52,23 @@ export async function knownAmong(
 ): Promise<ReadonlyMap<string, number>> {
   const known = await confirmed(session, names, await session.read(knownRows(names, entries)))
   if (known.size > 0) return known
-  return sequencesIn(await session.read(knownRows(names, entries, { lock: 'lock in share mode' })))
+  return sequencesIn(await lockingRead(session, knownRows(names, entries, { lock: 'lock in share mode' })))
+}
+
+/**
+ * What was committed after the transaction's snapshot.
+ *
+ * @throws {OutboxError} `busy` where this user may not lock: MySQL before 8.0.22 lets nobody who may only read and
+ *   insert. The snapshot of another run shows it.
+ */
+async function lockingRead(session: Session, text: string): Promise<readonly Row[]> {
+  try {
+    return await session.read(text)
+  } catch (cause) {
+    if (!OutboxError.is(cause, 'setup-required')) throw cause
+    const message = 'Something was committed since this transaction began: run it again, from its beginning.'
+    throw new OutboxError('busy', message, { system: 'mysql' }, { cause })
+  }
 }
 
 /** A query for each of several parts: of tens of thousands of ids in one MySQL reads the whole table. */
@@ -147,7 +163,8 @@ export async function findConflict(
     for (let from = 0; from < entries.length; from += conflictsAtOnce) {
       const some = entries.slice(from, from + conflictsAtOnce)
       const lookups = some.map((entry) => `(${lookup} where ${isAt(entry)} ${lock})`)
-      const [found] = await session.read(lookups.join(' union all '))
+      const text = lookups.join(' union all ')
+      const [found] = lock === '' ? await session.read(text) : await lockingRead(session, text)
       if (found) return { ...nameIn(found), sequence: numberIn(found, 'sequence') }
     }
   }

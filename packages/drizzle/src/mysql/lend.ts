@@ -1,4 +1,4 @@
-import type { DueEntry, FetchRequest, Lease } from '@outbox/core'
+import type { DueEntry, FetchRequest } from '@outbox/core'
 import { aggregateKey, groupedBy } from '@outbox/core/adapter'
 import { lentContent } from './content.ts'
 import type { AskEnds } from './ends.ts'
@@ -14,8 +14,8 @@ import { type Standing, standingLeases } from './standing.ts'
 /**
  * Notes entries under their leases, and lends those whose leases stood.
  *
- * No lease comes back. So one that stands when the note is written stood when the entries were read, and nobody else
- * has settled any of them since.
+ * No lease comes back. So one that stands when the note is written stood when the entries were read; and where as much
+ * was settled under it as before, none of them was settled since.
  *
  * @param standing - leases that stood before the entries were read; the notes of all of them are replaced
  */
@@ -65,22 +65,40 @@ async function note(
   const byPartition = groupedBy(found, ({ partition }) => partition)
   const toNote = standing.filter(({ lease, hasNotes }) => hasNotes || byPartition.has(lease.partition))
   if (toNote.length === 0) return new Map()
-  const leases = toNote.map(({ lease }) => lease)
-  const { affectedRows } = await session.write(noteStatement(names, leases, byPartition), request)
-  // fewer: one is lost, or what is noted is what was
-  const noted = affectedRows === toNote.length ? toNote : await standingLeases(session, names, request, leases)
+  const { affectedRows } = await session.write(noteStatement(names, toNote, byPartition), request)
+  // fewer: one does not stand as it did, or what is noted is what was
+  const noted = affectedRows === toNote.length ? toNote : await thoseAsBefore(session, names, request, toNote)
   return new Map(noted.map((one) => [one.lease.partition, one]))
 }
 
-/** One row of the leases each, found by its key, and changed only if the lease stands. */
-function noteStatement(names: Names, leases: readonly Lease[], found: ReadonlyMap<number, readonly Found[]>): string {
+async function thoseAsBefore(
+  session: Session,
+  names: Names,
+  request: FetchRequest,
+  before: readonly Standing[],
+): Promise<readonly Standing[]> {
+  const settles = new Map(before.map((one) => [one.lease.partition, one.settles]))
+  const leases = before.map(({ lease }) => lease)
+  const now = await standingLeases(session, names, request, leases)
+  return now.filter((one) => one.settles === settles.get(one.lease.partition))
+}
+
+/** One row of the leases each, found by its key, and changed only if the lease stands as it did. */
+function noteStatement(
+  names: Names,
+  standing: readonly Standing[],
+  found: ReadonlyMap<number, readonly Found[]>,
+): string {
+  const leases = standing.map(({ lease }) => lease)
   const notes = leases.map(({ partition }) => {
     const positions = (found.get(partition) ?? []).map(({ position }) => position)
     return `when ${partition} then '[${positions.join(', ')}]'`
   })
+  const settles = standing.map((one) => `when ${one.lease.partition} then ${one.settles}`)
   return `update ${names.leases} ${byKey}
 set in_flight = case \`partition\` ${notes.join(' ')} else in_flight end, noted_after = settles
-where \`partition\` in ${numberList(leases.map(({ partition }) => partition))} and ${standingCondition(leases)}`
+where \`partition\` in ${numberList(leases.map(({ partition }) => partition))} and ${standingCondition(leases)}
+  and settles = case \`partition\` ${settles.join(' ')} end`
 }
 
 /** What was left out when the entries were found. It never changes. */

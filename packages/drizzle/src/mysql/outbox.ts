@@ -10,7 +10,7 @@ import {
 } from '@outbox/core'
 import { bulkDeadLetters, checkedPurge, entriesFrom, knownOptions } from '@outbox/core/adapter'
 import { checkMaxPayloadBytes } from '../shared/options.ts'
-import { check, outboxSubject } from './check.ts'
+import { check, checkRoom, outboxSubject } from './check.ts'
 import { commitsOf } from './commits.ts'
 import { discardDead, listDead, requeueDead } from './dead-letters.ts'
 import { enqueue } from './enqueue.ts'
@@ -81,11 +81,11 @@ export function mysqlOutbox(options: MysqlOutboxOptions): MysqlOutbox {
       const end = commits.subscribe(wake)
       return { [Symbol.asyncDispose]: async () => end() }
     },
-    ...relaySide(db, names),
+    ...relaySide(db, names, maxPayloadBytes),
   } satisfies MysqlOutbox)
 }
 
-function relaySide(db: MysqlDatabase, names: Names): LeasedSource {
+function relaySide(db: MysqlDatabase, names: Names, maxPayloadBytes: number): LeasedSource {
   const session = (use: Use): Session => sessionOn(db, { names, use })
   const [relay, deadLetters, purging] = [session('relay'), session('deadLetters'), session('purge')]
   return {
@@ -93,7 +93,8 @@ function relaySide(db: MysqlDatabase, names: Names): LeasedSource {
     markPublished: (ids, options) => markPublished(relay, names, ids, options),
     check: async (options) => {
       checkPool(db)
-      return check(relay, outboxSubject(names), options)
+      await check(relay, outboxSubject(names), options)
+      await checkRoom(relay, maxPayloadBytes, options)
     },
     join: async (request) => {
       checkPool(db)

@@ -1,7 +1,7 @@
 import { type CallOptions, OutboxError } from '@outbox/core'
 import { untilAborted } from '@outbox/core/adapter'
 import { sql } from 'drizzle-orm'
-import { translated } from './errors.ts'
+import { saysTimeIsOver, translated } from './errors.ts'
 import { clientOf, type MysqlDatabase, type MysqlTransaction } from './handles.ts'
 import { usualPlan } from './indexes.ts'
 import type { Purpose } from './privileges.ts'
@@ -33,8 +33,8 @@ export function sessionIn(handle: MysqlTransaction, purpose: Purpose): Session {
 const patience = 10
 
 /**
- * A session whose statements commit by themselves. One that met a deadlock, or waited too long for a lock, has changed
- * nothing, and is sent again.
+ * A session whose statements commit by themselves. One that met a deadlock has changed nothing, and is sent again. So is
+ * one whose time was over, once: it has waited already.
  */
 export function sessionOn(handle: MysqlDatabase, purpose: Purpose): Session {
   const client = clientOf(handle)
@@ -64,6 +64,7 @@ function sessionOf(statement: (text: string) => Promise<unknown>, purpose: Purpo
         return await attempt(text)
       } catch (error) {
         if (left <= 1 || !OutboxError.is(error, 'busy')) throw error
+        if (saysTimeIsOver(error)) left = Math.min(left, 2)
       }
     }
   }

@@ -12,6 +12,8 @@ export interface Standing {
   readonly lease: Lease
   /** the name of the outbox */
   readonly source: string
+  /** how often something was settled under it */
+  readonly settles: number
   /** something is noted in flight */
   readonly hasNotes: boolean
   /** entries that a relay may have died of */
@@ -35,7 +37,7 @@ export async function standingLeases(
   const { entries, aggregates, meta } = names
   const given = distinctLeases(leases)
   const rows = await session.read(
-    `select l.\`partition\`, l.epoch, l.holder, ${notesOf('l')} <> '[]' as has_notes,
+    `select l.\`partition\`, l.epoch, l.holder, l.settles, ${notesOf('l')} <> '[]' as has_notes,
       (select value from ${meta} where \`key\` = 'source') as source,
       (select e.crashes from ${entries} e ${by(names, 'entries_scan')}
         where e.\`partition\` = l.\`partition\` and e.state = 'pending' and e.place = 'suspect'
@@ -51,6 +53,7 @@ export async function standingLeases(
       leaseKey({ partition: numberIn(row, 'partition'), epoch: numberIn(row, 'epoch'), holder: textIn(row, 'holder') }),
       {
         source: textIn(row, 'source'),
+        settles: numberIn(row, 'settles'),
         hasNotes: booleanIn(row, 'has_notes'),
         hasSuspects: booleanIn(row, 'has_suspects'),
         hasReturning: booleanIn(row, 'has_returning'),
