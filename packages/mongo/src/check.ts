@@ -54,9 +54,13 @@ async function faultsOf(database: Database, kind: CollectionKind, name: string):
     throw error
   }
   const expiring = found.filter((index) => 'expireAfterSeconds' in index)
+  const collated = found.filter((index) => 'collation' in index)
   return [
     ...indexes[kind].flatMap((index) => faultOf(name, index, found)),
     ...expiring.map((index) => `no TTL: the index ${String(index['name'])} on ${name} deletes what may not be deleted`),
+    ...collated.map(
+      (index) => `no collation: to the index ${String(index['name'])} on ${name}, names that differ may be one`,
+    ),
   ]
 }
 

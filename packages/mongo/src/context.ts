@@ -1,6 +1,6 @@
 import type { CallOptions } from '@outbox/core'
 import type { Database } from './database.ts'
-import type { MongoSession } from './driver.ts'
+import type { OwnSession } from './driver.ts'
 import type { FullPartitions } from './full.ts'
 import type { Names } from './names.ts'
 import type { Applied } from './settle-log.ts'
@@ -22,6 +22,6 @@ export interface Context {
 }
 
 /** The same for one call. */
-export function under(context: Context, options: CallOptions | undefined, session?: MongoSession): Context {
+export function under(context: Context, options: CallOptions | undefined, session?: OwnSession): Context {
   return { ...context, database: context.database.under(options, session) }
 }

@@ -1,9 +1,10 @@
 import type { CallOptions } from '@outbox/core'
 import { untilAborted } from '@outbox/core/adapter'
-import type { MongoClient, MongoCollection, MongoDatabase, MongoSession } from './driver.ts'
+import type { MongoClient, MongoCollection, MongoDatabase, OwnSession } from './driver.ts'
 import { translated } from './errors.ts'
 import type { CollectionKind, Names } from './names.ts'
 import { reconnectAfter } from './reconnect.ts'
+import type { WriteTime } from './settle-log.ts'
 import { type Document, dateIn, documentsOf, isDocument, numberIn, unexpected } from './values.ts'
 
 /** How values come back, whatever the client's own options are. */
@@ -69,15 +70,19 @@ export interface Database {
   hello(): Promise<Document>
   /** The server's clock. */
   now(): Promise<Date>
-  /** The same database, for one call of the store's; it finds and aggregates in `session`. */
-  under(options: CallOptions | undefined, session?: MongoSession): Database
+  /** The time of the last read or write of this call's session; undefined without one. */
+  seenUpTo(): WriteTime
+  /** What this call's session reads from now on shows what was so at that time. */
+  readFrom(time: WriteTime): void
+  /** The same database, for one call of the store's; it reads and writes in `session`. */
+  under(options: CallOptions | undefined, session?: OwnSession): Database
 }
 
 /**
- * Runs a call with a session for its reads: none shows less than one before it did, though another member may have become
- * primary in between.
+ * Runs a call with a session: none of its reads shows less than what it read or wrote before, though another member may
+ * have become primary in between.
  */
-export async function causally<T>(client: MongoClient, work: (session: MongoSession) => Promise<T>): Promise<T> {
+export async function causally<T>(client: MongoClient, work: (session: OwnSession) => Promise<T>): Promise<T> {
   const session = client.startSession({ causalConsistency: true } as never)
   try {
     return await work(session)
@@ -119,8 +124,9 @@ function writeConcernOf(db: MongoDatabase): Document {
   return isJournaled ? { w, journal: true } : { w }
 }
 
-function database(db: MongoDatabase, collections: Collections, signal?: AbortSignal, session?: MongoSession): Database {
-  const reading = session ? { ...wholeBatch, session } : wholeBatch
+function database(db: MongoDatabase, collections: Collections, signal?: AbortSignal, session?: OwnSession): Database {
+  const inSession = session ? { session } : {}
+  const reading = { ...wholeBatch, ...inSession }
   const call = async <T>(send: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted()
     try {
@@ -157,27 +163,34 @@ function database(db: MongoDatabase, collections: Collections, signal?: AbortSig
     aggregate: (kind, pipeline) => aggregate(kind, pipeline, {}),
     aggregateAtOnce: (kind, pipeline) => aggregate(kind, pipeline, snapshot),
     updateMany: async (kind, filter, update) =>
-      countIn(await call(() => collections(kind).updateMany(filter as never, update as never)), 'matchedCount'),
+      countIn(
+        await call(() => collections(kind).updateMany(filter as never, update as never, inSession as never)),
+        'matchedCount',
+      ),
     async findOneAndUpdate(kind, filter, update, { upsert = false } = {}) {
-      const options = { upsert, returnDocument: 'after', includeResultMetadata: false }
+      const options = { upsert, returnDocument: 'after', includeResultMetadata: false, ...inSession }
       const found = await call(() =>
         collections(kind).findOneAndUpdate(filter as never, update as never, options as never),
       )
       return isDocument(found) ? found : undefined
     },
     deleteMany: async (kind, filter) =>
-      countIn(await call(() => collections(kind).deleteMany(filter as never)), 'deletedCount'),
+      countIn(await call(() => collections(kind).deleteMany(filter as never, inSession as never)), 'deletedCount'),
     indexes: async (kind) => documentsOf(await call(() => collections(kind).listIndexes().toArray())),
     bulk: async (kind, writes) =>
       writes.length === 0
         ? 0
         : countIn(
-            await call(() => collections(kind).bulkWrite(writes as never, { ordered: false } as never)),
+            await call(() => collections(kind).bulkWrite(writes as never, { ordered: false, ...inSession } as never)),
             'matchedCount',
           ),
     hello,
     now: async () => dateIn(await hello(), 'localTime'),
-    under: (options, reader) => database(db, collections, options?.signal, reader),
+    seenUpTo: () => session?.operationTime,
+    readFrom(time) {
+      if (time) session?.advanceOperationTime(time as never)
+    },
+    under: (options, own) => database(db, collections, options?.signal, own),
   }
 }
 

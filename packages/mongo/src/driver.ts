@@ -9,7 +9,7 @@ import type { Invalid } from '@outbox/core'
 
 /** A client of the driver: `new MongoClient(…)`, or `mongoose.connection.getClient()`. The outbox never closes it. */
 export interface MongoClient {
-  startSession(options?: never): MongoSession & { endSession(): PromiseLike<void> }
+  startSession(options?: never): OwnSession
   /** a connection of mongoose has it */
   readonly getClient?: Invalid<'a connection of mongoose: pass connection.getClient()'>
 }
@@ -30,12 +30,20 @@ export interface MongoSession {
   readonly id?: unknown
 }
 
+/** A session of the outbox's own. */
+export interface OwnSession extends MongoSession {
+  /** the server's time of the last operation */
+  readonly operationTime?: unknown
+  advanceOperationTime(time: never): void
+  endSession(): PromiseLike<void>
+}
+
 export interface MongoCollection {
   find(filter: never, options?: never): MongoCursor
   aggregate(pipeline: never, options?: never): MongoCursor
   findOneAndUpdate(filter: never, update: never, options: never): Promise<unknown>
-  updateMany(filter: never, update: never): Promise<unknown>
-  deleteMany(filter: never): Promise<unknown>
+  updateMany(filter: never, update: never, options?: never): Promise<unknown>
+  deleteMany(filter: never, options?: never): Promise<unknown>
   bulkWrite(operations: never, options?: never): Promise<unknown>
   createIndexes(indexes: never): Promise<unknown>
   listIndexes(): MongoCursor

@@ -1,4 +1,4 @@
-import type { NewEntry, Receipt } from '@outbox/core'
+import type { NewEntry, OutboxError, Receipt } from '@outbox/core'
 import { aggregateKey, entriesToWrite, receiptsFor, type Stored, sequenceConflict } from '@outbox/core/adapter'
 import { inChunks } from './chunks.ts'
 import type { Database } from './database.ts'
@@ -41,7 +41,9 @@ export async function enqueue(
       stored.set(entry.id, { sequence: entry.sequence, isNew: true })
       return newDocument(entry, toUuid, { position: options.positionAt(enqueuedAt), enqueuedAt })
     })
-    for (const command of inCommands(documents)) await transaction.insert(names.entries, command)
+    for (const command of inCommands(documents)) {
+      await transaction.insert(names.entries, command, (place, key) => takenNumber(command[place], key))
+    }
   }
   return receiptsFor(entries, fresh, stored)
 }
@@ -82,6 +84,15 @@ async function refuseConflicts(
     )
     if (taken) throw sequenceConflict({ ...aggregateNameOf(taken), sequence: numberIn(taken, 'sequence') })
   }
+}
+
+/**
+ * A number that the store gave is free, since whoever numbers an aggregate keeps all others out. If it is taken, the
+ * counters are behind the entries, and another run would meet the same.
+ */
+function takenNumber(document: Document | undefined, key: Document): OutboxError<'sequence-conflict'> | undefined {
+  if (document?.['numberedBy'] !== 'store' || !('sequence' in key)) return undefined
+  return sequenceConflict({ ...aggregateNameOf(document), sequence: numberIn(document, 'sequence') })
 }
 
 /** One condition per aggregate: the index `sequence`, range by range. */

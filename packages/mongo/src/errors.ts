@@ -28,6 +28,7 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [246, 'busy'], // SnapshotUnavailable
   [251, 'busy'], // NoSuchTransaction
   [262, 'busy'], // ExceededTimeLimit
+  [290, 'busy'], // TransactionExceededLifetimeLimitSeconds
   [365, 'busy'], // TemporarilyUnavailable
   [11601, 'busy'], // Interrupted
   [duplicateKey, 'busy'], // what was free when the transaction began is taken
@@ -40,6 +41,8 @@ const meanings: ReadonlyMap<number, Meaning> = new Map<number, Meaning>([
   [133, 'unavailable'], // FailedToSatisfyReadPreference
   [134, 'unavailable'], // ReadConcernMajorityNotAvailableYet
   [189, 'unavailable'], // PrimarySteppedDown
+  [202, 'unavailable'], // NetworkInterfaceExceededTimeLimit
+  [211, 'unavailable'], // KeyNotFound: the keys that sign the cluster's time, after an election
   [9001, 'unavailable'], // SocketException
   [10107, 'unavailable'], // NotWritablePrimary
   [11600, 'unavailable'], // InterruptedAtShutdown

@@ -51,6 +51,8 @@ interface Held {
 
 async function standing(context: Context, leases: readonly Lease[]): Promise<readonly Held[]> {
   const partitions = leases.map(({ partition }) => partition)
+  // a primary that was elected since may not show yet what this process has applied, and knows to be
+  for (const partition of partitions) context.database.readFrom(context.applied.get(partition)?.at)
   let documents = await leaseDocuments(context, partitions)
   const isMine = (lease: Lease): boolean => stands(documents.get(lease.partition) ?? {}, lease)
   const unfinished = leases.filter(isMine).flatMap(({ partition }) => {

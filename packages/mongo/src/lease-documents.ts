@@ -33,7 +33,7 @@ export function newLease(partition: number): Document {
  * the write that takes the lease over come one after the other.
  */
 export function standingAndDone({ applied }: Context, { partition, epoch, holder }: Lease): Document {
-  const isApplied = { 'log.id': { $in: [null, applied.get(partition) ?? null] } }
+  const isApplied = { 'log.id': { $in: [null, applied.get(partition)?.log ?? null] } }
   return { _id: partition, epoch, holder, suspects: null, moving: null, ...isApplied }
 }
 
@@ -44,7 +44,7 @@ export function stands(document: Document, lease: Lease): boolean {
 export function isDone({ applied }: Context, document: Document): boolean {
   const log = logIn(document)
   const isClear = isAbsent(document['suspects']) && isAbsent(document['moving'])
-  return isClear && (!log || applied.get(numberIn(document, '_id')) === log.id)
+  return isClear && (!log || applied.get(numberIn(document, '_id'))?.log === log.id)
 }
 
 /** All of it, and the server's clock. */
@@ -87,9 +87,10 @@ export async function complete(context: Context, documents: readonly Document[])
   if (moving.length > 0) await database.updateMany('entries', { _id: { $in: moving } }, { $inc: { moves: 1 } })
   await database.bulk('entries', unfinished.flatMap(countingCrashes))
   await database.bulk('leases', unfinished.flatMap(clearing))
+  const at = database.seenUpTo()
   for (const document of unfinished) {
     const log = logIn(document)
-    if (log) applied.set(numberIn(document, '_id'), log.id)
+    if (log) applied.set(numberIn(document, '_id'), { log: log.id, at })
   }
 }
 

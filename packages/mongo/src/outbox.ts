@@ -115,7 +115,7 @@ function relaySide(client: MongoClient, context: Context): LeasedSource {
     acquire: (request) => acquire(under(context, request), request),
     release: (request) => release(under(context, request), request),
     fetch: (request) => causally(client, (session) => fetch(under(context, request, session), request)),
-    settle: (request) => settle(under(context, request), request),
+    settle: (request) => causally(client, (session) => settle(under(context, request, session), request)),
     stats: (call) => stats(context, call),
     purge: async (request) => purge(context.database, { kind: 'entries', time: 'endedAt' }, checkedPurge(request)),
     deadLetters: bulkDeadLetters({

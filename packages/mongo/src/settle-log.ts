@@ -22,7 +22,10 @@ export interface SettleLog {
 }
 
 /** Logs that this process has applied to the last write, by partition. Knowing nothing costs applying one again. */
-export type Applied = Map<number, string>
+export type Applied = Map<number, { readonly log: string; readonly at: WriteTime }>
+
+/** When a write took effect, as the server counts; undefined where it does not tell. */
+export type WriteTime = unknown
 
 /** Far beyond every wait: the aggregate is blocked. */
 const forEver: Date = new Date(8.64e15)

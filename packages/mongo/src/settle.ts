@@ -21,7 +21,8 @@ export async function settle(context: Context, request: SettleRequest): Promise<
   const parts = await partsOf(context, request)
   const settled = await writeLogs(context, parts)
   await context.database.bulk('entries', applying(settled.map(({ log }) => log)))
-  for (const { lease, log } of settled) context.applied.set(lease.partition, log.id)
+  const at = context.database.seenUpTo()
+  for (const { lease, log } of settled) context.applied.set(lease.partition, { log: log.id, at })
   const kept = new Set(settled.map(({ lease }) => keyOf(lease)))
   return { lost: request.leases.filter((lease) => !kept.has(keyOf(lease))) }
 }

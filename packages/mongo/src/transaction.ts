@@ -20,7 +20,12 @@ export interface Transaction {
   find(collection: string, filter: Document, options: { readonly projection: Document }): Promise<readonly Document[]>
   /** @returns the indexes of the updates that inserted a document */
   update(collection: string, updates: readonly Document[]): Promise<readonly number[]>
-  insert(collection: string, documents: readonly Document[]): Promise<void>
+  /** @param ofDuplicate - an error for what is there already, by its place in `documents` and the index's key */
+  insert(
+    collection: string,
+    documents: readonly Document[],
+    ofDuplicate: (place: number, key: Document) => OutboxError | undefined,
+  ): Promise<void>
 }
 
 /**
@@ -57,11 +62,16 @@ export function transactionOn(db: MongoDatabase, session: unknown, method: Metho
     return isDocument(answer) ? answer : unexpected('an answer', answer)
   }
   /** A failed write has ended the transaction on the server. The driver's error for that says "run it again" to it. */
-  const write = async (command: Document): Promise<Document> => {
+  const write = async (
+    command: Document,
+    ofDuplicate?: (place: number, key: Document) => OutboxError | undefined,
+  ): Promise<Document> => {
     const answer = await run(command)
     const [fault] = documentsIn(answer, 'writeErrors')
     if (!fault) return answer
     if (codeOf(fault) !== duplicateKey) throw new Error(`MongoDB refused a write: ${String(fault['errmsg'])}`)
+    const refusal = isDocument(fault['keyPattern']) && ofDuplicate?.(numberIn(fault, 'index'), fault['keyPattern'])
+    if (refusal) throw refusal
     await run({ find: String(Object.values(command)[0]), filter: { _id: null }, limit: 1 })
     throw new OutboxError('busy', 'Another transaction wrote the same first: run the whole transaction again.', {
       system: 'mongodb',
@@ -79,8 +89,8 @@ export function transactionOn(db: MongoDatabase, session: unknown, method: Metho
       const answer = await write({ update: collection, updates, ordered: true })
       return documentsIn(answer, 'upserted').map((one) => numberIn(one, 'index'))
     },
-    async insert(collection, documents) {
-      await write({ insert: collection, documents, ordered: true })
+    async insert(collection, documents, ofDuplicate) {
+      await write({ insert: collection, documents, ordered: true }, ofDuplicate)
     },
   }
 }

@@ -73,6 +73,24 @@ describeWith('mongo', 'check', () => {
     expect(await missing()).toEqual(['no TTL: the index old on outbox_entries deletes what may not be deleted'])
   })
 
+  it('refuses a collection that takes names for one that differ: its indexes have a collation', async () => {
+    await setup(own.db)
+    const found = (await own.db.collection('outbox_entries').listIndexes().toArray()) as readonly { name?: string }[]
+    // the server at hand knows no collations: what MongoDB tells of them is put in the place of its answer
+    const told = found.map((index) => ({
+      ...index,
+      ...(index.name === 'sequence' && { collation: { locale: 'en' } }),
+    }))
+    const collection: MongoDatabase['collection'] = (name, options) =>
+      name === 'outbox_entries'
+        ? Object.assign(Object.create(own.db.collection(name)), { listIndexes: () => ({ toArray: async () => told }) })
+        : own.db.collection(name, options)
+    const db = new Proxy(own.db, { get: (target, name) => (name === 'collection' ? collection : bound(target, name)) })
+    await expect(mongoOutbox({ client: own.client, db }).check()).rejects.toMatchObject({
+      details: { missing: ['no collation: to the index sequence on outbox_entries, names that differ may be one'] },
+    })
+  })
+
   it.each([
     [0, 'version 1 of the outbox'],
     [2, 'a newer @outbox/mongo'],
@@ -97,11 +115,10 @@ describeWith('mongo', 'check', () => {
   describe('a server that will not do', () => {
     const saying = (hello: object): MongoDatabase =>
       new Proxy(own.db, {
-        get: (db, name) => {
-          const value: unknown = Reflect.get(db, name)
-          if (name !== 'command') return typeof value === 'function' ? value.bind(db) : value
-          return async () => ({ isWritablePrimary: true, localTime: new Date(), ok: 1, ...hello })
-        },
+        get: (db, name) =>
+          name === 'command'
+            ? async () => ({ isWritablePrimary: true, localTime: new Date(), ok: 1, ...hello })
+            : bound(db, name),
       })
 
     it('because it is a standalone is refused at start, with the reason and what to do', async () => {
@@ -130,3 +147,9 @@ describeWith('mongo', 'check', () => {
     expect(await two?.fetchUnpublished(10)).toHaveLength(0)
   })
 })
+
+/** A property of an object; a method of it as one that knows its object. */
+function bound(object: object, name: string | symbol): unknown {
+  const value: unknown = Reflect.get(object, name)
+  return typeof value === 'function' ? value.bind(object) : value
+}

@@ -57,6 +57,11 @@ describeWith('mongo', 'what is sent', () => {
         { entry: c, outcome: 'dead', reason, blocksAggregate: true },
       ],
     })
+    // nor may one that was elected since the settle lend what was settled
+    const afterSettle = sent.length
+    await outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: 1000 })
+    const again = sent.slice(afterSettle).find(({ name }) => reads.has(name))
+    expect(again?.body['readConcern']).toHaveProperty('afterClusterTime')
     await outbox.deadLetters.requeue([c.id])
     await outbox.purge({ olderThanMs: 0, limit: 10 })
     await outbox.release({ holder, leases, leave: true })

@@ -6,6 +6,8 @@ import { MongoClient as MongoClient6 } from 'mongodb-6'
 
 /** What tests need of a session; that of every version of the driver fits. */
 export interface TestSession extends MongoSession {
+  readonly operationTime?: unknown
+  advanceOperationTime(time: never): void
   startTransaction(): void
   commitTransaction(): Promise<unknown>
   abortTransaction(): Promise<unknown>

@@ -130,6 +130,22 @@ describeWith('mongo', 'withTransaction runs its callback again', () => {
         await two.endSession()
       })
 
+      it('and not where the counters are behind the entries, as after a restore of one without the other', async () => {
+        const outbox = mongoOutbox(opened)
+        await inTransaction((session) => outbox.enqueue(session, [order('a'), order('a')]))
+        await opened.db.collection('outbox_sequences').updateMany({ last: 2 } as never, { $set: { last: 1 } } as never)
+        let runs = 0
+        const again = inTransaction((session) => {
+          runs += 1
+          return outbox.enqueue(session, order('a'))
+        })
+        await expect(again).rejects.toMatchObject({
+          code: 'sequence-conflict',
+          details: { aggregateType: 'order', aggregateId: 'a', sequence: 2 },
+        })
+        expect(runs).toBe(1)
+      })
+
       it('and not for what running again does not mend', async () => {
         const outbox = mongoOutbox(opened)
         const given = { ...order('a'), sequence: 7 }
