@@ -17,6 +17,12 @@ describeWith('nats', 'the watch of a stream', () => {
     ] as const) {
       await manager.consumers.add(name, { durable_name, filter_subject, ack_policy: AckPolicy.Explicit })
     }
+    const several = [`${name}.invoice`, `${name}.refund`]
+    await manager.consumers.add(name, {
+      durable_name: 'several',
+      filter_subjects: several,
+      ack_policy: AckPolicy.Explicit,
+    })
     for (let count = 0; count < 3; count += 1) await js.publish(`${name}.order`)
     const quick = await js.consumers.get(name, 'quick')
     for (const message of await Array.fromAsync(await quick.fetch({ max_messages: 3 }))) await message.ackAck()
@@ -32,6 +38,9 @@ describeWith('nats', 'the watch of a stream', () => {
   })
 
   it('tells when it fills up', async () => {
+    await using counted = await openStream({ max_msgs: 10 })
+    for (let count = 0; count < 9; count += 1) await counted.js.publish(`${counted.name}.order`)
+    expect(await troublesOf(counted.manager, counted.name)).toEqual([expect.stringMatching(/ is filled to 90 %$/)])
     await using stream = await openStream({ max_bytes: 10_000 })
     const { manager, js, name } = stream
     await js.publish(`${name}.order`, new Uint8Array(5_000))
@@ -41,7 +50,13 @@ describeWith('nats', 'the watch of a stream', () => {
   })
 })
 
-async function openStream(limits: { readonly max_age?: number; readonly max_bytes?: number }) {
+interface Limits {
+  readonly max_age?: number
+  readonly max_bytes?: number
+  readonly max_msgs?: number
+}
+
+async function openStream(limits: Limits) {
   const connection = await connect({ servers: await sharedNats() })
   const manager = await jetstreamManager(connection)
   const name = `watch-${randomUUID()}`

@@ -23,9 +23,8 @@ describeWith('redis', 'trimming a stream', () => {
     expect(await stream.waitingFor('careful')).toEqual([stream.ids[12 * node]])
 
     await redis.xack(name, 'careful', stream.ids[12 * node] ?? '')
-    // the last one that was delivered stays, and its node with it
-    expect(await trimAcknowledged(redis, name)).toBe(2 * node)
-    expect((await redis.xrange(name, '-', '+', 'COUNT', 1))[0]?.[0]).toBe(stream.ids[14 * node])
+    expect(await trimAcknowledged(redis, name)).toBe(3 * node)
+    expect((await redis.xrange(name, '-', '+', 'COUNT', 1))[0]?.[0]).toBe(stream.ids[15 * node])
   })
 
   it('deletes nothing of a stream without a group, and a large one in several calls', async () => {
@@ -33,7 +32,18 @@ describeWith('redis', 'trimming a stream', () => {
     const { redis, name } = stream
     expect(await trimAcknowledged(redis, name)).toBe(0)
     await redis.xgroup('CREATE', name, 'all', '$')
-    expect(await trimAcknowledged(redis, name)).toBe(249 * node)
+    expect(await trimAcknowledged(redis, name)).toBe(250 * node)
+  })
+
+  it('leaves nothing of a quiet stream that was handled, however little that is', async () => {
+    await using stream = await openStream(7)
+    await stream.redis.xgroup('CREATE', stream.name, 'all', '0')
+    await stream.give('all', 5, { acknowledges: 5 })
+    // its items are of the year 1970
+    expect(await trimAcknowledged(stream.redis, stream.name, Date.now()), 'all is kept').toBe(0)
+    expect(await trimAcknowledged(stream.redis, stream.name)).toBe(5)
+    await stream.give('all', 2, { acknowledges: 7 })
+    expect(await trimAcknowledged(stream.redis, stream.name)).toBe(2)
   })
 })
 

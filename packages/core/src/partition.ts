@@ -8,7 +8,7 @@ const encoder = new TextEncoder()
  *
  * FNV-1a over the UTF-8 bytes of the type, one byte 0x1F, and the UTF-8 bytes of the id, then murmur3's 32-bit
  * finalizer, which spreads the entropy into the low bits. Written down with test vectors in docs/partition-hash.md,
- * so that a program in another language can write entries too. It never changes: rows carry its result.
+ * so that a program in another language can tell where an aggregate stands. It never changes: rows carry its result.
  */
 export function partitionHash(aggregateType: string, aggregateId: string): number {
   let hash = fnv1a(fnvOffset, aggregateType)

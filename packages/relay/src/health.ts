@@ -53,8 +53,8 @@ export interface HealthOptions {
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
   readonly stuckAfterMs?: number | undefined
   /**
-   * A store that has not answered after so long is away, default 3,000 ms: less than a platform waits for a probe. From
-   * 1 to 2,147,483,647, as a timer takes no more.
+   * A store that has not answered after so long is away, default 3,000 ms, and a check takes as long: a platform must wait
+   * longer for its probe. From 1 to 2,147,483,647, as a timer takes no more.
    */
   readonly timeoutMs?: number | undefined
   /** for tests and simulations */

@@ -22,6 +22,7 @@ import type { Capability } from '../capability.ts'
  *     const topic = await freshTopic()
  *     return {
  *       publisher: myPublisher({ topic }),
+ *       peer: async () => myPublisher({ topic }),
  *       received: async () => (await topic.readAll()).map(decodeMyMessage),
  *       refuse: (aggregateId) => topic.forbid(aggregateId),
  *       outage: () => topic.server.stop(),
