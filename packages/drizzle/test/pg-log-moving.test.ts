@@ -243,7 +243,33 @@ describeWith('postgres', 'an entry of a producer with the mark engine that has t
     expect(all.filter((place) => place.startsWith('x'))).toEqual(['x#5', 'x#7'])
     expect(await log.outbox.deadLetters.list({ limit: 10 })).toMatchObject([told])
     expect(await log.outbox.stats()).toMatchObject({ pending: 0, dead: 1 })
+    // its number is the other's: it would go out under one that no consumer knows
+    expect(await log.outbox.deadLetters.requeueAll({})).toBe(0)
+    expect(await log.outbox.deadLetters.discardAll({})).toBe(1)
   })
+
+  test.each(['a take-over', 'a purge'])(
+    'is no hindrance to %s either if it is committed at this moment',
+    async (what) => {
+      const { commit } = await begin()
+      await commit(log.outbox, account('x', 5))
+      if (what === 'a take-over') expect(await relay.fetch()).toHaveLength(1)
+      const client = new Client({ connectionString: database.url })
+      await client.connect()
+      await client.query('begin')
+      const mark = pgOutbox({ db: log.db, notify: 'off' })
+      await mark.enqueue(asTransaction(drizzle({ client })), account('x', 5))
+      const meeting =
+        what === 'a take-over'
+          ? handRelay(log.outbox, { evicts: true })
+          : log.outbox.purge({ olderThanMs: 0, limit: 10 }).then(() => undefined)
+      await waitFor(async () => (await sessionsWaiting(database)) === 1, { what: `${what} to wait` })
+      await client.query('commit')
+      await client.end()
+      await meeting
+      expect(await log.outbox.deadLetters.list({ limit: 10 })).toMatchObject([told])
+    },
+  )
 
   test('is no hindrance either if it is committed at this moment', async () => {
     const { commit } = await begin()

@@ -82,7 +82,8 @@ function filterConditions({
 
 /**
  * `DeadLetters.requeue`. The entry's position and sequence are what they were, so it comes back at its old place, and
- * as the first of its aggregate under `block`.
+ * as the first of its aggregate under `block`. One whose number another entry has (`moveAside` of the log) has no place
+ * to come back to.
  */
 async function requeueDead(
   session: Session,
@@ -97,7 +98,7 @@ revived as (
     state = 'pending', refused = 0, crashes = 0, requeues = e.requeues + 1,
     settled_at = null, settled_by = null, reason = null
   from letters
-  where e.id = letters.id and ${isDead('e')}
+  where e.id = letters.id and e.sequence >= 0 and ${isDead('e')}
   returning e.id, e.aggregate_type, e.aggregate_id
 ),
 due as (

@@ -8,8 +8,7 @@ const mostAttempts = 20
 
 /**
  * Runs a statement, and again where a cursor that it read moved before it could write it: its column `is_stale` says so.
- * Under a lease that stands, only a fetch that its caller gave up comes in between. Again as well where a row that it
- * moved aside met one that was committed meanwhile: now it is seen.
+ * Under a lease that stands, only a fetch that its caller gave up comes in between.
  *
  * @param statement - or what makes it for the first attempt, the second, and so on
  *
@@ -21,16 +20,33 @@ export async function runUntilCurrent(
   options: CallOptions,
 ): Promise<readonly Row[]> {
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    const rows = await whileNumbersMeet(() =>
+      session.run(typeof statement === 'function' ? statement(attempt) : statement, options),
+    )
+    if (!rows.some((row) => booleanIn(row, 'is_stale'))) return rows
+  }
+  throw busy('Other statements keep moving the cursors of these leases: call again.')
+}
+
+/**
+ * Runs what moves rows aside, and again where one of them met an entry with its number that was committed meanwhile: now
+ * it is seen.
+ *
+ * @throws {OutboxError} `busy` if that does not end
+ */
+export async function whileNumbersMeet<T>(run: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     try {
-      const rows = await session.run(typeof statement === 'function' ? statement(attempt) : statement, options)
-      if (!rows.some((row) => booleanIn(row, 'is_stale'))) return rows
+      return await run()
     } catch (error) {
       if (!isUniqueViolation(error)) throw error
     }
   }
-  throw new OutboxError('busy', 'Other statements keep moving the cursors of these leases: call again.', {
-    system: 'postgresql',
-  })
+  throw busy('Producers with the mark engine keep giving numbers that the log has, too: call again.')
+}
+
+function busy(message: string): OutboxError<'busy'> {
+  return new OutboxError('busy', message, { system: 'postgresql' })
 }
 
 function isUniqueViolation(error: unknown): boolean {

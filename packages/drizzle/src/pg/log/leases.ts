@@ -4,6 +4,7 @@ import { columnsOf } from '../content.ts'
 import * as mark from '../leases.ts'
 import type { Names } from '../names.ts'
 import type { Session } from '../session.ts'
+import { whileNumbersMeet } from './current.ts'
 import { allCursors, moveAside, movedColumns, rowOf, standsAside, unpassedRows } from './cursor.ts'
 import { serverIdentity } from './server.ts'
 import { logVersion } from './tables.ts'
@@ -75,7 +76,7 @@ crashed_of_log as (
     { crashes: '1' },
   )}
 )`
-  return mark.acquire(session, names, request, also)
+  return whileNumbersMeet(() => mark.acquire(session, names, request, also))
 }
 
 /** `LeasedSource.release`. */

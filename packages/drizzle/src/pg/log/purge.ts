@@ -6,6 +6,7 @@ import { booleanIn, numberIn } from '../rows.ts'
 import type { Session } from '../session.ts'
 import { literal } from '../statement.ts'
 import { settledStates } from '../states.ts'
+import { whileNumbersMeet } from './current.ts'
 import { allCursors, moveAside, movedColumns, standsAside, unpassedRows } from './cursor.ts'
 import { notingSlot } from './enqueue.ts'
 import { leafOf, slots } from './tables.ts'
@@ -165,7 +166,7 @@ ${moveAside(
   where partition in (select partition from free union all select partition from cursor where version < 0)
   order by position`,
 )}`
-  await session.run({ text, values: [] }, options)
+  await whileNumbersMeet(() => session.run({ text, values: [] }, options))
 }
 
 /** Runs a block under a lock, if that can be had soon, and while no other purge runs one. */
