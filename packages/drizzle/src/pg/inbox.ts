@@ -4,9 +4,9 @@ import { check, inboxSubject } from './check.ts'
 import { checkDatabase, checkTransaction, type PgDatabase, type PgTransaction } from './handles.ts'
 import { sendsSimpleQueries } from './listen.ts'
 import { type Names, namesIn, type Place, placeOptions } from './names.ts'
-import { checkSameTransaction, type OpenCheck, runWhileOpen } from './open-check.ts'
+import { checkStillNoted, noting, type OpenCheck, runWhileOpen } from './open-check.ts'
 import { purge } from './purge.ts'
-import { numberIn, type Row, textOrNullIn } from './rows.ts'
+import { numberIn, type Row } from './rows.ts'
 import { sessionOf } from './session.ts'
 import type { Statement } from './statement.ts'
 
@@ -31,8 +31,8 @@ export interface PgInbox extends InboxStore<PgTransaction> {
  * A delivery of a message that is being handled elsewhere waits for that transaction to end. At REPEATABLE READ and
  * SERIALIZABLE it is told `busy` if that one commits, and returns false when it is run again.
  *
- * Await `once` inside the transaction. When the handler has ended, PostgreSQL is asked whether the transaction is still
- * open in which the message was marked: one round trip.
+ * Await `once` inside the transaction. When the handler has ended, PostgreSQL is asked whether the mark still
+ * stands, or was undone with its transaction or a savepoint: one round trip.
  *
  * @example
  * ```ts
@@ -59,13 +59,13 @@ export function pgInbox(options: PgInboxOptions): PgInbox {
       checkDelivery(consumer, messageId, handler)
       checkTransaction(tx, 'once')
       const session = sessionOf(tx, { names, use: 'inbox' })
-      const statementWhere = (isOpen: string): Statement => markStatement(names, consumer, messageId, isOpen)
+      const note = crypto.randomUUID()
+      const statementWhere = (isOpen: string): Statement => markStatement(names, consumer, messageId, note, isOpen)
       const wasOpen = ([row]: readonly Row[]): boolean => row !== undefined && numberIn(row, 'open') > 0
       const [row] = await runWhileOpen(session, openCheck, statementWhere, wasOpen)
-      const markedIn = row ? textOrNullIn(row, 'marked_in') : null
-      if (markedIn === null) return false
+      if (!row || numberIn(row, 'marked') === 0) return false
       checkHandled(await handler())
-      await checkSameTransaction(session, markedIn)
+      await checkStillNoted(session, note)
       return true
     },
     check: (call) => check(reading, inboxSubject(names), call),
@@ -79,7 +79,13 @@ export function pgInbox(options: PgInboxOptions): PgInbox {
 }
 
 /** The conflict's columns are named, so that a table without its key is an error and not an inbox that forgets. */
-function markStatement({ inbox }: Names, consumer: string, messageId: string, isOpen: string): Statement {
+function markStatement(
+  { inbox }: Names,
+  consumer: string,
+  messageId: string,
+  note: string,
+  isOpen: string,
+): Statement {
   const text = `
 with open as materialized (
   select 1 where ${isOpen}
@@ -87,8 +93,11 @@ with open as materialized (
 marked as (
   insert into ${inbox} (consumer, message_id) select $1::text, $2::text from open
   on conflict (consumer, message_id) do nothing
-  returning pg_current_xact_id()::text as transaction
+  returning 1
+),
+noted as materialized (
+  select ${noting(note)} from marked
 )
-select (select count(*) from open)::int as open, (select transaction from marked) as marked_in`
+select (select count(*) from open)::int as open, (select count(*) from noted)::int as marked`
   return { text, values: [consumer, messageId] }
 }

@@ -52,22 +52,33 @@ export async function runWhileOpen(
 }
 
 /**
- * Makes sure that the transaction is still open that has written something under this id. In any other, and outside of
- * all, PostgreSQL gives another id, or none; in one that failed, and whose commit will be a rollback, it refuses.
+ * SQL that notes an id in a setting which PostgreSQL undoes with whatever undoes the rest: it is there until the
+ * transaction ends, or goes back to a savepoint from before. To read the table would tell no more, and at SERIALIZABLE
+ * would set transactions against each other.
+ */
+export function noting(id: string): string {
+  return `set_config('${notes}', concat_ws(' ', nullif(current_setting('${notes}', true), ''), ${literal(id)}), true)`
+}
+
+/**
+ * Makes sure that what was written together with `noting(id)` still stands: the transaction is open, and did not go back
+ * to a savepoint from before.
  *
  * @throws {OutboxError} `not-a-transaction`
  */
-export async function checkSameTransaction(session: Session, transactionId: string): Promise<void> {
-  const text = 'select pg_current_xact_id_if_assigned()::text as transaction'
+export async function checkStillNoted(session: Session, id: string): Promise<void> {
+  const text = `select current_setting('${notes}', true) as notes`
   const [asked] = await Promise.allSettled([session.runInlined({ text, values: [] })])
   if (asked.status === 'rejected') {
     throw saysOver(asked.reason) ? endedUnderHandler({ cause: asked.reason }) : asked.reason
   }
   const [row] = asked.value
-  if (!row || textOrNullIn(row, 'transaction') !== transactionId) throw endedUnderHandler()
+  if (!row || !textOrNullIn(row, 'notes')?.split(' ').includes(id)) throw endedUnderHandler()
 }
 
-/** An earlier statement failed, or the driver itself refuses the handle. */
+const notes = 'outbox.notes'
+
+/** An earlier statement failed, so that the commit will be a rollback; or the driver itself refuses the handle. */
 function saysOver(error: unknown): boolean {
   return saysTransactionFailed(error) || OutboxError.is(error, 'not-a-transaction')
 }

@@ -21,7 +21,7 @@ import {
   type SqliteSyncTransaction,
 } from './handles.ts'
 import { runInside, transactOnLibsql } from './libsql.ts'
-import { mark, purgeMarks } from './marks.ts'
+import { isMarked, mark, purgeMarks } from './marks.ts'
 import { type TableNames, tableNames } from './names.ts'
 import { purgeInSteps } from './purge.ts'
 import { inboxSubject } from './subjects.ts'
@@ -62,7 +62,7 @@ type IsAny<Type> = 0 extends 1 & Type ? true : false
 
 /** An inbox in a SQLite database, through drizzle on libsql. */
 export interface LibsqlInbox extends InboxStore<SqliteAsyncTransaction> {
-  /** As `Inbox.once`. Await it inside the callback: a transaction that ends under a handler is told as such. */
+  /** As `Inbox.once`. Await it inside the callback: a transaction or savepoint that ends under a handler is told. */
   readonly once: (
     tx: SqliteAsyncTransaction,
     consumer: string,
@@ -127,7 +127,11 @@ function libsqlInbox(client: LibsqlClient, names: TableNames): LibsqlInbox {
       const transaction = openTransaction(tx)
       if (!(await runInside(transaction, mark(names, consumer, messageId)))) return false
       checkHandled(await handler())
+      const [asked] = await Promise.allSettled([runInside(transaction, isMarked(names, consumer, messageId))])
       if (transaction.closed) throw endedUnderHandler()
+      if (asked.status === 'rejected') throw asked.reason
+      // not so where a savepoint from before the mark was rolled back
+      if (!asked.value) throw endedUnderHandler()
       return true
     },
     ...upkeep(names, transactOnLibsql(client, lockOf(names), maxWaitMs)),

@@ -19,6 +19,11 @@ export function* mark({ inbox }: TableNames, consumer: string, messageId: string
   return rows.length > 0
 }
 
+export function* isMarked({ inbox }: TableNames, consumer: string, messageId: string): Steps<boolean> {
+  const rows = yield* query(`SELECT 1 FROM ${inbox} WHERE consumer = ? AND message_id = ?`, consumer, messageId)
+  return rows.length > 0
+}
+
 /** One step of `InboxStore.purge`. Plan: the index by time, up to the last found. */
 export function* purgeMarks({ inbox, inboxHandled }: TableNames, olderThanMs: number, limit: number): Steps<number> {
   const rows = yield* query(

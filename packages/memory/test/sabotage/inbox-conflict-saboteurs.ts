@@ -126,6 +126,20 @@ export const inboxConflictSaboteurs: readonly InboxSaboteur[] = [
     caughtBy: ['asynchronous-handlers.next-transaction'],
   },
   {
+    breaks: 'looks whether its transaction is open, and not whether its mark was undone with a savepoint',
+    sabotage: (inbox, outbox) => ({
+      once: async (tx, consumer, messageId, handler) => {
+        const { open, of } = outbox[internals].transactions
+        const own = of(tx)
+        const isFirst = await inbox.once(tx, consumer, messageId, () => undefined)
+        if (isFirst) await handler()
+        if (!open.has(own)) throw endedUnderHandler()
+        return isFirst
+      },
+    }),
+    caughtBy: ['asynchronous-handlers.savepoint-rolled-back', 'asynchronous-handlers.savepoints-at-once'],
+  },
+  {
     breaks: 'tells that its transaction has ended in place of what the handler threw',
     sabotage: (inbox, outbox) => ({
       once: (tx, consumer, messageId, handler) =>

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { abandonedSavepoint } from '../../abandoned-savepoint.ts'
 import { deferred } from '../../deferred.ts'
 import { expectFailure } from '../../failures.ts'
 import { inTurn } from '../../in-turn.ts'
@@ -22,7 +23,7 @@ export const asynchronousHandlers: InboxTopic = {
         const ran = await transaction(async (tx) => {
           const calls = ids.map((id) => begun(tx, id))
           const allStarted = Promise.all(calls.map(({ started }) => started))
-          await Promise.race([allStarted, setTimeout(patienceMs, undefined, { ref: false })])
+          await inTime(allStarted)
           const [first, second, third, fourth] = calls
           for (const call of [first, third, fourth, second]) {
             call?.letHandlerEnd()
@@ -73,6 +74,56 @@ export const asynchronousHandlers: InboxTopic = {
         expect(await call.outcome).toEqual({ status: 'rejected', reason: error })
       },
     },
+    {
+      id: 'asynchronous-handlers.savepoint-rolled-back',
+      promise: 'a once whose savepoint is rolled back before the handler has ended is told so, and the transaction goes on',
+      needs: ['asynchronousHandlers', 'savepoints'],
+      run: async ({ transaction, isHandled }) => {
+        await transaction(async (tx) => {
+          let call: Begun | undefined
+          await abandonedSavepoint(tx, async (inner: InboxTransaction) => {
+            call = begun(inner, 'm-1')
+            await call.started
+          })
+          if (!call) throw new Error('the callback of the savepoint was not called')
+          call.letHandlerEnd()
+          expectEnded(await call.outcome)
+          await tx.once('billing', 'm-2')
+        })
+        expect(await isHandled('billing', 'm-1')).toBe(false)
+        expect(await isHandled('billing', 'm-2')).toBe(true)
+      },
+    },
+    {
+      id: 'asynchronous-handlers.savepoints-at-once',
+      promise: 'of two savepoints at once the one that is rolled back may undo the other, whose once is then told so',
+      needs: ['asynchronousHandlers', 'savepoints'],
+      run: async ({ transaction, isHandled }) => {
+        let second: PromiseSettledResult<boolean> | undefined
+        const ended = transaction(async (tx) => {
+          const [bothRun, firstIsOver] = [deferred<void>(), deferred<void>()]
+          let running = 0
+          const delivery = async (messageId: string, handler: () => Promise<void>): Promise<boolean> =>
+            tx.savepoint((inner) =>
+              inner.once('billing', messageId, async () => {
+                running += 1
+                if (running === 2) bothRun.resolve()
+                await inTime(bothRun.promise)
+                await handler()
+              }),
+            )
+          const first = settled(delivery('m-1', () => Promise.reject(new Error('the handler failed'))))
+          const other = settled(delivery('m-2', () => inTime(firstIsOver.promise)))
+          expect((await first).status).toBe('rejected')
+          firstIsOver.resolve()
+          second = await other
+        })
+        // some drivers cannot roll back to a savepoint that is gone: then the transaction fails, and nothing is claimed
+        const { status } = await settled(ended)
+        if (status === 'rejected' || second?.status !== 'fulfilled') return
+        expect(await isHandled('billing', 'm-2'), 'once() says that all went well').toBe(true)
+      },
+    },
   ],
 }
 
@@ -81,6 +132,10 @@ export const asynchronousHandlers: InboxTopic = {
  * whole calls one after the other has nothing to show here.
  */
 const patienceMs = 500
+
+async function inTime(event: Promise<unknown>): Promise<void> {
+  await Promise.race([event, setTimeout(patienceMs, undefined, { ref: false })])
+}
 
 /** A once whose handler waits. */
 interface Begun {
