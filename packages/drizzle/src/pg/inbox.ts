@@ -79,13 +79,7 @@ export function pgInbox(options: PgInboxOptions): PgInbox {
 }
 
 /** The conflict's columns are named, so that a table without its key is an error and not an inbox that forgets. */
-function markStatement(
-  { inbox }: Names,
-  consumer: string,
-  messageId: string,
-  note: string,
-  isOpen: string,
-): Statement {
+function markStatement({ inbox }: Names, consumer: string, messageId: string, note: string, isOpen: string): Statement {
   const text = `
 with open as materialized (
   select 1 where ${isOpen}

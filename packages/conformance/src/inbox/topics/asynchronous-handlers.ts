@@ -76,7 +76,8 @@ export const asynchronousHandlers: InboxTopic = {
     },
     {
       id: 'asynchronous-handlers.savepoint-rolled-back',
-      promise: 'a once whose savepoint is rolled back before the handler has ended is told so, and the transaction goes on',
+      promise:
+        'a once whose savepoint is rolled back before the handler has ended is told so, and the transaction goes on',
       needs: ['asynchronousHandlers', 'savepoints'],
       run: async ({ transaction, isHandled }) => {
         await transaction(async (tx) => {
