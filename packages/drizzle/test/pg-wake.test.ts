@@ -48,6 +48,16 @@ describeWith('postgres', 'waking up on PostgreSQL', () => {
       },
     )
 
+    test('a commit wakes a relay that names the schema, where the producer leaves that to the search path', async () => {
+      const outbox = pgOutbox({ db: producer.db })
+      await using _subscription = await pgOutbox({ db: relay.db, schema: 'public' }).subscribe(wake)
+      await listening(1)
+      await waitFor(() => wakes > 0, { what: 'the wake-up for what was committed before' })
+      const before = wakes
+      await producer.db.transaction((tx) => outbox.enqueue(tx, placed))
+      await waitFor(() => wakes > before, { what: 'the wake-up' })
+    })
+
     test.each(['debounced', 'transaction'] as const)(
       'with the partitions of what was committed: %s',
       async (notify) => {

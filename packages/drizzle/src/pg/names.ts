@@ -68,8 +68,9 @@ export function namesIn(place: Place = {}): Names {
     log_cursors: table('log_cursors'),
     log_leaves: table('log_leaves'),
     log_slot: table('log_slot'),
-    // a hash, because a schema's name and a prefix may be longer together than a channel's name may be
-    channel: `outbox_wake_${partitionHash(schema ?? '', prefix)
+    // a hash, because a schema's name and a prefix may be longer together than a channel's name may be; where no schema
+    // is named it usually is `public`, and who is told of another outbox looks once in vain
+    channel: `outbox_wake_${partitionHash(schema ?? 'public', prefix)
       .toString(16)
       .padStart(8, '0')}`,
   })
