@@ -1,6 +1,6 @@
 import type { SQLTagStore } from 'node:sqlite'
 import type { DeadLetter, DeadLetters } from '@outbox/core'
-import { lentContent, number, type Row, text } from './rows.ts'
+import { lentContent, number, type Row, rowLimit, text } from './rows.ts'
 import { wait } from './settle.ts'
 
 type Page = Parameters<DeadLetters['list']>[0]
@@ -18,7 +18,7 @@ export function listDead(sql: SQLTagStore, { limit, where = {}, ...page }: Page)
       AND aggregate_type = coalesce(${aggregateType}, aggregate_type)
       AND aggregate_id = coalesce(${aggregateId}, aggregate_id)
       AND (${diedBefore} IS NULL OR settled_at < ${diedBefore})
-    ORDER BY position LIMIT ${limit}`
+    ORDER BY position LIMIT ${rowLimit(limit)}`
   return rows.map((row) => ({
     entry: { ...lentContent(row), partition: number(row, 'partition') },
     reason: text(row, 'reason'),

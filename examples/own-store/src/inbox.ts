@@ -1,6 +1,7 @@
 import { type InboxStore, OutboxError } from '@outbox/core'
-import { checkDelivery, checkedPurge, checkHandled } from '@outbox/core/adapter'
+import { checkDelivery, checkedPurge, checkHandled, isThenable } from '@outbox/core/adapter'
 import { type Connection, sqlOf, type Transaction } from './connection.ts'
+import { rowLimit } from './rows.ts'
 import { checkTables } from './tables.ts'
 
 // #region inbox
@@ -17,7 +18,7 @@ export function ownInbox({ connection }: { readonly connection: Connection }): O
         INSERT INTO outbox_inbox (consumer, message_id) VALUES (${consumer}, ${messageId}) ON CONFLICT DO NOTHING`
       if (changes === 0) return false
       const result: unknown = handler()
-      if (result instanceof Promise) throw asynchronous()
+      if (isThenable(result)) throw asynchronous()
       checkHandled(result)
       return true
     },
@@ -32,7 +33,7 @@ export function ownInbox({ connection }: { readonly connection: Connection }): O
         const { changes } = sql.run`
           DELETE FROM outbox_inbox WHERE rowid IN (
             SELECT rowid FROM outbox_inbox WHERE handled_at <= unixepoch('subsec') * 1000 - ${olderThanMs}
-            ORDER BY handled_at LIMIT ${limit})`
+            ORDER BY handled_at LIMIT ${rowLimit(limit)})`
         return Number(changes)
       })
     },
@@ -41,6 +42,7 @@ export function ownInbox({ connection }: { readonly connection: Connection }): O
 // #endregion
 
 function asynchronous(): OutboxError<'invalid-option'> {
-  const message = 'once(): the handler returned a promise, and the transaction will not wait for it. Roll back.'
+  const message =
+    'once(): the handler returned a promise or a query, and the transaction will not wait for it. Roll back.'
   return new OutboxError('invalid-option', message, { option: 'handler' })
 }

@@ -44,3 +44,8 @@ function headers(row: Row): Headers {
 function isTextRecord(value: unknown): value is Readonly<Record<string, string>> {
   return typeof value === 'object' && value !== null && Object.values(value).every((each) => typeof each === 'string')
 }
+
+/** A number for LIMIT, which takes whole ones only: a limit may be endless. */
+export function rowLimit(limit: number): number {
+  return Math.min(limit, 2 ** 53 - 1)
+}

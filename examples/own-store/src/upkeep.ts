@@ -1,6 +1,6 @@
 import type { SQLTagStore } from 'node:sqlite'
 import type { LeasedSource, OutboxEntry, StoreStats } from '@outbox/core'
-import { lentContent, number } from './rows.ts'
+import { lentContent, number, rowLimit } from './rows.ts'
 
 /** `OutboxSource.fetchUnpublished` */
 export function fetchUnpublished(sql: SQLTagStore, limit: number): readonly OutboxEntry[] {
@@ -40,6 +40,6 @@ export function purge(sql: SQLTagStore, { olderThanMs, limit }: Parameters<Lease
     DELETE FROM outbox_entries WHERE position IN (
       SELECT position FROM outbox_entries
       WHERE state IN ('published', 'discarded') AND settled_at <= unixepoch('subsec') * 1000 - ${olderThanMs}
-      ORDER BY settled_at LIMIT ${limit})`
+      ORDER BY settled_at LIMIT ${rowLimit(limit)})`
   return Number(changes)
 }

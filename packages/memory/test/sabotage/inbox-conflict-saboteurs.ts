@@ -190,6 +190,16 @@ export const inboxConflictSaboteurs: readonly InboxSaboteur[] = [
     caughtBy: ['inbox-upkeep.purge-in-portions', 'inbox-upkeep.purge-oldest-first'],
   },
   {
+    breaks: 'purge hands an endless limit to a database that takes whole ones',
+    sabotage: (inbox) => ({
+      purge: async (request) => {
+        if (request.limit === Infinity) throw new Error('datatype mismatch')
+        return inbox.purge(request)
+      },
+    }),
+    caughtBy: ['inbox-upkeep.purge-in-portions'],
+  },
+  {
     breaks: 'purge forgets the youngest first',
     sabotage: (_inbox, outbox) => ({
       purge: async ({ limit }) => {

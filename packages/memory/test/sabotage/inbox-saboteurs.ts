@@ -186,6 +186,17 @@ export const inboxSaboteurs: readonly InboxSaboteur[] = [
     caughtBy: ['refusals.work-left-undone'],
   },
   {
+    breaks: 'looks for promises, and not for queries that nobody has run',
+    sabotage: (inbox) => ({
+      once: (tx, consumer, messageId, handler) =>
+        inbox.once(tx, consumer, messageId, () => {
+          const result = handler()
+          return result instanceof Promise ? result : undefined
+        }),
+    }),
+    caughtBy: ['refusals.asynchronous-handler'],
+  },
+  {
     breaks: 'ends the transaction when it refuses a name',
     sabotage: (inbox) => {
       const over = new WeakSet<object>()

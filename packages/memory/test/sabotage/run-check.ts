@@ -12,6 +12,7 @@ import {
   withStoreContext,
 } from '@outbox/conformance'
 import type { InboxStore, OutboxStore } from '@outbox/core'
+import { invalidOption, isThenable } from '@outbox/core/adapter'
 import { expect } from 'vitest'
 import {
   type MemoryInbox,
@@ -53,7 +54,7 @@ export function runInboxCheck(check: InboxCheck, sabotage: InboxSabotage): Promi
   const open = async () => {
     const outbox = memoryFor(check)
     const process = (): InboxProcess<MemoryTransaction> => {
-      const inbox = memoryInbox({ outbox })
+      const inbox = memoryInboxFor(check, outbox)
       return { inbox: { ...inbox, ...sabotage(inbox, outbox) }, ...transactionsOf(outbox) }
     }
     return { ...process(), peer: async () => process(), close: async () => undefined }
@@ -70,6 +71,17 @@ export function runPublisherCheck(check: PublisherCheck, sabotage: PublisherSabo
 /** A database that waits, unless the check is about one that tells conflicts. */
 function memoryFor({ insteadOf }: StoreCheck | InboxCheck): MemoryOutbox {
   return memoryOutbox({ onConflict: insteadOf === 'waitsForWriters' ? 'busy' : 'wait' })
+}
+
+/** As on a synchronous driver, where the check is about one. */
+function memoryInboxFor({ insteadOf }: InboxCheck, outbox: MemoryOutbox): MemoryInbox {
+  const inbox = memoryInbox({ outbox })
+  if (insteadOf !== 'asynchronousHandlers') return inbox
+  const synchronous = (handler: () => unknown) => () => {
+    const result = handler()
+    if (isThenable(result)) throw invalidOption('once', 'handler', 'must be synchronous')
+  }
+  return { ...inbox, once: (...[tx, consumer, id, handler]) => inbox.once(tx, consumer, id, synchronous(handler)) }
 }
 
 function capabilitiesFor({ insteadOf }: StoreCheck | InboxCheck): TransactionCapabilities {

@@ -205,6 +205,28 @@ export const upkeepSaboteurs: readonly Saboteur[] = [
     caughtBy: ['upkeep.purge-in-portions'],
   },
   {
+    breaks: 'an endless limit is handed to a database that takes whole ones',
+    sabotage: (store) => {
+      const whole = (limit: number): void => {
+        if (limit === Infinity) throw new Error('datatype mismatch')
+      }
+      return {
+        purge: async (request) => {
+          whole(request.limit)
+          return store.purge(request)
+        },
+        deadLetters: {
+          ...store.deadLetters,
+          list: async (page) => {
+            whole(page.limit)
+            return store.deadLetters.list(page)
+          },
+        },
+      }
+    },
+    caughtBy: ['upkeep.purge', 'upkeep.purge-in-portions', 'dead-letters.pages'],
+  },
+  {
     breaks: 'purge waits for open transactions',
     hangs: ['upkeep.purge-under-load'],
     sabotage: (store) => {

@@ -57,12 +57,14 @@ export const inboxUpkeep: InboxTopic = {
     },
     {
       id: 'inbox-upkeep.purge-in-portions',
-      promise: 'purge forgets at most its limit, and fewer only when none is left',
+      promise: 'purge forgets at most its limit, which may be endless, and fewer only when none is left',
       async run({ inbox, deliver }) {
         for (let n = 0; n < 25; n++) await deliver(`consumer-${n % 3}`, `m-${n}`)
         const counts: number[] = []
         for (let n = 0; n < 4; n++) counts.push(await inbox.purge({ olderThanMs: 0, limit: 10 }))
         expect(counts).toEqual([10, 10, 5, 0])
+        for (let n = 0; n < 25; n++) await deliver('billing', `m-${n}`)
+        expect(await inbox.purge({ olderThanMs: 0, limit: Infinity })).toBe(25)
       },
     },
     {

@@ -65,6 +65,21 @@ export const refusals: InboxTopic = {
       },
     },
     {
+      id: 'refusals.asynchronous-handler',
+      promise:
+        'a handler that returns a promise, or a query that nobody has run, is refused: the message is handled when it comes again',
+      insteadOf: 'asynchronousHandlers',
+      async run({ transaction, deliver }) {
+        // biome-ignore lint/suspicious/noThenProperty: as query builders have them, which await would run
+        const query = { then: (done: () => void) => done() }
+        for (const handler of [async () => undefined, () => query]) {
+          const attempt = transaction((tx) => tx.onceWith('billing', 'm-1', handler))
+          expect((await failure('invalid-option', attempt)).details).toEqual({ option: 'handler' })
+        }
+        expect(await deliver('billing', 'm-1')).toBe(true)
+      },
+    },
+    {
       id: 'refusals.transaction-goes-on',
       promise: 'a refused delivery leaves the transaction as it was: it may go on without it',
       async run({ transaction, isHandled }) {

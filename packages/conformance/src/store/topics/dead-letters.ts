@@ -70,6 +70,8 @@ export const deadLetters: StoreTopic = {
           if (after === undefined) break
         }
         expect(listed).toEqual(ids)
+        const all = await store.deadLetters.list({ limit: Infinity })
+        expect(all.map(({ entry }) => entry.aggregateId)).toEqual(ids)
         expect(await store.deadLetters.list({ limit: 2, after: crypto.randomUUID() })).toEqual([])
       },
     },
