@@ -28,8 +28,10 @@ export function messageOf(entry: DueEntry): Message {
   }
 }
 
-/** For consumers. @throws {OutboxError} `invalid-event` when the message is not from an outbox */
-export function decodeMessage({ fields, headers, payload }: Message): ReceivedEntry {
-  return receivedEntry({ field: (name) => fields[name], headers, payloadText: payload })
+/** For consumers: of anything that JSON can be. @throws {OutboxError} `invalid-event` when it is not from an outbox */
+export function decodeMessage(message: unknown): ReceivedEntry {
+  // `receivedEntry` looks at each of them
+  const { fields, headers, payload }: Message = Object(message)
+  return receivedEntry({ field: (name) => fields?.[name], headers, payloadText: payload })
 }
 // #endregion

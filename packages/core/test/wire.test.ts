@@ -63,8 +63,33 @@ test.each<[WireField, string]>([
   ['occurred-at', '1'],
   ['occurred-at', 'Sun, 01 Mar 2026 12:00:00 GMT'],
   ['occurred-at', '2026-13-01T12:00:00Z'],
+  ['occurred-at', '2026-03-01T12:00:00'],
+  ['occurred-at', '2026-03-01T'],
 ])('a message of somebody else, with %s: %s, is refused', (name, value) => {
   expect(refusedBy(() => read({ ...fields, [name]: value })).details.path).toBe(name)
+})
+
+test('an id in capitals is read in small letters, as an inbox compares it', () => {
+  expect(read({ ...fields, id: entry.id.toUpperCase() }).id).toBe(entry.id)
+})
+
+test('a time with an offset is the same moment', () => {
+  expect(read({ ...fields, 'occurred-at': '2026-03-01T13:30:00.123+01:30' }).occurredAt).toEqual(entry.occurredAt)
+})
+
+test.each(Object.keys(fields))('a message whose %s is no text, though its type says so, is refused', (name) => {
+  for (const value of [42, {}, [entry.id], true]) {
+    expect(refusedBy(() => read({ ...fields, [name]: value } as Fields)).details.path).toBe(name)
+  }
+})
+
+test('so is one whose headers are no record of text, or whose payload is none', () => {
+  for (const headers of [null, 'a', ['a'], { tenant: 1 }, { tenant: null }]) {
+    expect(refusedBy(() => read(fields, '{}', headers as never)).details.path).toBe('headers')
+  }
+  for (const payload of [null, 42, {}]) {
+    expect(refusedBy(() => read(fields, payload as never)).details.path).toBe('payload')
+  }
 })
 
 test('a payload that is no JSON is refused, and not quoted', () => {

@@ -61,9 +61,16 @@ function fieldsOf(item: unknown): Map<string, string> {
   return fields
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function text(value: unknown): string | undefined {
   if (typeof value === 'string') return value
-  return Buffer.isBuffer(value) ? value.toString('utf8') : undefined
+  if (!Buffer.isBuffer(value)) return undefined
+  try {
+    return decoder.decode(value)
+  } catch {
+    return undefined // not UTF-8
+  }
 }
 
 function undecodable(path: string, problem: string): OutboxError<'invalid-event'> {

@@ -100,6 +100,11 @@ describe('what is no message of an outbox', () => {
     ['a whole reply', [['orders', []]], /is no \[id, fields\] of a stream/],
     ["somebody else's item", ['1-0', ['temperature', '20']], /payload is missing: no outbox publisher wrote this item/],
     ['half an item', ['1-0', ['payload', '{}']], /id is missing/],
+    [
+      'bytes that are no UTF-8',
+      ['1-0', [Buffer.from('payload'), Buffer.from([0x22, 0xff, 0x22])]],
+      /field that is no text/,
+    ],
     ['a payload that is not JSON', ['1-0', ['id', randomUUID(), 'payload', '{']], /cannot be decoded/],
   ])('%s is refused with a reason', (_, item, reason) => {
     const decode = () => decodeRedisEntry(item)

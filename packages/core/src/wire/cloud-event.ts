@@ -1,5 +1,7 @@
 import type { DueEntry, Headers } from '../entry.ts'
 import {
+  isRecord,
+  isTextRecord,
   parseJson,
   type ReceivedEntry,
   receivedEntry,
@@ -120,12 +122,4 @@ function headersFrom(text: string): Headers {
   const headers = parseJson('outboxheaders', text)
   if (!isTextRecord(headers)) throw undecodable('outboxheaders', 'is no object of strings')
   return headers
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isTextRecord(value: unknown): value is Record<string, string> {
-  return isRecord(value) && Object.values(value).every((text) => typeof text === 'string')
 }

@@ -46,16 +46,18 @@ export function receivedEntry<Payload = unknown>(message: {
 }): ReceivedEntry<Payload> {
   const envelope = receivedEnvelope(message.field)
   const { headers, payloadText } = message
+  if (!isTextRecord(headers)) throw undecodable('headers', 'are no object of texts')
   return { ...envelope, headers, payload: parseJson('payload', payloadText) as Payload, payloadText }
 }
 
-/** What an entry's fields say. @throws {OutboxError} `invalid-event` as `receivedEntry` does */
+/** What an entry's fields say, whatever `field` gives: a message may have been parsed from anything. @throws {OutboxError} `invalid-event` as `receivedEntry` does */
 export function receivedEnvelope(
   field: (name: WireField) => string | undefined,
 ): Omit<ReceivedEntry, 'headers' | 'payload' | 'payloadText'> {
   const text = (name: WireField): string => {
     const value = field(name)
     if (!value) throw undecodable(name, 'is missing: the message was not written by an outbox publisher')
+    if (typeof value !== 'string') throw undecodable(name, 'is no text')
     return value
   }
   const number = (name: WireField): number => {
@@ -67,11 +69,11 @@ export function receivedEnvelope(
   if (!isUuid(id)) throw undecodable('id', 'is no UUID')
   const time = text('occurred-at')
   const occurredAt = new Date(time)
-  if (!/^\d{4}-\d\d-\d\dT/.test(time) || Number.isNaN(occurredAt.getTime())) {
+  if (!/^\d{4}-\d\d-\d\dT.+(?:Z|[+-]\d\d:\d\d)$/.test(time) || Number.isNaN(occurredAt.getTime())) {
     throw undecodable('occurred-at', 'is no time as RFC 3339 writes it')
   }
   return {
-    id,
+    id: id.toLowerCase(), // an inbox compares bytes
     eventType: text('event-type'),
     aggregateType: text('aggregate-type'),
     aggregateId: text('aggregate-id'),
@@ -83,11 +85,20 @@ export function receivedEnvelope(
 
 /** The parser's own error is not kept as the cause: it quotes the payload. */
 export function parseJson(path: string, text: string): unknown {
+  if (typeof text !== 'string') throw undecodable(path, 'is no text')
   try {
     return JSON.parse(text)
   } catch {
     throw undecodable(path, 'is not JSON')
   }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function isTextRecord(value: unknown): value is Record<string, string> {
+  return isRecord(value) && Object.values(value).every((text) => typeof text === 'string')
 }
 
 export function undecodable(path: string, message: string): OutboxError<'invalid-event'> {
