@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { DueEntry, PublishOutcome } from '@outbox/core'
 import { recordingPublisher } from '../../src/index.ts'
 import { answering, type PublisherSaboteur, sending } from './changed-publisher.ts'
@@ -136,6 +137,20 @@ export const failureSaboteurs: readonly PublisherSaboteur[] = [
       publish: async (entries, options) => {
         const outcomes = await publisher.publish(entries, { signal: new AbortController().signal })
         return options.signal.aborted ? entries.map(() => ({ status: 'notSent' })) : outcomes
+      },
+    }),
+    caughtBy: ['interruptions.aborted-meanwhile'],
+  },
+  {
+    breaks: 'what was on its way to the broker when the signal aborted is called not sent',
+    sabotage: (publisher) => ({
+      publish: async (entries, options) => {
+        const notSent = (): readonly PublishOutcome[] => entries.map(() => ({ status: 'notSent' }))
+        await setTimeout(1)
+        if (options.signal.aborted) return notSent()
+        const outcomes = await publisher.publish(entries, options)
+        await setTimeout(20)
+        return options.signal.aborted ? notSent() : outcomes
       },
     }),
     caughtBy: ['interruptions.aborted-meanwhile'],

@@ -16,7 +16,8 @@ export const transactions: StoreTopic = {
       promise: 'nothing of an open transaction is lent',
       async run({ store, rollBack }) {
         const relay = await startRelay(store)
-        // Not awaited inside: a database with one connection answers only when the transaction is over.
+        // Not awaited inside: a database with one connection answers only when the transaction is over. Where it has
+        // several, `transactions.not-lent-before-commit` shows what is seen while the transaction is open.
         let seen: Promise<readonly [unknown, unknown]> | undefined
         await rollBack((tx) =>
           inTurn(
@@ -27,6 +28,7 @@ export const transactions: StoreTopic = {
           ),
         )
         expect(await seen).toEqual([[], []])
+        expect(await relay.fetch()).toEqual([])
       },
     },
     {
