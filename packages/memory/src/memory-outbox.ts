@@ -41,7 +41,8 @@ export interface MemoryOutbox extends OutboxStore<MemoryTransaction> {
    * Runs `work` in a transaction: what it enqueued is there once the promise resolves, and never was if `work` throws.
    *
    * Any number may be open at once. Two that number the same aggregate, or write the same id, wait for each other
-   * (or meet `busy`, by option); a deadlock is an error, `busy`. Rejects with what `work` threw.
+   * (or meet `busy`, by option); a deadlock is an error, `busy`. Rejects with what `work` threw; with `busy`, where it
+   * was told so and `work` went on.
    */
   transaction<T>(work: (tx: MemoryTransaction) => Awaitable<T>): Promise<T>
   /** committed entries still to be published: neither published nor dead nor discarded */

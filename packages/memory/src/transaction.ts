@@ -19,12 +19,17 @@ export interface MemoryTransaction {
 export interface OpenTransaction {
   readonly staged: Row[]
   readonly marks: Mark[]
+  /** set once it was told `busy`: it takes nothing more, and rolls back */
+  failure?: unknown
 }
 
 export interface Transactions {
-  /** Commits when `work` resolves, rolls back and rejects with the same error when it throws. */
+  /**
+   * Commits when `work` resolves, rolls back and rejects with the same error when it throws. One that was told `busy`
+   * rolls back in any case, and rejects.
+   */
   run<T>(work: (tx: MemoryTransaction) => Awaitable<T>): Promise<T>
-  /** @throws {OutboxError} `not-a-transaction` */
+  /** @throws {OutboxError} `not-a-transaction`; `busy` where it was told so before */
   of(handle: MemoryTransaction): OpenTransaction
   isOpen(handle: MemoryTransaction): boolean
   /** every transaction that has not ended */
@@ -33,9 +38,20 @@ export interface Transactions {
 }
 
 /** Transactions over `state`: isolated, atomic; nothing of them is seen before they commit. */
-export function transactionsOver(state: State, locks: LockTable<OpenTransaction>, onCommit: () => void): Transactions {
+export function transactionsOver(state: State, table: LockTable<OpenTransaction>, onCommit: () => void): Transactions {
   const handles = new WeakMap<object, { readonly transaction: OpenTransaction; isOpen: boolean }>()
   const open = new Set<OpenTransaction>()
+  const locks: LockTable<OpenTransaction> = {
+    ...table,
+    take(owner, name) {
+      try {
+        return table.take(owner, name)
+      } catch (error) {
+        owner.failure = error
+        throw error
+      }
+    },
+  }
 
   /** Runs `work` with a handle that is refused from the moment that `work` ends. */
   const withHandle = async <T>(
@@ -64,6 +80,7 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
     const known = typeof handle === 'object' && handle !== null ? handles.get(handle) : undefined
     if (!known) throw wrongHandle()
     if (!isOpen(handle)) throw finished()
+    throwFailure(known.transaction)
     return known.transaction
   }
 
@@ -85,6 +102,7 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
     open.add(transaction)
     try {
       const result = await withHandle(transaction, work)
+      throwFailure(transaction)
       for (const row of transaction.staged) addRow(state, row)
       for (const mark of transaction.marks) state.marks.set(markKey(mark), mark)
       if (transaction.staged.length > 0) onCommit()
@@ -96,6 +114,11 @@ export function transactionsOver(state: State, locks: LockTable<OpenTransaction>
   }
 
   return { run, of, isOpen, open, locks }
+}
+
+/** A database that has told of a deadlock has rolled back; what caught that, and goes on, must not commit the rest. */
+function throwFailure({ failure }: OpenTransaction): void {
+  if (failure !== undefined) throw failure
 }
 
 function wrongHandle(): OutboxError<'not-a-transaction'> {

@@ -1,6 +1,6 @@
 import { event, OutboxError } from '@outbox/core'
 import { describe, expect, it } from 'vitest'
-import { type MemoryOutbox, type MemoryTransaction, memoryOutbox } from '../src/index.ts'
+import { type MemoryOutbox, type MemoryTransaction, memoryInbox, memoryOutbox } from '../src/index.ts'
 
 const placed = (aggregateId: string) => event('order.placed', { aggregateId, payload: {} })
 
@@ -86,6 +86,35 @@ describe('a transaction', () => {
     expect(await forgotten).toMatchObject([refused, refused])
     await holder.commit()
     expect(await outbox.transaction((tx) => outbox.enqueue(tx, placed('a')))).toMatchObject([{ sequence: 2 }])
+  })
+
+  it('that was told busy is of no more use, though its callback goes on: nothing of it is committed', async () => {
+    const outbox = memoryOutbox({ onConflict: 'busy' })
+    const inbox = memoryInbox({ outbox })
+    const holder = holdsAggregate(outbox, 'a')
+    const busy = { code: 'busy' }
+    const attempt = outbox.transaction(async (tx) => {
+      await outbox.enqueue(tx, placed('b'))
+      await expect(tx.transaction((inner) => outbox.enqueue(inner, placed('a')))).rejects.toMatchObject(busy)
+      await expect(outbox.enqueue(tx, placed('c'))).rejects.toMatchObject(busy)
+      await expect(inbox.once(tx, 'billing', 'm-1', () => undefined)).rejects.toMatchObject(busy)
+      await expect(tx.transaction(() => undefined)).rejects.toMatchObject(busy)
+    })
+    await expect(attempt).rejects.toMatchObject(busy)
+    await holder.commit()
+    expect((await outbox.fetchUnpublished(10)).map(({ aggregateId }) => aggregateId)).toEqual(['a'])
+    expect(await outbox.transaction((tx) => outbox.enqueue(tx, placed('a')))).toMatchObject([{ sequence: 2 }])
+  })
+
+  it('that was told of a conflict of sequences goes on without what was refused', async () => {
+    const outbox = memoryOutbox()
+    const numbered = (sequence: number) => event('account.opened', { aggregateId: 'a', payload: {}, sequence })
+    await outbox.transaction((tx) => outbox.enqueue(tx, numbered(1)))
+    await outbox.transaction(async (tx) => {
+      await expect(outbox.enqueue(tx, numbered(1))).rejects.toMatchObject({ code: 'sequence-conflict' })
+      await outbox.enqueue(tx, numbered(2))
+    })
+    expect((await outbox.fetchUnpublished(10)).map(({ sequence }) => sequence)).toEqual([1, 2])
   })
 
   it('may run two enqueues at once: a deadlock through the queue of a lock is noticed too', async () => {
