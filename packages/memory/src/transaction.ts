@@ -20,7 +20,7 @@ export interface OpenTransaction {
   readonly staged: Row[]
   readonly marks: Mark[]
   /** set once it was told `busy`: it takes nothing more, and rolls back */
-  failure?: unknown
+  failure?: OutboxError
 }
 
 export interface Transactions {
@@ -47,7 +47,7 @@ export function transactionsOver(state: State, table: LockTable<OpenTransaction>
       try {
         return table.take(owner, name)
       } catch (error) {
-        owner.failure = error
+        if (OutboxError.is(error)) owner.failure = error
         throw error
       }
     },
