@@ -5,6 +5,7 @@ import { relayHealth } from '@outbox/relay/health'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { connect } from 'nats'
 import { Pool } from 'pg'
+import { probesOf } from './probes.ts'
 import { day, purgeUntil } from './purge.ts'
 import { runWatched } from './watched.ts'
 
@@ -57,11 +58,16 @@ const health = relayHealth({
   store: outbox,
   onStalled: ({ reasons }) => console.error(`stalled: ${reasons.join(' ')}`),
 })
+const probes = probesOf(relay, health)
+const { PORT } = process.env
+if (PORT) probes.listen(Number(PORT)) // for the platform's probes: `/live` and `/ready`
 try {
   await Promise.all([runWatched(relay, health, stop), purgeUntil(stop.signal, outbox, 7 * day)])
   const { published, duplicates } = relay.stats()
   console.log(`published ${published}, of which the broker had ${duplicates} already`)
 } finally {
+  probes.close()
+  probes.closeAllConnections()
   await publisher.close()
   // not `drain()`, which waits for a server that is away: what the relay had in flight is settled by now
   await Promise.all([connection.close(), pool.end()])

@@ -3,6 +3,7 @@ import { event } from '@outbox/core'
 import { type PgOutbox, pgOutbox, setup } from '@outbox/drizzle/pg'
 import {
   describeWith,
+  freePort,
   freshDatabase,
   type NodeChild,
   type OwnServer,
@@ -24,12 +25,15 @@ const endsWithinMs = 25_000
 describeWith(['postgres', { own: 'nats' }], 'a worker that SIGTERM finds in trouble', () => {
   it('ends within its time while NATS is away', async () => {
     await using world = await openWorld()
-    await using worker = startWorker(world.databaseUrl, world.nats.url)
+    const port = await freePort()
+    await using worker = startWorker(world.databaseUrl, world.nats.url, { PORT: `${port}` })
     await publishOne(world, worker)
+    expect([await statusOf(port, '/live'), await statusOf(port, '/ready')]).toEqual([200, 200])
 
     await world.nats.kill()
     await enqueueOne(world)
     await waitFor(() => worker.output().includes('is away'), { what: 'the worker to notice' })
+    expect([await statusOf(port, '/live'), await statusOf(port, '/ready')]).toEqual([200, 503])
     expect(await endOf(worker)).toEqual({ code: 0, signal: undefined })
   })
 
@@ -77,8 +81,14 @@ async function openWorld(): Promise<World> {
   }
 }
 
-function startWorker(databaseUrl: string, natsUrl: string): NodeChild {
-  return spawnNode(program, [], { env: { DATABASE_URL: databaseUrl, NATS_URL: natsUrl, STREAM: stream } })
+function startWorker(databaseUrl: string, natsUrl: string, more: Readonly<Record<string, string>> = {}): NodeChild {
+  return spawnNode(program, [], { env: { DATABASE_URL: databaseUrl, NATS_URL: natsUrl, STREAM: stream, ...more } })
+}
+
+async function statusOf(port: number, path: string): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`)
+  await response.body?.cancel()
+  return response.status
 }
 
 async function enqueueOne({ db, outbox }: World): Promise<void> {

@@ -39,7 +39,10 @@ export interface Stall {
 
 export interface HealthOptions {
   readonly relay: Pick<Relay, 'stats' | 'on'>
-  /** asked for its backlog at each check; without it nothing is ever called stalled */
+  /**
+   * Asked for its backlog at each check. Without it a check asks nobody, so it answers at once, as a probe of life must;
+   * nothing is ever called stalled then.
+   */
   readonly store?: { stats(options?: CallOptions): Promise<Pick<StoreStats, 'partitions'>> } | undefined
   /** how old a partition's oldest pending entry may be while nothing leaves the partition, default 60,000 ms */
   readonly stalledAfterMs?: number | undefined
@@ -53,8 +56,8 @@ export interface HealthOptions {
   /** how long the relay may go without its leases though the database answers, default 60,000 ms */
   readonly stuckAfterMs?: number | undefined
   /**
-   * A store that has not answered after so long is away, default 3,000 ms, and a check takes as long: a platform must wait
-   * longer for its probe. From 1 to 2,147,483,647, as a timer takes no more.
+   * A store that has not answered after so long is away, default 3,000 ms, and a check takes as long: let the platform wait
+   * longer for it (Kubernetes: `timeoutSeconds`, 1 by default). From 1 to 2,147,483,647, as a timer takes no more.
    */
   readonly timeoutMs?: number | undefined
   /** for tests and simulations */

@@ -472,6 +472,21 @@ describe('a database that is silent', () => {
     expect(world.clock.pending).toBe(0)
   })
 
+  test('holds up no check without a store, and the relay is live for as long as that lasts', async () => {
+    const { world, relay, probe } = await started()
+    const life = relayHealth({ relay, clock: world.clock })
+    expect(await life.check()).toEqual(well)
+    probe.interfere = () => new Promise<never>(() => undefined)
+    for (let seconds = 0; seconds < 600; seconds += 10) {
+      await world.clock.advance(10_000)
+      const from = world.clock.monotonic()
+      expect(await life.check()).toMatchObject({ isLive: true })
+      expect(world.clock.monotonic()).toBe(from)
+    }
+    expect(await life.check()).toEqual({ ...well, isReady: false, reasons: ['The database is away.'] })
+    await world.clock.advanceUntilSettled(relay.stop())
+  })
+
   test('holds up neither the end of a watch nor a check that is no longer wanted', async () => {
     const world = new World()
     const { relay } = world.relay(recordingPublisher())
