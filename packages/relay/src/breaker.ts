@@ -68,7 +68,7 @@ export class Breaker {
     return within(settings.clock, limit, async (signal) => call(this.publisher, signal))
   }
 
-  /** The destination took something: it is well. */
+  /** The destination took something, or passed its check: it is well. */
   noteSuccess(): void {
     if (!this.#isOpen) this.#announceUp()
   }

@@ -51,6 +51,7 @@ export class Destinations {
       const route = publisher
       callback = `destinationOf of '${route.name}'`
       publisher = called(callback, () => route.destinationOf(entry))
+      if (publisher === route) break
     }
     const breaker = this.all.find((each) => each.publisher === publisher)
     if (!breaker) throw callbackFailed(callback, 'returned what is none of its destinations')
@@ -83,6 +84,7 @@ export class Destinations {
         publisher.check?.({ retryHorizonMs: horizonMs, signal }),
       )
       this.#unchecked.delete(breaker)
+      breaker.noteSuccess()
       for (const message of warnings ?? []) this.#warn(message)
     } catch (error) {
       if (abort.aborted || !OutboxError.is(error, 'unavailable')) throw error

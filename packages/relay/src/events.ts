@@ -19,7 +19,10 @@ export interface RelayEvents {
   }
   /** An entry became a dead letter. */
   readonly dead: { readonly entry: DueEntry; readonly reason: string; readonly error: unknown }
-  /** An entry was published that was committed after a later one of its aggregate was: the producer broke the order. */
+  /**
+   * An entry was committed after a later one of its aggregate had been published: the producer broke the order. Told once,
+   * when it is published or becomes a dead letter.
+   */
   readonly lateSequence: { readonly entry: DueEntry }
   /** A destination is away: publishing to it pauses, no attempt is counted. */
   readonly destinationDown: { readonly destination: string; readonly error: unknown }

@@ -134,7 +134,7 @@ export function relayHealth(options: HealthOptions): HealthCheck {
     const backlog = await backlogOf(settings, call?.signal)
     const now = clock.monotonic()
     const stats = relay.stats()
-    const trouble = backlog.trouble ?? (stats.isStoreDown ? databaseAway : undefined)
+    const trouble = backlog.trouble ?? troubleIn(stats)
     if (stats.mayPublish || stats.state !== 'running' || (trouble && !backlog.isBug)) wellAt = now
     const stuckForMs = now - wellAt >= stuckAfterMs ? now - wellAt : undefined
     unread = backlog.trouble === databaseAway ? undefined : backlog.trouble
@@ -205,6 +205,11 @@ function judged({ stats, trouble, stuckForMs, stillness }: Findings): {
     },
     stall: { partitions, stillForMs, oldestPendingAgeMs, reasons },
   }
+}
+
+function troubleIn({ isStoreDown, isStoreRefusing }: RelayStats): string | undefined {
+  if (isStoreDown) return databaseAway
+  return isStoreRefusing ? 'The database refuses what the relay asks.' : undefined
 }
 
 const never = new AbortController().signal

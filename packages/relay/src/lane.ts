@@ -265,9 +265,12 @@ export class Lane {
       counters.published += published.length
       counters.duplicates += published.filter(({ outcome }) => 'duplicate' in outcome && outcome.duplicate).length
       events.emit('published', { entries: published.map(({ entry }) => entry) })
-      for (const { entry } of published) if (entry.isLate) events.emit('lateSequence', { entry })
     }
-    for (const verdict of heard) this.#tellFailure(verdict)
+    for (const verdict of heard) {
+      const { entry, settlement } = verdict
+      if (entry.isLate && settlement?.outcome !== 'retry') events.emit('lateSequence', { entry })
+      this.#tellFailure(verdict)
+    }
   }
 
   #tellFailure({ entry, outcome, settlement }: Verdict): void {

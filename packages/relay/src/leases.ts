@@ -1,4 +1,5 @@
-import { type Lease, type LeaseClaim, type LeaseState, type Poll, partitionCount, type RelayBeat } from '@outbox/core'
+import { type Lease, type LeaseClaim, type LeaseState, type Poll, partitionCount } from '@outbox/core'
+import { Beats } from './beats.ts'
 import type { RelayContext } from './context.ts'
 import { keptForMs } from './options.ts'
 import { freeLeases, inPreferredOrder, type Share, shareOf } from './shares.ts'
@@ -18,18 +19,10 @@ export interface PollReport {
   readonly failure?: { readonly error: unknown }
 }
 
-interface Sighting {
-  readonly beat: number
-  /** our monotonic time when it will have stood still for too long */
-  readonly evictableAt: number
-  /** a beat of this relay was seen to move: it lives, or did */
-  readonly hasMoved: boolean
-}
-
 interface Holding extends Lease {
   /** to be given back as soon as it is free, and until the store has confirmed it */
   isRetiring: boolean
-  /** a release of it was sent: whether the store has heard that, the next poll shows */
+  /** a release of it was sent, and no poll has shown yet whether the store has heard that */
   isReleased: boolean
   /** not to be handed over before this monotonic time: a publish under it got no answer */
   unresolvedUntil: number
@@ -50,7 +43,7 @@ const never = -Infinity
  */
 export class Leases {
   readonly #context: LeasesContext
-  readonly #seen = new Map<string, Sighting>()
+  readonly #beats: Beats
   readonly #held = new Map<number, Holding>()
   /** borrowed by a lane's batch: not to be handed over before it is back */
   readonly #inUse = new Set<number>()
@@ -66,15 +59,12 @@ export class Leases {
   /** the name under which a join was sent; kept until one is answered, or each that is lost would leave a stranger behind */
   #joining: string | undefined
   #deadline = never
-  /** when the last poll of this membership was answered */
-  #answeredAt: number | undefined
-  /** polls sent since then */
-  #polls = 0
   /** how many one call may claim: fewer after a failure, or one row that somebody holds would keep all from us */
   #mostClaims = partitionCount
 
   constructor(context: LeasesContext) {
     this.#context = context
+    this.#beats = new Beats(context)
   }
 
   get held(): readonly number[] {
@@ -83,7 +73,7 @@ export class Leases {
 
   /** milliseconds until the first of the others has been silent for so long that the next poll may evict it */
   get nextEvictionInMs(): number {
-    return Math.min(...[...this.#seen.values()].map(({ evictableAt }) => evictableAt)) - this.#now
+    return this.#beats.nextDeathInMs
   }
 
   /** milliseconds for which the leases are kept, unless a poll lengthens that */
@@ -120,8 +110,8 @@ export class Leases {
   drop(leases: readonly Lease[]): void {
     const lost = leases.flatMap((lease) => this.#holding(lease) ?? [])
     if (lost.length === 0) return
-    this.#context.events.emit('leasesLost', { partitions: lost.map(({ partition }) => partition) })
     this.#forget(lost)
+    this.#context.events.emit('leasesLost', { partitions: lost.map(({ partition }) => partition) })
   }
 
   /**
@@ -140,24 +130,19 @@ export class Leases {
    * the report: it keeps nobody from the work that is this relay's already. @throws what the store throws otherwise
    */
   async poll(): Promise<PollReport> {
-    const keptMs = keptForMs(this.#context.settings)
+    this.#beats.ask()
     const holder = this.#holder ?? (await this.#join())
     const sent = this.#now
-    this.#polls += 1
     const poll = await this.#context.calls.ask((store, signal) => store.poll({ holder, signal }))
-    // Who hears nothing cannot tell who was silent meanwhile: after an outage nobody evicts the living.
-    const outageMs = this.#polls > 1 ? keptMs / 2 : keptMs // a poll that is only slow is none
-    if (this.#answeredAt !== undefined && this.#now - this.#answeredAt > outageMs) this.#seen.clear()
-    this.#answeredAt = this.#now
-    this.#polls = 0
+    this.#beats.hear()
     if (!poll.isMember) {
       this.#holder = undefined // the next poll joins under another name
       this.#deadline = never
       this.#miss([...this.#held.values()])
       return { due: [], dueElsewhere: [], isContested: false, isMember: false }
     }
-    this.#deadline = sent + keptMs
-    this.#observe(poll.relays, holder, keptMs)
+    this.#deadline = sent + keptForMs(this.#context.settings)
+    this.#beats.see(poll.relays, holder)
     this.#reconcile(poll, holder)
     const [rebalanced] = await Promise.allSettled([this.#rebalance(poll, holder)])
     const failure = rebalanced.status === 'rejected' && { failure: { error: rebalanced.reason } }
@@ -176,7 +161,7 @@ export class Leases {
     this.#forget([...this.#held.values()])
     this.#holder = undefined
     this.#deadline = never
-    this.#answeredAt = undefined
+    this.#beats.rest()
   }
 
   get #now(): number {
@@ -211,20 +196,12 @@ export class Leases {
     this.#forget(leases)
   }
 
-  #observe(relays: readonly RelayBeat[], self: string, keptMs: number): void {
-    for (const name of this.#seen.keys()) if (!relays.some(({ holder }) => holder === name)) this.#seen.delete(name)
-    for (const { holder, beat } of relays) {
-      const before = this.#seen.get(holder)
-      if (holder === self || before?.beat === beat) continue
-      this.#seen.set(holder, { beat, evictableAt: this.#now + keptMs, hasMoved: before !== undefined })
-    }
-  }
-
   /** Brings what we hold in line with what the store says. */
   #reconcile(poll: Poll, self: string): void {
     const ours = poll.leases.filter((lease): lease is Lease => lease.holder === self)
     const gone = [...this.#held.values()].filter((held) => !ours.some((lease) => this.#holding(lease) === held))
     this.#miss(gone)
+    for (const held of this.#held.values()) held.isReleased = false // the store has not heard it
     // A claim or a release whose answer was lost: the store says ours, we do not hold it. Give it back and start over.
     for (const lease of ours) if (!this.#held.has(lease.partition)) this.#hold(lease, true)
   }
@@ -245,9 +222,7 @@ export class Leases {
   }
 
   async #rebalance(poll: Poll, self: string): Promise<void> {
-    const evict = [...this.#seen].flatMap(([holder, { beat, evictableAt }]) =>
-      evictableAt <= this.#now ? { holder, beat } : [],
-    )
+    const evict = this.#beats.silent
     const live = poll.relays.map(({ holder }) => holder).filter((name) => !evict.some(({ holder }) => holder === name))
     this.heldElsewhere = poll.leases.flatMap(({ partition, holder }) =>
       holder !== self && live.includes(holder ?? '') ? partition : [],
@@ -260,7 +235,7 @@ export class Leases {
     if (wanted.length + evict.length === 0) return
     const claims = wanted.map((lease) => this.#claim(lease))
     const most = this.#mostClaims
-    this.#mostClaims = Math.max(1, claims.length >> 1) // if it fails
+    if (claims.length > 0) this.#mostClaims = Math.max(1, claims.length >> 1) // if it fails
     const granted = await this.#context.calls.ask((store, signal) =>
       store.acquire({ holder: self, claims, evict, signal }),
     )
@@ -269,7 +244,7 @@ export class Leases {
       this.#hold(lease)
       this.#brokerEpochs.delete(lease.partition)
     }
-    for (const { holder } of evict) this.#seen.delete(holder)
+    this.#beats.forget(evict)
     const isInherited = ({ partition, holder }: LeaseState): boolean =>
       holder !== null && granted.some((lease) => lease.partition === partition)
     if (wanted.some(isInherited)) this.takeovers += 1
@@ -304,7 +279,7 @@ export class Leases {
       due: duePartitions.filter((partition) => this.#held.has(partition)),
       dueElsewhere,
       isContested: leases.some(
-        ({ partition, holder }) => dueElsewhere.includes(partition) && this.#seen.get(holder ?? '')?.hasMoved === false,
+        ({ partition, holder }) => dueElsewhere.includes(partition) && this.#beats.isUnproven(holder),
       ),
       isMember: true,
     }

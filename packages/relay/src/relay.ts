@@ -36,6 +36,8 @@ export interface RelayStats extends Readonly<Counters> {
   /** the leases were renewed so lately that a publish may start */
   readonly mayPublish: boolean
   readonly isStoreDown: boolean
+  /** the database refuses what the relay asks, for want of a privilege or a password for instance */
+  readonly isStoreRefusing: boolean
   /** names of destinations whose outage was told by `destinationDown`, and its end not yet */
   readonly destinationsDown: readonly string[]
 }
@@ -153,6 +155,7 @@ class StoreRelay implements Relay {
     heldElsewhere: this.#leases.heldElsewhere,
     mayPublish: this.#leases.mayPublish(),
     isStoreDown: this.#calls.isDown,
+    isStoreRefusing: this.#calls.isRefusing,
     destinationsDown: this.#destinations.all.flatMap(({ isAway, publisher }) => (isAway ? publisher.name : [])),
   })
 

@@ -18,6 +18,7 @@ export class StoreCalls {
   #store: Promise<RelayStore> | undefined
   #isChecked = false
   #isDown = false
+  #isRefusing = false
 
   constructor(store: LeasedSource | OutboxSource, context: RelayContext) {
     this.#given = store
@@ -26,6 +27,11 @@ export class StoreCalls {
 
   get isDown(): boolean {
     return this.#isDown
+  }
+
+  /** It answered the last call with a refusal that no second try mends. */
+  get isRefusing(): boolean {
+    return this.#isRefusing
   }
 
   /** Looks at the set-up, until that has passed once. */
@@ -39,12 +45,14 @@ export class StoreCalls {
     const { events, over } = this.#context
     try {
       const answer = await this.inTime(over, call)
+      this.#isRefusing = false
       if (this.#isDown) {
         this.#isDown = false
         events.emit('storeUp', {})
       }
       return answer
     } catch (error) {
+      this.#isRefusing = OutboxError.is(error) && !error.isRetryable
       if (OutboxError.is(error, 'unavailable') && !this.#isDown && !over.aborted) {
         this.#isDown = true
         events.emit('storeDown', { error })

@@ -44,6 +44,20 @@ describe('a relay', () => {
     expect(await health.check()).toMatchObject({ isLive: true, isReady: false, reasons: ['The relay is idle.'] })
   })
 
+  test('is live while the database refuses it, however long, also to a probe that asks only the relay', async () => {
+    const { world, relay, probe } = await started()
+    const life = relayHealth({ relay, clock: world.clock })
+    const refusal = new OutboxError('setup-required', 'no such role', { missing: ['a role'] })
+    probe.interfere = () => Promise.reject(refusal)
+    await world.clock.advance(600_000)
+    const reasons = ['The database refuses what the relay asks.']
+    expect(await life.check()).toEqual({ ...well, isReady: false, reasons })
+    probe.comeBack()
+    await world.clock.advance(10_000)
+    expect(await life.check()).toEqual(well)
+    await relay.stop()
+  })
+
   test('names the destinations that are away', async () => {
     const error = new OutboxError('unavailable', 'gone', { system: 'broker' })
     const away = recordingPublisher(() => ({ status: 'unavailable', error }), { name: 'orders' })

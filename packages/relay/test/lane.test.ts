@@ -417,8 +417,9 @@ describe('a lane', () => {
 
   test('tells of a sequence that was committed after a later one had been published, once', async () => {
     const world = new World()
-    let refusesOnce = false
+    let [refusesOnce, isRefused] = [false, false]
     const broker = recordingPublisher(() => {
+      if (isRefused) return { status: 'reject', error: new Error('never') }
       if (!refusesOnce) return undefined
       refusesOnce = false
       return { status: 'retry', error: new Error('not now') }
@@ -437,6 +438,10 @@ describe('a lane', () => {
     await world.clock.advanceUntil(() => world.store.isEmpty)
     expect(relay.stats().retried).toBe(1)
     expect(journal.of('lateSequence').map(({ entry }) => entry.sequence)).toEqual([1])
+    isRefused = true
+    await commit(0)
+    await world.clock.advanceUntil(() => journal.count('dead') === 1)
+    expect(journal.of('lateSequence').map(({ entry }) => entry.sequence)).toEqual([1, 0])
     await relay.stop()
   })
 })

@@ -3,6 +3,7 @@ import { recordingPublisher } from '@outbox/memory'
 import { describe, expect, test } from 'vitest'
 import type { RelayOptions } from '../src/index.ts'
 import { dueEntry } from './due-entry.ts'
+import { storeAway } from './store-probe.ts'
 import { named, names, type TestRelay, World } from './world.ts'
 
 describe('n relays', () => {
@@ -274,15 +275,25 @@ describe('the partitions that a relay holds are told', () => {
     await world.clock.advance(1_000)
     const held = (): readonly number[] => journal.of('partitions').map(({ held }) => held.length)
     expect(held()).toEqual([64])
-    const { relays } = await world.store.poll({ holder: 'an onlooker' })
-    await world.store.join({ holder: 'a rival' })
-    await world.store.acquire({ holder: 'a rival', claims: [], evict: relays })
-    await world.store.release({ holder: 'a rival', leases: [], leave: true })
+    await evictFirst(world)
     await world.clock.advance(10_000)
     expect(journal.of('leasesLost').map(({ partitions }) => partitions.length)).toEqual([64])
     expect(held()).toEqual([64, 0, 64])
     await relay.stop()
     expect(held()).toEqual([64, 0, 64, 0])
+  })
+
+  test('as lost, too, where they were to be given back once, and the store had not heard it', async () => {
+    const world = new World()
+    const evicting = recordingPublisher(async () => void (await evictFirst(world)))
+    const { relay, journal, probe } = world.relay(evicting)
+    probe.interfere = (method, proceed) => (method === 'release' ? Promise.reject(storeAway()) : proceed())
+    await world.clock.advanceUntilSettled(relay.tick())
+    probe.comeBack()
+    await world.enqueue('a')
+    await world.clock.advanceUntilSettled(relay.tick())
+    const lost = journal.of('leasesLost').flatMap(({ partitions }) => partitions)
+    expect(new Set(lost).size).toBe(64)
   })
 
   test('as given back, not as lost, where the answer to that was lost', async () => {
@@ -411,6 +422,15 @@ async function stopped(world: World, relays: readonly TestRelay[]): Promise<void
 }
 
 /** From now on the relay is not heard, as if its process were stopped. @returns when its last beat was */
+/** A rival takes the first relay for dead. */
+async function evictFirst(world: World): Promise<void> {
+  const { relays } = await world.store.poll({ holder: 'an onlooker' })
+  const evict = relays.filter(({ holder }) => holder === 'relay-1.1')
+  await world.store.join({ holder: 'a rival' })
+  await world.store.acquire({ holder: 'a rival', claims: [], evict })
+  await world.store.release({ holder: 'a rival', leases: [], leave: true })
+}
+
 function silence(world: World, { probe }: TestRelay): number {
   probe.interfere = proceedNever
   return world.clock.monotonic()

@@ -177,6 +177,22 @@ describe('a route within a route', () => {
   })
 })
 
+test('a route of somebody’s own that leads to itself is a bug, and no endless loop', async () => {
+  const world = new World()
+  const far = recordingPublisher()
+  const own: Publisher & { destinations: readonly Publisher[]; destinationOf: () => Publisher } = {
+    ...far,
+    destinations: [far],
+    destinationOf: () => own,
+  }
+  const { relay, journal } = world.relay(own)
+  await world.enqueue('a')
+  await relay.start()
+  await world.clock.advanceUntil(() => journal.count('error') === 1)
+  expect(journal.of('error')[0]?.error).toMatchObject({ code: 'callback-failed' })
+  await relay.stop()
+})
+
 describe('a route as one publisher among others', () => {
   const route = (destinations: Readonly<Record<string, Publisher>>): Publisher =>
     routePublisher({ route: () => 'one', destinations })

@@ -17,19 +17,19 @@ const core = ['@outbox/core', '@outbox/core/adapter']
 /** The limits are what was reached, so that nothing grows unseen: docs/decisions/0007. */
 const bundles: readonly Bundle[] = [
   { what: '@outbox/core', limitBytes: 5_000, source: `export * from '@outbox/core'`, external: [] },
-  { what: '@outbox/relay', limitBytes: 10_800, source: `export * from '@outbox/relay'`, external: core },
+  { what: '@outbox/relay', limitBytes: 10_950, source: `export * from '@outbox/relay'`, external: core },
   { what: '@outbox/relay/fan-out', limitBytes: 1_400, source: `export * from '@outbox/relay/fan-out'`, external: core },
-  { what: '@outbox/relay/health', limitBytes: 2_200, source: `export * from '@outbox/relay/health'`, external: core },
+  { what: '@outbox/relay/health', limitBytes: 2_250, source: `export * from '@outbox/relay/health'`, external: core },
   { what: '@outbox/relay/route', limitBytes: 1_250, source: `export * from '@outbox/relay/route'`, external: core },
   {
     what: 'createRelay, with core as it needs it',
-    limitBytes: 11_550,
+    limitBytes: 11_700,
     source: `export { createRelay } from '@outbox/relay'`,
     external: [],
   },
   {
     what: '@outbox/core + @outbox/relay',
-    limitBytes: 15_450,
+    limitBytes: 15_600,
     source: `export * from '@outbox/core'; export * from '@outbox/relay'`,
     external: [],
   },

@@ -87,7 +87,7 @@ export const relayMutants: readonly Mutant[] = [
   },
   {
     name: 'evicts a relay that was silent for a quarter of the lease',
-    file: 'relay/src/leases.ts',
+    file: 'relay/src/beats.ts',
     code: 'evictableAt: this.#now + keptMs,',
     instead: 'evictableAt: this.#now + keptMs / 4,',
     by: ['the-living-keep-leases'],
