@@ -1,6 +1,5 @@
 import type { CallOptions } from '@outbox/core'
-import type { Database } from './database.ts'
-import type { OwnSession } from './driver.ts'
+import type { Causal, Database } from './database.ts'
 import type { FullPartitions } from './full.ts'
 import type { Names } from './names.ts'
 import type { Applied } from './settle-log.ts'
@@ -22,6 +21,6 @@ export interface Context {
 }
 
 /** The same for one call. */
-export function under(context: Context, options: CallOptions | undefined, session?: OwnSession): Context {
-  return { ...context, database: context.database.under(options, session) }
+export function under(context: Context, options: CallOptions | undefined, causal?: Causal): Context {
+  return { ...context, database: context.database.under(options, causal) }
 }

@@ -75,20 +75,29 @@ export interface Database {
   /** What this call's session reads from now on shows what was so at that time. */
   readFrom(time: WriteTime): void
   /** The same database, for one call of the store's; it reads and writes in `session`. */
-  under(options: CallOptions | undefined, session?: OwnSession): Database
+  under(options: CallOptions | undefined, causal?: Causal): Database
 }
 
 /**
  * Runs a call with a session: none of its reads shows less than what it read or wrote before, though another member may
  * have become primary in between.
  */
-export async function causally<T>(client: MongoClient, work: (session: OwnSession) => Promise<T>): Promise<T> {
+export async function causally<T>(client: MongoClient, work: (causal: Causal) => Promise<T>): Promise<T> {
   const session = client.startSession({ causalConsistency: true } as never)
+  const underWay = new Set<Promise<unknown>>()
   try {
-    return await work(session)
+    return await work({ session, underWay })
   } finally {
-    await session.endSession()
+    // what was given up may be under way still: whoever is given the session next would meet it there
+    const ended = Promise.allSettled(underWay).then(() => session.endSession())
+    if (underWay.size === 0) await ended
   }
+}
+
+/** A session, and what was sent in it and has not come back. */
+export interface Causal {
+  readonly session: OwnSession
+  readonly underWay: Set<Promise<unknown>>
 }
 
 export function databaseOf(db: MongoDatabase, names: Names): Database {
@@ -124,13 +133,14 @@ function writeConcernOf(db: MongoDatabase): Document {
   return isJournaled ? { w, journal: true } : { w }
 }
 
-function database(db: MongoDatabase, collections: Collections, signal?: AbortSignal, session?: OwnSession): Database {
+function database(db: MongoDatabase, collections: Collections, signal?: AbortSignal, causal?: Causal): Database {
+  const session = causal?.session
   const inSession = session ? { session } : {}
   const reading = { ...wholeBatch, ...inSession }
   const call = async <T>(send: () => Promise<T>): Promise<T> => {
     signal?.throwIfAborted()
     try {
-      return await untilAborted(send(), signal)
+      return await untilAborted(noted(send(), causal?.underWay), signal)
     } catch (error) {
       signal?.throwIfAborted()
       throw translated(reconnectAfter(error, db))
@@ -192,6 +202,14 @@ function database(db: MongoDatabase, collections: Collections, signal?: AbortSig
     },
     under: (options, own) => database(db, collections, options?.signal, own),
   }
+}
+
+/** The same promise; while it is open it stands in `underWay`. */
+function noted<T>(sent: Promise<T>, underWay: Set<Promise<unknown>> | undefined): Promise<T> {
+  const settled = (): unknown => underWay?.delete(sent)
+  underWay?.add(sent)
+  sent.then(settled, settled)
+  return sent
 }
 
 /** A count of a driver's result, which may be a getter of a class. */

@@ -39,7 +39,11 @@ describeWith('mongo', 'what is sent', () => {
     const holder = 'relay'
     await outbox.join({ holder })
     const { leases: claims } = await outbox.poll({ holder })
+    const beforeAcquire = sent.length
     const leases = await outbox.acquire({ holder, claims, evict: [] })
+    // what it finds left undone it completes, and the fetch after it must see that, too
+    const inAcquire = sent.slice(beforeAcquire)
+    expect(new Set(inAcquire.map(({ body }) => JSON.stringify(body['lsid']))).size).toBe(1)
     const before = sent.length
     const [a, b, c] = await outbox.fetch({ leases, limit: 10, limitPerAggregate: 10, maxBytes: 1000 })
     if (!a || !b || !c) throw new Error('three entries were due')

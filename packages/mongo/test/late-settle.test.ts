@@ -3,7 +3,7 @@ import { mongoOutbox, setup } from '@outbox/mongo'
 import { describeWith, sharedMongo } from '@outbox/services'
 import { expect, it } from 'vitest'
 import { gatedDatabase, heldWrite } from './gated-database.ts'
-import { type Opened, openDriver7, transaction } from './mongo-databases.ts'
+import { openDriver7, transaction } from './mongo-databases.ts'
 import { takeOver } from './one-lease.ts'
 
 const limits = { limitPerAggregate: 10, maxBytes: 1e6 }
@@ -21,7 +21,6 @@ describeWith('mongo', 'a settle that was given up on, and lands late', () => {
     )
     // the first write notes what is lent, the second is the settle's
     const { gate, onAnswer, isHeld, isAnswered, goOn } = heldWrite(2)
-    makeSessionsLast(opened.client)
     const slow = mongoOutbox({ client: opened.client, db: gatedDatabase(opened.db, gate, onAnswer) })
     const relay = await takeOver(store)
     const [first] = await slow.fetch({ leases: relay.leases, ...limits, limit: 1 })
@@ -43,9 +42,3 @@ describeWith('mongo', 'a settle that was given up on, and lands late', () => {
     expect(left.map(({ sequence, crashes }) => ({ sequence, crashes }))).toEqual([{ sequence: 2, crashes: 1 }])
   })
 })
-
-/** What was sent is under way though its session has ended; what is held before it is sent needs the session still. */
-function makeSessionsLast(client: Opened['client']): void {
-  const start = client.startSession.bind(client)
-  client.startSession = () => Object.assign(start(), { endSession: async () => undefined })
-}

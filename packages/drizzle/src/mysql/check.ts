@@ -1,6 +1,7 @@
 import { type CallOptions, OutboxError } from '@outbox/core'
 import { setUpOf, takenBy } from '../shared/set-up.ts'
 import { roomRemedy, selectDatabase } from './errors.ts'
+import { statementLength } from './insert.ts'
 import { type Column, inboxLayout, inboxVersion, layout, layoutVersion, type TableLayout } from './layout.ts'
 import { textLiteral } from './literals.ts'
 import { type Names, tableKinds } from './names.ts'
@@ -91,13 +92,13 @@ export async function check(session: Session, subject: Subject, options?: CallOp
   await checkVersion(session, subject, options)
 }
 
-/** An entry goes to the server as digits, two a byte, with some text around them. */
+/** Around what is counted: of an entry, which goes to the server as digits, two a byte, and of a batch. */
 const textAroundBytes = 65_536
 
-/** Whether the largest payload fits in a statement. @throws {OutboxError} `setup-required` */
+/** Whether the largest payload fits in a statement, and a batch. @throws {OutboxError} `setup-required` */
 export async function checkRoom(session: Session, maxPayloadBytes: number, options?: CallOptions): Promise<void> {
   const [row] = await session.read('select @@max_allowed_packet as bytes', options)
-  const needed = 2 * maxPayloadBytes + textAroundBytes
+  const needed = Math.max(2 * maxPayloadBytes, statementLength) + textAroundBytes
   if (!row || numberIn(row, 'bytes') >= needed) return
   const missing = [`a max_allowed_packet of ${needed} bytes or more; it is ${numberIn(row, 'bytes')}`]
   throw setupRequired('The server takes no statement as large as the largest payload makes it.', missing, roomRemedy)

@@ -19,8 +19,8 @@ export interface Ends {
 export type AskEnds = (entries: readonly Found[]) => Promise<ReadonlyMap<string, Ends>>
 
 /**
- * For one fetch. It may read after the entries were read. If one of them was settled in between, the note finds that,
- * and nothing is lent.
+ * For one fetch. It may read after the entries were read. If one of them was settled before the note, that finds it, and
+ * nothing is lent.
  *
  * Plan: for each aggregate one of its entries by its key, and two looks into the index of the order. Not for each entry:
  * while an old snapshot is open, what was settled or purged there stays, and is passed each time. Not what is right

@@ -6,7 +6,7 @@ import type { Names } from './names.ts'
  * Characters of one statement: well below what a server takes at once (`max_allowed_packet`, 16 MB by default on
  * MariaDB). A text that is not plain ASCII takes two characters a byte.
  */
-const statementLength = 4_000_000
+export const statementLength = 4_000_000
 
 /** Characters of a literal that is put into a variable where the batch is large. Ids and times are shorter. */
 const longLiteral = 40
