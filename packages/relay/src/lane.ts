@@ -266,11 +266,10 @@ export class Lane {
       counters.duplicates += published.filter(({ outcome }) => 'duplicate' in outcome && outcome.duplicate).length
       events.emit('published', { entries: published.map(({ entry }) => entry) })
     }
-    for (const verdict of heard) {
-      const { entry, settlement } = verdict
+    for (const { entry, settlement } of heard) {
       if (entry.isLate && settlement?.outcome !== 'retry') events.emit('lateSequence', { entry })
-      this.#tellFailure(verdict)
     }
+    for (const verdict of heard) this.#tellFailure(verdict)
   }
 
   #tellFailure({ entry, outcome, settlement }: Verdict): void {
