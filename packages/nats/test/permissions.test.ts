@@ -231,7 +231,7 @@ async function guard(
     async forbid(publish, subscribe = []) {
       await writeFile(join(server.directory, 'nats.conf'), configFor(publish, subscribe))
       // after a reload of its users, 2.9 has no JetStream any more
-      await (/^2\.9\./.test(server.version) ? restart(server, connection) : reload(server))
+      await (/^2\.9\./.test(server.version) ? restart(server, [connection, observer.connection]) : reload(server))
     },
     async [Symbol.asyncDispose]() {
       await connection.close()
@@ -249,14 +249,14 @@ async function reload(server: OwnServer): Promise<void> {
   await waitFor(async () => (await reloads()) > before, { what: 'the server to know the permissions' })
 }
 
-async function restart(server: OwnServer, connection: TestConnection): Promise<void> {
+async function restart(server: OwnServer, connections: readonly Pick<TestConnection, 'rtt'>[]): Promise<void> {
   await server.restart()
-  const isConnected = (): Promise<boolean> =>
-    connection.rtt().then(
+  const areConnected = (): Promise<boolean> =>
+    Promise.all(connections.map((connection) => connection.rtt())).then(
       () => true,
       () => false,
     )
-  await waitFor(isConnected, { what: 'the client to be back' })
+  await waitFor(areConnected, { what: 'both clients to be back' })
 }
 
 function configFor(publish: readonly string[], subscribe: readonly string[]): string {
